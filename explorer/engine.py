@@ -1,0 +1,81 @@
+"""The one seam between the loop and whatever runs the model.
+
+``http_engine.HttpEngine`` speaks to a server, ``scripted_engine.ScriptedEngine`` replays a script.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from explorer.events import Message
+from explorer.records import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; ``None`` leaves a value to the server."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chat completion to be streamed."""
+
+    messages: Sequence[Message]
+    tools: Sequence[Mapping[str, Any]]
+    tool_choice: Literal["auto", "none"]
+    """``none`` forbids calls; the schemas are sent all the same, so that the prefix stays equal."""
+    max_tokens: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of what the model writes as content; may hold hermes tags, cut anywhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a call that the server parsed; the argument texts of one index concatenate."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The stream's last event. ``usage`` is None when the server sent none."""
+
+    reason: str | None
+    usage: Usage | None
+
+
+EngineEvent = TextDelta | CallDelta | Finished
+
+
+class Engine(Protocol):
+    """Anything that streams chat completions."""
+
+    @property
+    def model(self) -> str:
+        """The name under which the model is served."""
+
+    def stream(
+        self, request: Request
+    ) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """Events of one completion, ending with exactly one ``Finished``.
+
+        Leaving the context closes the request, so that the server stops generating.
+
+        Raises:
+            EngineError: from entering or iterating, never anything else of the transport's.
+        """

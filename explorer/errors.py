@@ -1,0 +1,50 @@
+"""What the explorer raises. The model's own faults are observations and never appear here.
+
+ExplorerError
+  WorkspaceError          the root cannot be opened or is no longer the one that was opened
+  RipgrepError            the rg binary is missing or does not run
+  EngineError             the endpoint could not give a usable answer
+    EngineUnreachable     no connection, or it broke before or while answering
+    EngineTimeout         connect, read or total time ran out
+    EngineRejected        an HTTP status or a body that retrying will not change
+  AnswerError             the model answered, but nothing citable was left
+"""
+
+
+class ExplorerError(Exception):
+    """Base of everything that this package raises on purpose.
+
+    The text is one or two plain sentences without secrets: it may reach a model or a log.
+    """
+
+
+class WorkspaceError(ExplorerError):
+    """The repository root cannot be opened, or was replaced while it was open."""
+
+
+class RipgrepError(ExplorerError):
+    """The rg binary is missing or cannot be started."""
+
+
+class EngineError(ExplorerError):
+    """The engine did not give a usable answer."""
+
+
+class EngineUnreachable(EngineError):
+    """No connection to the engine, or the connection broke."""
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer in time."""
+
+
+class EngineRejected(EngineError):
+    """The engine refused the request or answered something that is not a completion."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AnswerError(ExplorerError):
+    """The model finished without a single citation that could be verified."""

@@ -1,0 +1,99 @@
+"""The records that travel between the explorer's parts, all frozen.
+
+Paths are relative to the repository root with ``/`` between parts unless a field says virtual.
+Line numbers are 1-based and ranges include both ends.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+StopReason = Literal[
+    "answered", "max_turns", "deadline", "token_budget", "malformed", "fallback"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of lines of one file that the model has seen."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A place in the repository that answers the query."""
+
+    path: str
+    start: int
+    end: int
+    reason: str = ""
+    """Why it was cited, in the explorer's words; may be empty."""
+    evidence: str = ""
+    """The definition or first telling line of the range, stripped; empty for an empty file."""
+    verified: bool = False
+    """True when the range lies in the file and every line of it was observed (scout: was read)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call as the model wrote it; nothing in it is checked yet."""
+
+    id: str
+    name: str
+    arguments: str
+    """The JSON text of the arguments, verbatim."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call gave back."""
+
+    text: str
+    """The observation that the model reads. Paths in it are virtual."""
+    ok: bool = True
+    """False when the text is an error sentence: bad arguments, no such path, a refused path."""
+    observed: tuple[Span, ...] = ()
+    """The lines whose content stands in the text."""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request or, added up, of a run."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    requests: int = 0
+    estimated: bool = False
+    """True when the server left a count out and it was estimated from the text's length."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.requests + other.requests,
+            self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """One finished exploration, by the model or by the scout."""
+
+    query: str
+    explorer: Literal["model", "scout"]
+    stop_reason: StopReason
+    answer: str
+    """A short explanation in prose; may be empty. Never contains the citations."""
+    citations: tuple[Citation, ...]
+    """Best first."""
+    turns: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    notes: tuple[str, ...] = ()
+    """What was dropped, corrected, cut or retried, one plain sentence each."""
+    elapsed_s: float = 0.0

@@ -1,0 +1,1 @@
+"""What MCP clients and people call: the tools, the command line, settings."""
