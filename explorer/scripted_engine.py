@@ -10,6 +10,7 @@ is awaited in its place, so a test can hold the stream until a tool has started:
 import copy
 import json
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
