@@ -85,6 +85,8 @@ class Plan:
 
     def _file_args(self) -> list[str]:
         args = []
+        if self.target != "./":
+            args.append("--text")  # It was looked at: NUL bytes far behind do not end the search.
         if self.multiline:
             args.append(f"--max-filesize={_MAX_FILE_MULTILINE}")
         elif self.target == "./":
