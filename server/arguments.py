@@ -69,9 +69,8 @@ def _number(value: Any, highest: int) -> int:
     if isinstance(value, bool):
         return 0
     try:
-        number = float(value)
-        return max(0, min(highest, int(number)))
-    except (TypeError, ValueError, OverflowError):
+        return int(min(float(highest), max(0.0, float(value))))
+    except (TypeError, ValueError):
         return 0
 
 

@@ -24,9 +24,9 @@ OBJECT_BYTES = 24_000
 _EVIDENCE_CHARS = 160
 _REASON_CHARS = 200
 _PROSE_CHARS = 1_500
-_QUERY_CHARS = 1_000
+_QUERY_BYTES = 1_000
 _NOTE_CHARS = 240
-_NOTES = 8
+_NOTES_BYTES = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def for_client(report: Report, max_bytes: int) -> tuple[str, dict[str, Any]]:
     Hosts show the model one or the other. Citations are dropped from the end, with a note, until
     both fit: the text in ``max_bytes``, the object in ``OBJECT_BYTES``.
     """
-    trimmed = _trimmed(report)
+    trimmed = _trimmed(report, max_bytes)
     total = len(trimmed.exploration.citations)
     for kept in range(total, -1, -1):
         shown = _keep(trimmed, kept)
@@ -181,29 +181,45 @@ def _item(number: int, citation: Citation) -> str:
     return " - ".join(part for part in parts if part)
 
 
-def _trimmed(report: Report) -> Report:
-    """The report with every free text cut to what an answer should carry."""
+def _trimmed(report: Report, max_bytes: int) -> Report:
+    """The report with its free texts cut, so that most of the room is left for places."""
     run = report.exploration
     citations = tuple(
         dataclasses.replace(
             each,
-            reason=one_line(each.reason, _REASON_CHARS),
-            evidence=one_line(each.evidence, _EVIDENCE_CHARS),
+            reason=_within(each.reason, _REASON_CHARS),
+            evidence=_within(each.evidence, _EVIDENCE_CHARS),
         )
         for each in run.citations
     )
-    notes = tuple(one_line(note, _NOTE_CHARS) for note in run.notes)
-    if len(notes) > _NOTES:
-        notes = (*notes[: _NOTES - 1], f"{len(notes) - _NOTES + 1} more notes left out")
     cut = dataclasses.replace(
         run,
-        query=one_line(run.query, _QUERY_CHARS),
-        answer=one_line(run.answer, _PROSE_CHARS),
+        query=_within(run.query, _QUERY_BYTES),
+        answer=_within(run.answer, min(_PROSE_CHARS, max_bytes // 4)),
         citations=citations,
-        notes=notes,
+        notes=_some_notes(run.notes, min(_NOTES_BYTES, max_bytes // 5)),
     )
-    reason = one_line(report.engine_reason, 300)
+    reason = _within(report.engine_reason, 300)
     return dataclasses.replace(report, exploration=cut, engine_reason=reason)
+
+
+def _some_notes(notes: tuple[str, ...], max_bytes: int) -> tuple[str, ...]:
+    kept: list[str] = []
+    for note in notes:
+        short = _within(note, _NOTE_CHARS)
+        max_bytes -= len(short.encode())
+        if max_bytes < 0:
+            return (*kept, f"{_count(len(notes) - len(kept), 'more note')} left out")
+        kept.append(short)
+    return tuple(kept)
+
+
+def _within(text: str, max_bytes: int) -> str:
+    """One line of at most so many bytes of UTF-8."""
+    line = one_line(text, max_bytes)
+    while len(line.encode()) > max_bytes:
+        line = one_line(line, len(line) * max_bytes // len(line.encode()))
+    return line
 
 
 def _keep(report: Report, count: int) -> Report:
@@ -217,7 +233,7 @@ def _keep(report: Report, count: int) -> Report:
 
 
 def _json_bytes(facts: Mapping[str, Any]) -> int:
-    return len(json.dumps(facts).encode())
+    return len(json.dumps(facts, ensure_ascii=False).encode())
 
 
 def _count(number: int, noun: str) -> str:
