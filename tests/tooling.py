@@ -21,7 +21,9 @@ def call(name: str, arguments: object) -> ToolCall:
     return ToolCall("call", name, text)
 
 
-async def run(box: ToolBox, name: str, /, max_chars: int | None = None, **named: object) -> ToolResult:
+async def run(
+    box: ToolBox, name: str, /, max_chars: int | None = None, **named: object
+) -> ToolResult:
     """The result of a call; ``_A`` stands for ``-A``."""
     arguments = {key.replace("_", "-", 1) if len(key) == 2 else key: v for key, v in named.items()}
     result = await box.run(call(name, arguments), max_chars=max_chars)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from explorer.paths import shown
 from explorer.tools.arguments import GrepArguments, OutputMode
 from explorer.tools.globs import name_glob
 from explorer.tools.limits import ToolLimits
@@ -145,7 +146,9 @@ def repaired(plan: Plan, stderr: str) -> Plan | None:
         return replace(plan, file_type="", name_globs=(name,))
     reason = regex_error(stderr)
     if not plan.fixed and reason.startswith(_UNBALANCED):
-        note = f"({plan.pattern!r} is not a regular expression: {reason}; searched for as text)"
+        note = (
+            f"({shown(plan.pattern)} is not a regular expression: {reason}; searched for as text)"
+        )
         return replace(plan, fixed=True, notes=(*plan.notes, note))
     return None
 

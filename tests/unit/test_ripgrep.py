@@ -51,9 +51,7 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-async def test_output_reaches_the_sink_and_the_status_comes_back(
-    tmp_path: Path, here: int
-) -> None:
+async def test_output_reaches_the_sink_and_the_status_comes_back(tmp_path: Path, here: int) -> None:
     write_tree(tmp_path, {"a.txt": "needle\n"})
     chunks: list[bytes] = []
     end = await stream_rg(
@@ -67,9 +65,7 @@ async def test_output_reaches_the_sink_and_the_status_comes_back(
 
 
 async def test_a_bad_expression_comes_back_as_text(here: int) -> None:
-    end = await stream_rg(
-        ["-e", "(", "--", "./"], cwd_fd=here, sink=lambda _: True, timeout_s=30
-    )
+    end = await stream_rg(["-e", "(", "--", "./"], cwd_fd=here, sink=lambda _: True, timeout_s=30)
     assert end.returncode == 2
     assert "unclosed group" in end.stderr
 
@@ -136,9 +132,7 @@ async def test_the_child_has_no_input_no_configuration_and_a_session_of_its_own(
         "print(repr(sys.stdin.read()), os.getsid(0) == os.getpid(), sorted(os.environ), sys.argv[1])"
     )
     chunks: list[bytes] = []
-    await stream_rg(
-        [], cwd_fd=here, sink=lambda chunk: not chunks.append(chunk), timeout_s=30
-    )
+    await stream_rg([], cwd_fd=here, sink=lambda chunk: not chunks.append(chunk), timeout_s=30)
     out = b"".join(chunks).decode()
     assert out.startswith("'' True [")
     assert "RIPGREP" not in out

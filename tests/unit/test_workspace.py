@@ -45,7 +45,9 @@ async def test_include_hidden_shows_all_but_the_git_store(root: Path) -> None:
     write_tree(root, {".git/config": "[core]\n"})
     with Workspace.open(root, include_hidden=True) as workspace:
         files = await workspace.files()
-        assert {".env", ".github/ci.yml", "server.pem", "deploy/ID_RSA", "build/out.py"} < set(files)
+        assert {".env", ".github/ci.yml", "server.pem", "deploy/ID_RSA", "build/out.py"} < set(
+            files
+        )
         assert not [path for path in files if path.startswith(".git/")]
         assert workspace.read(".env").lines == ("TOKEN=1",)
 

@@ -65,9 +65,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         ("/project", ""),
     ],
 )
-def test_a_mangled_path_leads_to_what_was_meant(
-    workspace: Workspace, text: str, path: str
-) -> None:
+def test_a_mangled_path_leads_to_what_was_meant(workspace: Workspace, text: str, path: str) -> None:
     assert workspace.resolve(text).path == path
 
 
@@ -104,7 +102,9 @@ def test_climbing_above_the_root_is_refused(workspace: Workspace, text: str) -> 
     assert caught.value.candidates == ()
 
 
-@pytest.mark.parametrize("text", ["/etc/passwd", "~/.ssh/config", "/proc/self/environ", "/dev/null"])
+@pytest.mark.parametrize(
+    "text", ["/etc/passwd", "~/.ssh/config", "/proc/self/environ", "/dev/null"]
+)
 def test_an_absolute_path_outside_reveals_nothing(workspace: Workspace, text: str) -> None:
     with pytest.raises(PathProblem, match="does not exist in the workspace|not shown"):
         workspace.resolve(text)
@@ -137,7 +137,9 @@ def test_whatever_is_written_resolves_inside_or_is_a_path_problem(
 
 
 _PARTS = st.lists(
-    st.sampled_from(["src", "app", "web", "util.py", "main.py", "..", ".", "", "testbed", "project"]),
+    st.sampled_from(
+        ["src", "app", "web", "util.py", "main.py", "..", ".", "", "testbed", "project"]
+    ),
     max_size=8,
 )
 
@@ -168,9 +170,7 @@ def test_no_path_ends_with_more_of_what_was_asked_than_those_found(parts: list[s
 
     def shared(path: str) -> int:
         theirs = path.split("/")
-        return max(
-            n for n in range(len(parts) + 1) if n == 0 or theirs[-n:] == parts[-n:]
-        )
+        return max(n for n in range(len(parts) + 1) if n == 0 or theirs[-n:] == parts[-n:])
 
     found = longest_suffix(parts, paths)
     best = max(map(shared, paths))
