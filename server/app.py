@@ -18,7 +18,13 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import ListRoots, Resolve
 from mcp.shared.exceptions import MCPError
-from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
+from mcp.types import (
+    CallToolResult,
+    ListRootsRequest,
+    ListRootsResult,
+    TextContent,
+    ToolAnnotations,
+)
 from pydantic import Field
 
 from explorer.engine import Engine
@@ -70,6 +76,8 @@ class Backend:
             return self.made
 
     def _make(self) -> "ExplorationService":
+        # Imported here, in a thread, so that messages are answered meanwhile.
+        import explorer.scout
         from server.choice import http_engine
         from server.service import ExplorationService
 
@@ -180,7 +188,8 @@ async def _client_roots(path: str, ctx: Context[Backend, Any]) -> ListRootsResul
         return ListRoots()
     try:
         with anyio.fail_after(ROOTS_WAIT_S):
-            named: ListRootsResult = await ctx.session.list_roots()
+            request = ListRootsRequest()
+            named: ListRootsResult = await ctx.session.send_request(request, ListRootsResult)
             return named
     except (MCPError, TimeoutError) as error:
         logger.info("the client did not name its roots: %s", error)

@@ -6,9 +6,9 @@ A further kind of engine, such as one that this machine runs itself, becomes a f
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from server.errors import ExplorationFailed
+from explorer.endpoint import parse_endpoint
+from server.errors import ExplorationFailed, UsageError
 from server.render import Answerer
 from server.settings import EngineChoice, Settings
 
@@ -28,7 +28,7 @@ def choose_engine(settings: Settings, wanted: EngineChoice) -> Choice:
     """The explorer for a question: the one asked for, else the endpoint, else the scout.
 
     Raises:
-        ExplorationFailed: the endpoint was asked for and none is configured.
+        UsageError: the endpoint was asked for and none is configured.
     """
     if wanted == "scout":
         return Choice("scout", "the scout was asked for")
@@ -36,21 +36,30 @@ def choose_engine(settings: Settings, wanted: EngineChoice) -> Choice:
         return Choice("endpoint", f"the endpoint {public_url(settings.endpoint)} is configured")
     if wanted == "endpoint":
         hint = "set FASTCONTEXT_ENDPOINT to the URL of an OpenAI-compatible API, up to /v1"
-        raise ExplorationFailed("engine 'endpoint' needs an endpoint and none is set", hint)
+        raise UsageError("engine 'endpoint' needs an endpoint and none is set", hint)
     return Choice("scout", "no endpoint is configured")
 
 
 def http_engine(settings: Settings) -> "HttpEngine":
-    """The client of the configured endpoint, not yet connected."""
-    from explorer.http_engine import HttpEngine
+    """The client of the configured endpoint, not yet connected.
 
-    return HttpEngine(settings.endpoint, settings.model or None, settings.api_key)
+    Raises:
+        ExplorationFailed: the key cannot stand in a header.
+    """
+    from explorer.http_engine import HttpEngine, Timeouts
+
+    timeouts = Timeouts(
+        connect_s=settings.connect_timeout_s,
+        first_s=settings.first_token_timeout_s,
+        read_s=settings.read_timeout_s,
+    )
+    try:
+        return HttpEngine(settings.endpoint, settings.model, settings.api_key, timeouts=timeouts)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; hint: ")
+        raise ExplorationFailed(message, hint or "correct FASTCONTEXT_API_KEY") from None
 
 
-def public_url(url: str) -> str:
-    """The URL without what may be secret: user, password, query and fragment."""
-    parts = urlsplit(url)
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+def public_url(endpoint: str) -> str:
+    """How messages name the endpoint; holds no secret."""
+    return parse_endpoint(endpoint).shown

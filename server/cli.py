@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_USAGE = 1, 2
 
+# Newer releases of typer carry click inside, older ones import it: this is either's UsageError.
+_UsageProblem: type[BaseException] = typer.BadParameter.__bases__[0]
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -164,16 +167,15 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
-    from click import ClickException
-
     from server.terminal import show_error, show_server_error
 
     try:
         code = typer.main.get_command(app).main(
             given, prog_name="fastcontext", standalone_mode=False
         )
-    except ClickException as error:
-        show_error(error.format_message(), "fastcontext --help lists commands and options")
+    except _UsageProblem as error:
+        describe = getattr(error, "format_message", error.__str__)
+        show_error(describe(), "fastcontext --help lists commands and options")
         return WRONG_USAGE
     except (SettingsError, UsageError) as error:
         show_server_error(error)

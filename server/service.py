@@ -20,7 +20,7 @@ from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.records import Citation, Exploration
 from server.ask import Ask
 from server.choice import Choice, choose_engine, http_engine
-from server.errors import ExplorationFailed
+from server.errors import ExplorationFailed, ServerError
 from server.progress import Say, ignore
 from server.render import Answerer, Report
 from server.settings import Settings
@@ -135,7 +135,7 @@ class ExplorationService:
 
     async def status(self) -> EngineStatus:
         """Whether the chosen explorer is ready. Asks the endpoint, for at most 5 s."""
-        choice = choose_engine(self.settings, "auto")
+        choice = choose_engine(self.settings, self.settings.engine)
         slots = self._model_slots.statistics()
         ready, model, detail = True, "", "lexical search, needs nothing"
         if choice.engine == "endpoint":
@@ -164,16 +164,22 @@ class ExplorationService:
         attempt = await self._ask_model(ask, warm, say, started)
         if not attempt.problem and attempt.run is not None:
             return self._report(ask, "endpoint", choice.reason, attempt.run)
-        problem = attempt.problem.rstrip(".")
+        reason = attempt.problem.rstrip(".")
         if not ask.fallback:
             hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
-            raise ExplorationFailed(problem, hint)
-        logger.warning("the scout answers: %s", problem)
-        say(f"the scout answers: {problem}")
+            raise ExplorationFailed(reason, hint)
+        logger.warning("the scout answers because %s", reason)
         left_s = max(1.0, started + ask.deadline_s - anyio.current_time())
-        run = await self._ask_scout(ask, warm, left_s, say)
-        merged = _merge(attempt.run, run, ask.max_citations)
-        return self._report(ask, "scout", f"the model failed: {problem}", merged)
+        try:
+            run = await self._ask_scout(ask, warm, left_s, say)
+        except (ExplorationFailed, ExplorerError) as error:
+            if attempt.run is None or not attempt.run.citations:
+                raise
+            kept = dataclasses.replace(
+                attempt.run, stop_reason="fallback", notes=(*attempt.run.notes, str(error))
+            )
+            return self._report(ask, "endpoint", f"{reason}; what it had read is kept", kept)
+        return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
 
     async def _ask_model(self, ask: Ask, warm: Warm, say: Say, started: float) -> _Attempt:
         reserve_s = min(SCOUT_RESERVE_S, ask.deadline_s / 4) if ask.fallback else _GRACE_S
@@ -184,15 +190,17 @@ class ExplorationService:
                 async with self._slot(say):
                     attempt = await self._run_model(ask, warm, say, until)
             except (EngineError, AnswerError) as error:
-                attempt = _Attempt(getattr(error, "partial", None), str(error))
+                attempt = _Attempt(getattr(error, "partial", None), f"the model failed: {error}")
+            except ServerError as error:
+                attempt = _Attempt(problem=f"the model failed: {error}")
             except ExplorerError:
                 raise
             except Exception:
                 # The caller still gets an answer; the log gets the whole story.
                 logger.exception("the exploration failed on an internal error")
-                attempt = _Attempt(problem="an internal error, see the server's log")
+                attempt = _Attempt(problem="the model failed: internal error, see the log")
         if scope.cancelled_caught:
-            return _Attempt(problem=f"no answer within {until - started:.0f} s")
+            return _Attempt(problem=f"the model gave no answer within {until - started:.0f} s")
         return attempt
 
     async def _run_model(self, ask: Ask, warm: Warm, say: Say, until: float) -> _Attempt:

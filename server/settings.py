@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -22,6 +21,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
+from explorer.endpoint import parse_endpoint
 from server.errors import SettingsError
 
 PREFIX = "FASTCONTEXT_"
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
 
     endpoint: str = ""
-    """URL of an OpenAI-compatible API up to /v1. Empty: no model, the scout answers."""
+    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH. Empty: the scout answers."""
     model: str = ""
     """Name under which the endpoint serves the model. Empty: the first that it lists."""
     api_key: SecretStr | None = None
@@ -84,8 +84,10 @@ class Settings(BaseSettings):
 
     connect_timeout_s: float = Field(default=5.0, gt=0.0, le=120.0)
     """Seconds to wait for a connection to the endpoint."""
-    read_timeout_s: float = Field(default=30.0, gt=0.0, le=3600.0)
-    """Seconds to wait for the endpoint's next byte."""
+    first_token_timeout_s: float = Field(default=120.0, gt=0.0, le=3600.0)
+    """Seconds until an answer of the endpoint begins: queue, wake-up and a long prompt."""
+    read_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
+    """Seconds between two pieces of an answer of the endpoint."""
     max_concurrent: int = Field(default=4, ge=1, le=256)
     """Explorations by the model at one time in one process; more of them queue."""
     answer_bytes: int = Field(default=10_000, ge=1_000, le=20_000)
@@ -103,15 +105,11 @@ class Settings(BaseSettings):
     @field_validator("endpoint")
     @classmethod
     def _check_endpoint(cls, value: str) -> str:
-        url = value.strip().rstrip("/").removesuffix("/chat/completions")
-        if not url:
+        if not value.strip():
             return ""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL like http://127.0.0.1:8000/v1")
-        if parts.username or parts.password:
-            raise ValueError(f"must not hold a password; put the key in {PREFIX}API_KEY")
-        return url
+        # Refuses a password in the URL without repeating it.
+        parse_endpoint(value)
+        return value.strip()
 
     @field_validator("roots", mode="before")
     @classmethod
@@ -241,9 +239,9 @@ def _explain(error: ValidationError) -> SettingsError:
     """The first problem in words, without the value: it may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
-    text = first["msg"].removeprefix("Value error, ")
+    text, _, advice = first["msg"].removeprefix("Value error, ").partition("; hint: ")
     text = text[:1].lower() + text[1:]
-    hint = f"set {PREFIX}{name.upper()}, {name} in {user_file()}, or the flag"
+    hint = advice or f"set {PREFIX}{name.upper()}, {name} in {user_file()}, or the flag"
     if first["type"] == "extra_forbidden":
         return SettingsError(f"unknown setting {name!r}", "the README lists the settings")
     return SettingsError(f"setting {name!r}: {text}", hint)
