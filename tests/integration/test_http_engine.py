@@ -718,3 +718,12 @@ async def test_every_failure_of_the_libraries_becomes_an_engine_error(
         with pytest.raises((EngineUnreachable, EngineTimeout), match="hint: ") as caught:
             await collect(engine)
     assert KEY not in str(caught.value)
+
+
+def test_the_fake_server_serves_tests_that_are_not_async() -> None:
+    with fake.serving([fake.says("hi")]) as server:
+        answered = httpx.post(
+            f"{server.url}/chat/completions", json={"model": "m"}, trust_env=False
+        )
+    assert answered.status_code == 200
+    assert server.chats[0].json == {"model": "m"}
