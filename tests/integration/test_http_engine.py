@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-very-secret-0123456789"
 TOOL = {"type": "function", "function": {"name": "Read", "parameters": {"type": "object"}}}
-SOON = Timeouts(connect_s=5, first_s=0.05, read_s=0.05, total_s=30)
+SOON = Timeouts(connect_s=5, first_s=10, read_s=0.05, total_s=30)
 
 
 def request(**sampling: float) -> Request:
@@ -415,7 +415,7 @@ async def test_an_error_object_inside_a_good_answer_is_an_error(reply: Reply) ->
 
 
 async def test_an_engine_that_never_answers_times_out() -> None:
-    error = await failure(fake.silent(), timeouts=Timeouts(0.02, 0.02, 1, 30))
+    error = await failure(fake.silent(), timeouts=Timeouts(0.5, 0.02, 1, 30))
     assert isinstance(error, EngineTimeout)
     assert "did not begin to answer" in str(error)
 
