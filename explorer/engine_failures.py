@@ -1,8 +1,8 @@
 """The one seam at which everything that goes wrong with an endpoint becomes an ``EngineError``.
 
 A message says what happened and then ``hint: what to do``. It never holds the API key, whoever
-repeated it: a server's error body, a header, a library's exception. Foreign exceptions are not
-chained, because their texts may hold headers.
+repeated it: a server's error body, a header, a library's exception. Foreign exceptions are neither
+cause nor context of an ``EngineError``, because their texts may hold headers.
 """
 
 import errno

@@ -8,7 +8,7 @@ caller has to decide.
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +24,7 @@ from explorer.engine import EngineEvent, Request
 from explorer.engine_failures import Failures, StatusRejected
 from explorer.errors import EngineError, EngineUnreachable
 from explorer.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
+from explorer.sse import MAX_EVENT_BYTES, EventTooLarge
 
 __all__ = ["EngineState", "HttpEngine", "Timeouts"]
 
@@ -170,11 +171,9 @@ class HttpEngine:
         client = self._connected()
         async with client.response("GET", "/models", deadline) as response:
             body = await client.body(response, deadline)
-        try:
+        with suppress(ValidationError):
             return _Models.model_validate_json(body).data
-        except ValidationError:
-            text = body.decode("utf-8", "replace")
-            raise self._failures.unexpected(text, "a list of models") from None
+        raise self._failures.unexpected(body.decode("utf-8", "replace"), "a list of models")
 
     def _connected(self) -> HttpClient:
         if self._client is None:
@@ -225,6 +224,7 @@ class HttpEngine:
 
     async def _read(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[EngineEvent, None]:
         stream = CompletionStream()
+        failure: EngineError
         try:
             async for chunk in chunks:
                 for event in stream.feed(chunk):
@@ -234,12 +234,16 @@ class HttpEngine:
                     break
             for event in stream.close():
                 yield event
+            return
         except ServerError as error:
-            raise self._failures.in_stream(str(error), error.code) from None
+            failure = self._failures.in_stream(str(error), error.code)
         except NotACompletion as error:
-            raise self._failures.unexpected(error.text, "a chat completion") from None
+            failure = self._failures.unexpected(error.text, "a chat completion")
+        except EventTooLarge:
+            failure = self._failures.too_large(MAX_EVENT_BYTES)
         except CutShort:
-            raise self._failures.cut_short() from None
+            failure = self._failures.cut_short()
+        raise failure
 
     def _body(self, request: Request) -> dict[str, Any]:
         """The request as JSON, without what this server has refused to know."""

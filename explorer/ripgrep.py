@@ -118,7 +118,7 @@ class RgHandle:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie's group.
-                pass
+                self._process.kill()
 
 
 def run_rg(

@@ -4,6 +4,7 @@ Importing this has no effect, and neither importing nor ``initialize`` loads wha
 exploration needs: clients give up on servers that start slowly.
 """
 
+import importlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -76,13 +77,15 @@ class Backend:
             return self.made
 
     def _make(self) -> "ExplorationService":
-        # Imported here, in a thread, so that messages are answered meanwhile.
-        import explorer.scout
         from server.choice import http_engine
         from server.service import ExplorationService
 
         settings = self.load()
         log_to_stderr(settings.log_level)
+        # In this thread, so that messages are answered while numpy and httpx are loaded.
+        model = ("explorer.http_engine", "explorer.loop") if settings.endpoint else ()
+        for name in ("explorer.scout.engine", *model):
+            importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
 
 

@@ -16,7 +16,7 @@ from explorer.records import ToolResult
 from explorer.tools import ToolBox
 from explorer.tools import grep as grep_module
 from explorer.workspace import Workspace
-from tests.tooling import run, write_tree
+from tests.tooling import run, write_name_that_is_no_utf8, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -314,11 +314,7 @@ async def test_fifos_devices_and_sockets_are_refused_without_hanging(
 
 async def test_names_that_break_lines_or_encodings_never_appear(box: ToolBox, root: Path) -> None:
     write_tree(root, {"a\n\nsrc/app.py": "visible fake\n", "tab\tname.py": "visible\n"})
-    try:
-        os.close(os.open(os.fsencode(root) + b"/bad\xff.py", os.O_CREAT | os.O_WRONLY))
-        Path(os.fsdecode(os.fsencode(root) + b"/bad\xff.py")).write_text("visible\n")
-    except OSError:
-        pass  # APFS takes UTF-8 only.
+    write_name_that_is_no_utf8(root, "visible\n")
     for mode in ("content", "files_with_matches", "count"):
         result = await run(box, "Grep", pattern="visible", output_mode=mode)
         assert "fake" not in result.text

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import MAIN, ROOT, bare_environment, endpoint, served
+from tests.fakes.openai_server import says, serving
+from tests.serving import MAIN, ROOT, bare_environment, served
 from tests.tooling import write_tree
 
 BIN = Path(sys.executable).parent
@@ -133,11 +134,11 @@ def test_progress_comes_with_rising_numbers_and_short_messages(
     tmp_path: Path, repository: Path
 ) -> None:
     turns = [
-        '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry"}}\n</tool_call>',
-        "<final_answer>\na.py:1-2 (the delay)\n</final_answer>",
+        says('<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry"}}\n</tool_call>'),
+        says("<final_answer>\na.py:1-2 (the delay)\n</final_answer>"),
     ]
     with (
-        endpoint("answers", turns) as model,
+        serving(turns) as model,
         served(tmp_path, FASTCONTEXT_ENDPOINT=model.url) as server,
     ):
         server.initialize()

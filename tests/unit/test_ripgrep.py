@@ -129,12 +129,13 @@ async def test_the_child_has_no_input_no_configuration_and_a_session_of_its_own(
     monkeypatch.setenv("RIPGREP_CONFIG_PATH", "/tmp/evil")
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     fake_rg(
-        "print(repr(sys.stdin.read()), os.getsid(0) == os.getpid(), sorted(os.environ), sys.argv[1])"
+        "print(repr(sys.stdin.read()), os.getsid(0) == os.getpid())\n"
+        "print(sorted(os.environ), sys.argv[1])\n"
     )
     chunks: list[bytes] = []
     await stream_rg([], cwd_fd=here, sink=lambda chunk: not chunks.append(chunk), timeout_s=30)
     out = b"".join(chunks).decode()
-    assert out.startswith("'' True [")
+    assert out.startswith("'' True\n[")
     assert "RIPGREP" not in out
     assert "SECRET" not in out
     assert out.rstrip().endswith("--no-config")
