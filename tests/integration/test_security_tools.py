@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +73,11 @@ def root(tmp_path: Path, outside: Path) -> Path:
 def box(root: Path) -> Iterator[ToolBox]:
     with Workspace.open(root) as workspace:
         yield ToolBox(workspace)
+
+
+def link_instead(path: Path, target: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.symlink_to(target)
 
 
 def assert_harmless(result: ToolResult) -> None:
@@ -256,8 +260,7 @@ async def test_a_directory_swapped_for_a_link_is_not_searched(
     box: ToolBox, root: Path, outside: Path
 ) -> None:
     await box.workspace.files()
-    (root / "src").rename(root / "moved")
-    (root / "src").symlink_to(outside)
+    link_instead(root / "src", outside)
     for named in ({}, {"path": "src"}, {"path": "src/app.py"}, {"glob": "src/*.py"}):
         assert_harmless(await run(box, "Grep", pattern="visible", **named))
     assert_harmless(await run(box, "Read", path="src/app.py"))
@@ -272,8 +275,7 @@ async def test_what_rg_names_in_a_swapped_directory_is_dropped_afterwards(
     def swap_after(*args: object, **named: object) -> object:
         end = run_rg(*args, **named)  # type: ignore[arg-type]
         if not (root / "src").is_symlink():
-            (root / "src").rename(root / "moved")
-            (root / "src").symlink_to(outside)
+            link_instead(root / "src", outside)
         return end
 
     monkeypatch.setattr(grep_module, "run_rg", swap_after)
@@ -283,8 +285,7 @@ async def test_what_rg_names_in_a_swapped_directory_is_dropped_afterwards(
 
 async def test_a_swapped_root_ends_the_run(box: ToolBox, root: Path, outside: Path) -> None:
     await box.workspace.files()
-    shutil.rmtree(root)
-    root.symlink_to(outside)
+    link_instead(root, outside)
     for name, named in [
         ("Read", {"path": "app.py"}),
         ("Glob", {"pattern": "*"}),

@@ -281,3 +281,10 @@ def test_a_part_cut_off_ends_with_a_whole_line() -> None:
     assert not collector(b"a\x001:one\n2:two\n3:thr")
     collector.close()
     assert collector.parts == {"a": b"1:one\n2:two"}
+
+
+async def test_text_in_utf16_has_the_same_lines_in_grep_and_read(box: ToolBox) -> None:
+    write_tree(box.workspace.root, {"wide.txt": "\ufeffone\r\ntwo é\n".encode("utf-16-le")})
+    for path in ("", "wide.txt"):
+        assert "2:two é" in await text_of(box, pattern="two é", path=path)
+    assert "2|two é" in (await run(box, "Read", path="wide.txt")).text
