@@ -1,6 +1,7 @@
 """How an exploration runs: side by side, in order, bounded, ended at once when it has to."""
 
 import math
+import shutil
 from pathlib import Path
 
 import anyio
@@ -246,7 +247,7 @@ async def test_when_time_runs_short_the_next_call_is_the_last(
 @both_forms
 async def test_a_repository_that_disappears_is_an_error_of_its_own(root: Path, form: str) -> None:
     async def swap() -> None:
-        root.rename(root.with_name("gone"))
+        shutil.move(root, root.with_name("gone"))
 
     with pytest.raises(WorkspaceError, match="removed or replaced"):
         await explore(root, [Turn(swap, call(form, "Read", **READ))])
