@@ -65,7 +65,7 @@ def test_a_record_is_never_written_into_the_repository(root: Path, tmp_path: Pat
     for path in (root / "t.jsonl", root / "src" / "t.jsonl", tmp_path / "link" / "t.jsonl"):
         with pytest.raises(TrajectoryError, match="never written into"):
             TrajectoryWriter(path, repository=root)
-    assert sorted(os.listdir(root)) == ["README.md", "src"]
+    assert sorted(entry.name for entry in root.iterdir()) == ["README.md", "src"]
 
 
 def test_an_existing_file_is_not_overwritten(root: Path, tmp_path: Path) -> None:
