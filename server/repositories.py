@@ -74,7 +74,7 @@ class Resolver:
             raise refused
         raise RepositoryError(
             "no repository was given and none could be found",
-            'pass path="/absolute/path/to/repository" (--repo in a shell), or set FASTCONTEXT_ROOTS',
+            'pass path="/absolute/path/to/it" (--repo in a shell), or set FASTCONTEXT_ROOTS',
         )
 
     def _bases(self, client_roots: Sequence[str]) -> list[tuple[Path, str, str]]:
