@@ -1,0 +1,53 @@
+"""How a checkpoint is quantized: by default as the published one was."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+GROUP_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """ModelOpt's preset and the calibration.
+
+    The defaults are those of r0b0tlab/FastContext-1.0-4B-RL-NVFP4, by its model card: ModelOpt
+    0.44.0, NVFP4_DEFAULT_CFG, CNN/DailyMail 3.0.0, 512 samples of 1,024 tokens, batch 16.
+    """
+
+    preset: str = "NVFP4_DEFAULT_CFG"
+    samples: int = 512
+    tokens: int = 1024
+    """Most tokens of a sample; longer texts are cut, longer explorations divided."""
+    batch: int = 16
+    exclude: tuple[str, ...] = ()
+    """Patterns of module names that stay in BF16, beside those that the preset leaves out."""
+
+
+def quantization_config(presets: Any, recipe: Recipe) -> dict[str, Any]:
+    """ModelOpt's configuration for the recipe.
+
+    ``presets`` is ``modelopt.torch.quantization``. Up to 0.44 its ``quant_cfg`` is a table from
+    pattern to settings, later a list of rules of which the last that fits counts.
+    """
+    config: dict[str, Any] = copy.deepcopy(getattr(presets, recipe.preset))
+    rules = config["quant_cfg"]
+    for pattern in recipe.exclude:
+        # The pattern names modules; ModelOpt matches it against the quantizers inside them.
+        name = pattern if pattern.endswith("*") else f"{pattern}*"
+        if isinstance(rules, list):
+            rules.append({"quantizer_name": name, "enable": False})
+        else:
+            rules[name] = {"enable": False}
+    return config
+
+
+def expected_quantizers(version: str, layers: int) -> int | None:
+    """Quantizers that this ModelOpt inserts into a Qwen3 of so many layers; None: not known.
+
+    Counted with 0.44.0 and 0.47.0: three for each of seven linears, four in the attention
+    (q, k, v, softmax), three in lm_head, and since 0.47 three in the embedding. 36 layers make
+    903 and 906; the model card counts 903.
+    """
+    extra = {"0.44": 3, "0.47": 6}.get(".".join(version.split(".")[:2]))
+    return None if extra is None else 25 * layers + extra
