@@ -39,6 +39,8 @@ TINY = {
     "head_dim": 32,
     "vocab_size": 2048,
     "max_window_layers": 2,
+    "bos_token_id": 1,
+    "eos_token_id": 1,
 }
 TINY_PLAN = EnginePlan(
     prompts=(32, 256), cached=(512, 64), streams=4, context=64, long_context=512, tokens=16,
@@ -194,6 +196,7 @@ def engine(run: Run, emit: Emit) -> None:
         cache=run.work / "cache",
         timeout_s=400,
         deadline=run.deadline,
+        log=run.out / "engine.log",
     )
 
 
@@ -201,13 +204,13 @@ def more(run: Run, emit: Emit) -> None:
     cache = run.work / "cache"
     plan = TINY_PLAN if run.dry else EnginePlan()
     measure_engines(variants(run, "nvfp4-card"), plan, emit=emit, warm_starts=0, cache=cache,
-                    timeout_s=300, deadline=run.deadline)  # fmt: skip
+                    timeout_s=300, deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
     made = run.work / "random-nvfp4"
     again = variants(run, "bf16", "fp8", "nvfp4")
     if made.is_dir():
         again.insert(0, Variant("nvfp4-checkpoint", made, again[-1].arguments))
     measure_engines(again, None, emit=emit, warm_starts=0, cache=cache, timeout_s=150,
-                    deadline=run.deadline)  # fmt: skip
+                    deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
 
 
 SECTIONS: dict[str, Callable[[Run, Emit], None]] = {

@@ -59,13 +59,15 @@ def measure(
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 900.0,
     deadline: float = float("inf"),
+    log: Path | None = None,
 ) -> None:
     """Measures each variant in turn and hands its rows to ``emit``.
 
     Without a plan they are started only. Each starts with what ``cache`` holds (by default an empty compile cache of this run, so
     "cold"), is measured, and is started ``warm_starts`` times again. A variant that fails or
     takes longer than ``timeout_s`` becomes a row with ``error``; past ``deadline`` (of
-    ``time.monotonic``) what is left becomes rows of kind ``skipped``.
+    ``time.monotonic``) what is left becomes rows of kind ``skipped``. The engines' output goes to
+    ``log``, or its end into the row of an engine that fails.
     """
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -83,6 +85,7 @@ def measure(
                     emit({"variant": variant.name, "kind": "skipped", "reason": "out of time"})
                     break
                 spec = _spec(variant, label, measurements, folder / "rows.jsonl")
+                spec["log"] = str(log if log is not None else folder / "log.txt")
                 if not _run_child(python, spec, kept, environment or {}, left, emit):
                     break
                 (kept / f"seen-{variant.name}").touch()
@@ -118,8 +121,9 @@ def _run_child(
     rows = Path(spec["rows"])
     rows.unlink(missing_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
-    log = rows.with_name("log.txt")
-    with log.open("wb") as output:
+    log = Path(spec["log"])
+    with log.open("ab") as output:
+        before = output.tell()
         child = subprocess.Popen(
             [python, "-m", "launch.bench.engine_child", json.dumps(spec)],
             env=_environment(cache, extra),
@@ -133,7 +137,7 @@ def _run_child(
         emit(row)
     if not problem:
         return True
-    tail = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    tail = log.read_bytes()[before:][-4000:].decode("utf-8", "replace")
     emit({"variant": spec["name"], "kind": "error", "error": problem, "log_tail": tail})
     return False
 
