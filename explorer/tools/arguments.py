@@ -41,7 +41,7 @@ def _text(value: object) -> object:
 
 
 def _texts(value: object) -> object:
-    values = value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list | tuple) else [value]
     return tuple(text for text in map(_text, values) if text)
 
 

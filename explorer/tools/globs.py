@@ -40,8 +40,8 @@ def glob_filter(
 ) -> GlobFilter:
     """A filter for the patterns, each relative to the root or to the directory ``base``.
 
-    A pattern with a slash that matches nothing there is tried at any depth, and then as one below a
-    directory; one that begins with foreign directories, without them. ``files`` is asked only then.
+    A pattern with a slash that matches nothing there is tried at any depth, and then as the name of
+    a directory; one that begins with foreign directories, without them. ``files`` is asked then.
 
     Raises:
         GlobProblem: a pattern is too long or has too many alternatives.
@@ -77,7 +77,7 @@ def name_glob(pattern: str) -> str | None:
 
 def _fitting(pattern: str, base: str, files: Callable[[], Iterable[str]]) -> list[str]:
     first = _regexes(pattern, base)
-    if "/" not in pattern.rstrip("/") and not pattern.endswith("/"):
+    if "/" not in pattern and _MAGIC.search(pattern):
         return first
     everything = tuple(files())
     for reading in _readings(pattern):

@@ -25,7 +25,7 @@ from explorer.tools.grep_plan import (
 )
 from explorer.tools.limits import ToolLimits
 from explorer.tools.observation import Rows, cut_line, problem, spans
-from explorer.tools.rg_output import GAP, Collector, order_of, rows_of
+from explorer.tools.rg_output import GAP, Collector, count_rows, order_of, rows_of
 from explorer.workspace import Workspace
 
 _PARALLEL_BYTES = 4 << 20
@@ -75,9 +75,11 @@ def grep(
         wanted = _glob_filter(workspace, place, globs)
     except GlobProblem as error:
         return problem(str(error), max_chars)
-    if place.file and workspace.read(_join(place.directory, place.file)).binary:
-        name = workspace.to_virtual(_join(place.directory, place.file))
-        return problem(f"{name} is a binary file and is not searched.", max_chars)
+    if place.file:
+        path = _join(place.directory, place.file)
+        if workspace.window(path, 1, 1, line_bytes=1).binary:
+            name = workspace.to_virtual(path)
+            return problem(f"{name} is a binary file and is not searched.", max_chars)
     plan = plan_for(arguments, [] if place.file else globs, workspace.listing.rules, limits)
     plan = replace(plan, target=place.target())
     found = _search(workspace, place, plan, wanted, limits, max_chars, handle)
@@ -258,5 +260,5 @@ class _Report:
             return f"... (first {self._shown} {unit} shown; narrow pattern, path or glob)"
         total = len(found.parts)
         if content:
-            total = sum(1 for part in found.parts.values() for row in rows_of(part) if row.number)
+            total = sum(map(count_rows, found.parts.values()))
         return f"... ({self._shown} of {total} {unit} shown; narrow pattern, path or glob)"

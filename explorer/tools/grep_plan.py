@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from explorer.paths import shown
 from explorer.tools.arguments import GrepArguments, OutputMode
 from explorer.tools.globs import name_glob
 from explorer.tools.limits import ToolLimits
@@ -85,6 +86,8 @@ class Plan:
 
     def _file_args(self) -> list[str]:
         args = []
+        if self.target != "./":
+            args.append("--text")  # It was looked at: NUL bytes far behind do not end the search.
         if self.multiline:
             args.append(f"--max-filesize={_MAX_FILE_MULTILINE}")
         elif self.target == "./":
@@ -143,7 +146,9 @@ def repaired(plan: Plan, stderr: str) -> Plan | None:
         return replace(plan, file_type="", name_globs=(name,))
     reason = regex_error(stderr)
     if not plan.fixed and reason.startswith(_UNBALANCED):
-        note = f"({plan.pattern!r} is not a regular expression: {reason}; searched for as text)"
+        note = (
+            f"({shown(plan.pattern)} is not a regular expression: {reason}; searched for as text)"
+        )
         return replace(plan, fixed=True, notes=(*plan.notes, note))
     return None
 

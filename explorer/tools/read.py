@@ -3,8 +3,12 @@
 from explorer.records import Span, ToolResult
 from explorer.tools.arguments import ReadArguments
 from explorer.tools.limits import ToolLimits
-from explorer.tools.observation import NOTE_CHARS, Rows, cut_line, problem
+from explorer.tools.observation import Rows, cut_line, problem
 from explorer.workspace import Window, Workspace
+
+_NOTE_CHARS = 80
+_LEAST_CHARS = 20
+"""A row cut shorter than this would show nothing of its line."""
 
 
 def read(
@@ -53,14 +57,17 @@ def _rows(
     rows = Rows(max_chars)
     last_number = window.start + len(window.lines) - 1
     # The fence's own two lines, whose first is known only when the last row is.
-    reserve = NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
+    reserve = _NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
     for number, line in enumerate(window.lines, window.start):
         if not rows.add(f"{number}|{cut_line(line, limits.read_line_chars)}", reserve=reserve):
             break
     shown = len(rows.lines)
     if not shown:  # Not even one row fits: show what does.
+        room = max_chars - reserve - len("...")
         line = f"{window.start}|{window.lines[0]}"
-        rows.lines.append(cut_line(line, max(0, max_chars - reserve - 3)))
+        if room < min(len(line), _LEAST_CHARS):
+            return problem("There is no room left to show the file.", max_chars)
+        rows.lines.append(cut_line(line, room))
         shown = 1
     end = window.start + shown - 1
     note = ""

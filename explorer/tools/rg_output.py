@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from explorer.tools.arguments import OutputMode
 
 _ROW = re.compile(rb"(\d+)([:-])(.*)", re.DOTALL)
+_ROW_START = re.compile(rb"^\d+[:-]", re.MULTILINE)
 _OMITTED = re.compile(rb" \[\.\.\. (?:omitted end of long line|\d+ more match(?:es)?)\]$")
 
 
@@ -27,6 +28,14 @@ class Row:
 
 GAP = Row(0, False, "--")
 
+# What ends a file's part: an empty line, the end of the only line, or nothing. With --crlf rg ends
+# what it adds itself with \r\n, but not everywhere.
+_PART_ENDS: dict[OutputMode, re.Pattern[bytes]] = {
+    "content": re.compile(rb"\n\r?\n"),
+    "count": re.compile(rb"\r?\n"),
+    "files_with_matches": re.compile(rb""),
+}
+
 
 class Collector:
     """A sink for rg that keeps each wanted file's part of the output."""
@@ -41,8 +50,7 @@ class Collector:
         """True once more than ``max_bytes`` would have had to be kept."""
         self._wanted = wanted
         self._max_bytes = max_bytes
-        # What ends a file's part: the empty line between two, the end of its line, or nothing.
-        self._end = {"content": b"\n\n", "count": b"\n", "files_with_matches": b""}[mode]
+        self._end = _PART_ENDS[mode]
         self._buffer = bytearray()
         self._kept_bytes = 0
         self._in_part = False
@@ -64,7 +72,7 @@ class Collector:
             if self.full:  # Stopped somewhere: up to the last whole line.
                 complete = self._buffer.rfind(b"\n")
             if complete > 0:
-                self.parts[self._path] = bytes(self._buffer[:complete]).rstrip(b"\n")
+                self.parts[self._path] = bytes(self._buffer[:complete]).rstrip(b"\r\n")
         self._buffer.clear()
         self._in_part = False
 
@@ -81,25 +89,24 @@ class Collector:
         return True
 
     def _take_part(self) -> bool:
-        end = self._buffer.find(self._end, self._searched)
-        if end < 0:
+        found = self._end.search(self._buffer, self._searched)
+        if found is None:
             if self._path is None:  # Not wanted: only what may begin the end is kept.
-                del self._buffer[:-1]
-            self._searched = max(0, len(self._buffer) - 1)
+                del self._buffer[:-2]
+            self._searched = max(0, len(self._buffer) - 2)
             return False
+        start, end = found.span()
+        del found  # It holds the buffer, which cannot shrink meanwhile.
         if self._path is not None:
-            self.parts[self._path] = bytes(self._buffer[:end])
-            self._kept_bytes += end + len(self._path)
-        del self._buffer[: end + len(self._end)]
+            self.parts[self._path] = bytes(self._buffer[:start])
+            self._kept_bytes += start + len(self._path)
+        del self._buffer[:end]
         self._in_part, self._searched = False, 0
         return True
 
 
 def rows_of(part: bytes) -> Iterator[Row]:
-    """The rows of a file's part, in order. A binary file has none: rg says so in a line."""
-    if b"binary file matches (found " in part or b"WARNING: stopped searching binary" in part:
-        if any(not _ROW.match(line) and line != b"--" for line in part.split(b"\n")):
-            return
+    """The rows of a file's part, in order, without what rg says about binary data further on."""
     position = 0
     while position <= len(part):
         end = part.find(b"\n", position)
@@ -108,10 +115,16 @@ def rows_of(part: bytes) -> Iterator[Row]:
         position = end + 1
         found = _ROW.match(line)
         if found:
-            text = _OMITTED.sub(b"...", found[3]).removesuffix(b"\r").decode("utf-8", "replace")
-            yield Row(int(found[1]), found[2] == b":", text.replace("\0", "\ufffd"))
-        elif line == b"--":
+            raw = _OMITTED.sub(b"...", found[3].removesuffix(b"\r"))
+            text = raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+            yield Row(int(found[1]), found[2] == b":", text)
+        elif line in (b"--", b"--\r"):
             yield GAP
+
+
+def count_rows(part: bytes) -> int:
+    """How many rows, gaps aside, a file's part has."""
+    return len(_ROW_START.findall(part))
 
 
 def order_of(path: str) -> str:
