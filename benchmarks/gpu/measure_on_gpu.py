@@ -24,10 +24,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from launch.bench.engine import EnginePlan, measure as measure_engines  # noqa: E402
-from launch.bench.layers import layer_shapes  # noqa: E402
-from launch.bench.matmul import measure as measure_matmuls  # noqa: E402
-from launch.bench.variants import Variant, standard_variants, write_weightless  # noqa: E402
+from launch.bench.engine import EnginePlan
+from launch.bench.engine import measure as measure_engines
+from launch.bench.layers import layer_shapes
+from launch.bench.matmul import measure as measure_matmuls
+from launch.bench.variants import Variant, standard_variants, write_weightless
 
 BEGUN = time.monotonic()
 TINY = {
@@ -64,7 +65,9 @@ class Run:
         path = self.out / f"{section}.jsonl"
 
         def emit(row: dict[str, Any]) -> None:
-            line = json.dumps({"section": section, "at_s": round(time.monotonic() - BEGUN, 1), **row})
+            line = json.dumps(
+                {"section": section, "at_s": round(time.monotonic() - BEGUN, 1), **row}
+            )
             with path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
             print(line[:1500], flush=True)
@@ -109,7 +112,8 @@ def matmul(run: Run, emit: Emit) -> None:
 def quantize(run: Run, emit: Emit) -> None:
     from launch.quantize.calibration import Item
     from launch.quantize.recipe import Recipe
-    from launch.quantize.run import Request, quantize as make
+    from launch.quantize.run import Request
+    from launch.quantize.run import quantize as make
 
     source, out = run.work / "random-bf16", run.work / "random-nvfp4"
     begun = time.monotonic()
@@ -128,9 +132,17 @@ def quantize(run: Run, emit: Emit) -> None:
             stages[stage] = time.monotonic()
             emit({"kind": "stage", "stage": stage})
         if done == total:
-            emit({"kind": "stage_done", "stage": stage, "elapsed_s": time.monotonic() - stages[stage]})
+            emit(
+                {
+                    "kind": "stage_done",
+                    "stage": stage,
+                    "elapsed_s": time.monotonic() - stages[stage],
+                }
+            )
 
-    result = make(Request(source, out, recipe, items=items), progress)
+    result = make(
+        Request(source, out, recipe, items=items, origin="random words", behaviour=False), progress
+    )
     emit({"kind": "quantized", **result.record})
     for check in result.report.checks:
         figures = {} if "tensors" in check.figures else check.figures
@@ -174,8 +186,14 @@ def make_random_model(run: Run, folder: Path) -> int:
 def variants(run: Run, *names: str) -> list[Variant]:
     if run.dry:
         plain, packed = run.models()
-        common = {"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 1024,
-                  "max_num_seqs": 4, "kv_cache_memory_bytes": 64 << 20, "block_size": 32}  # fmt: skip
+        common = {
+            "dtype": "bfloat16",
+            "enforce_eager": True,
+            "max_model_len": 1024,
+            "max_num_seqs": 4,
+            "kv_cache_memory_bytes": 64 << 20,
+            "block_size": 32,
+        }
         folders = {"bf16": plain, "fp8": plain}
         return [Variant(n, folders.get(n, packed), common, True) for n in names]
     import torch

@@ -63,11 +63,11 @@ def measure(
 ) -> None:
     """Measures each variant in turn and hands its rows to ``emit``.
 
-    Without a plan they are started only. Each starts with what ``cache`` holds (by default an empty compile cache of this run, so
-    "cold"), is measured, and is started ``warm_starts`` times again. A variant that fails or
-    takes longer than ``timeout_s`` becomes a row with ``error``; past ``deadline`` (of
-    ``time.monotonic``) what is left becomes rows of kind ``skipped``. The engines' output goes to
-    ``log``, or its end into the row of an engine that fails.
+    Without a plan they are started only. Each starts with what ``cache`` holds (by default an empty
+    compile cache of this run, so "cold"), is measured, and is started ``warm_starts`` times again.
+    A variant that fails or takes longer than ``timeout_s`` becomes a row with ``error``; past
+    ``deadline`` (of ``time.monotonic``) what is left becomes rows of kind ``skipped``. The engines'
+    output goes to ``log``; its end is in the row of an engine that fails.
     """
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:

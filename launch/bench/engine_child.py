@@ -84,18 +84,14 @@ class Bench:
         """TTFT of prompts whose beginning is cached, as in the second turn of an exploration."""
         base = self.prompt(cached)
         await self.request(base, 2)
-        taken = [
-            1e3 * (await self.request(base + self.prompt(new), 2))[0] for _ in range(repeats)
-        ]
+        taken = [1e3 * (await self.request(base + self.prompt(new), 2))[0] for _ in range(repeats)]
         row = {"kind": "ttft_cached_ms", "cached_tokens": cached, "new_tokens": new}
         self.emit({**row, **summary(taken)})
 
     async def decode(self, context: int, tokens: int, repeats: int) -> None:
         """Tokens a second of one stream, with power and temperature meanwhile."""
         with Sampler() as sampler:
-            rates = [
-                (await self.request(self.prompt(context), tokens))[1] for _ in range(repeats)
-            ]
+            rates = [(await self.request(self.prompt(context), tokens))[1] for _ in range(repeats)]
         row = {"kind": "decode_tok_s", "streams": 1, "context_tokens": context, "tokens": tokens}
         self.emit({**row, **summary(rates), "gpu": sampler.row()})
 

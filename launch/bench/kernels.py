@@ -2,11 +2,12 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from launch.bench.nvfp4 import Packed, dequantize, quantize
+from launch.nvfp4 import Packed, dequantize, quantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def bf16_linear(torch: Any, matrix: Any) -> Linear:
 
     def copies(count: int) -> list[Callable[[Any], Any]]:
         weights = [matrix.clone() for _ in range(count)]
-        return [lambda x, w=w: linear(x, w) for w in weights]
+        return [_bind(linear, weight) for weight in weights]
 
     return Linear("torch linear", matrix.numel() * 2, matrix.float(), 16, copies)
 
@@ -51,10 +52,14 @@ def nvfp4_linear(torch: Any, matrix: Any) -> Linear:
 
     def copies(count: int) -> list[Callable[[Any], Any]]:
         layers = [layer, *(copy.deepcopy(layer) for _ in range(count - 1))]
-        return [lambda x, each=each: kernel.apply_weights(layer=each, x=x) for each in layers]
+        return [functools.partial(kernel.apply_weights, each) for each in layers]
 
     bits = 16 if any(word in name for word in ("Marlin", "A16", "Humming")) else 4
     return Linear(name, packed.bytes, dequantize(torch, packed), bits, copies)
+
+
+def _bind(linear: Callable[[Any, Any], Any], weight: Any) -> Callable[[Any], Any]:
+    return lambda x: linear(x, weight)
 
 
 def reference_linear(torch: Any, matrix: Any) -> Linear:

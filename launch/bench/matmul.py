@@ -123,8 +123,7 @@ def _shape(
         copies = linear.copies(copies_for(torch, device, linear.weight_bytes))
         for batch in batches:
             inputs = [
-                torch.randn(batch, shape.inner, dtype=torch.bfloat16, device=device)
-                for _ in copies
+                torch.randn(batch, shape.inner, dtype=torch.bfloat16, device=device) for _ in copies
             ]
             error = _error(torch, linear, copies[0], inputs[0])
             calls = [lambda f=f, x=x: f(x) for f, x in zip(copies, inputs, strict=True)]

@@ -1,9 +1,11 @@
 """What is measured against what: precisions, their model folders and vLLM arguments."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from launch.verify.layout import expected_bytes, shape_of
 
 CONTEXT_TOKENS = 131_072
 SEQUENCES = 16
@@ -114,29 +116,17 @@ def write_weightless(folder: Path, **changes: Any) -> tuple[Path, Path]:
 
 
 def weight_bytes(variant: Variant) -> int:
-    """Bytes of the weights: of the files, or what a weightless model's would be."""
+    """Bytes of the weights: of the files, or what a weightless or FP8 model's would be."""
     files = sum(path.stat().st_size for path in variant.model.glob("*.safetensors"))
-    if files and variant.arguments.get("quantization") != "fp8":
+    scheme = variant.arguments.get("quantization")
+    if files and scheme != "fp8":
         return files
     config = json.loads((variant.model / "config.json").read_text(encoding="utf-8"))
-    hidden, head = config["hidden_size"], config["head_dim"]
-    heads = 2 * (config["num_attention_heads"] + config["num_key_value_heads"])
-    linear = config["num_hidden_layers"] * hidden * (heads * head + 3 * config["intermediate_size"])
-    embeddings = config["vocab_size"] * hidden * (1 if config["tie_word_embeddings"] else 2)
-    scheme = variant.arguments.get("quantization")
-    per_weight = {"fp8": 1.0, "modelopt": 0.5 + 1 / 16}.get(str(scheme), 2.0)
-    return int(linear * per_weight) + 2 * embeddings
-
-
-def to_json(variant: Variant) -> str:
-    """The variant as one line that ``from_json`` reads."""
-    return json.dumps(asdict(variant) | {"model": str(variant.model)})
-
-
-def from_json(text: str) -> Variant:
-    """The variant that ``to_json`` wrote."""
-    fields = json.loads(text)
-    return Variant(**(fields | {"model": Path(fields["model"])}))
+    shape = shape_of(config)
+    weights = sum(linear.out * linear.inner for linear in shape.linears())
+    if scheme == "fp8":
+        return expected_bytes(shape, ("*",)) - weights
+    return expected_bytes(shape, () if scheme == "modelopt" else ("*",))
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

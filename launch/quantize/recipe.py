@@ -40,14 +40,3 @@ def quantization_config(presets: Any, recipe: Recipe) -> dict[str, Any]:
         else:
             rules[name] = {"enable": False}
     return config
-
-
-def expected_quantizers(version: str, layers: int) -> int | None:
-    """Quantizers that this ModelOpt inserts into a Qwen3 of so many layers; None: not known.
-
-    Counted with 0.44.0 and 0.47.0: three for each of seven linears, four in the attention
-    (q, k, v, softmax), three in lm_head, and since 0.47 three in the embedding. 36 layers make
-    903 and 906; the model card counts 903.
-    """
-    extra = {"0.44": 3, "0.47": 6}.get(".".join(version.split(".")[:2]))
-    return None if extra is None else 25 * layers + extra

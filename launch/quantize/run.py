@@ -6,16 +6,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.calibration import Item, batches, news, read_items, token_windows
+from launch.quantize.calibration import Conversation, Item, batches, news, token_windows
 from launch.quantize.errors import QuantizeError
 from launch.quantize.publish import partial_folder, refuse_existing
 from launch.quantize.recipe import Recipe
 from launch.quantize.room import Place, choose_place, require_disk, require_memory
+from launch.verify.behaviour import check_behaviour
 from launch.verify.layout import expected_bytes, shape_of
 from launch.verify.records import CheckpointError, Report
 from launch.verify.run import RECORD, verify
@@ -45,12 +46,14 @@ class Request:
     source: Path
     out: Path
     recipe: Recipe = Recipe()
-    calibration: Path | None = None
-    """JSON lines of texts or conversations. None: CNN/DailyMail."""
     items: tuple[Item, ...] = ()
-    """Calibration that the caller has read; goes before ``calibration``."""
+    """What is calibrated on. Empty: CNN/DailyMail."""
+    origin: str = "texts"
+    """Where the items are from, for the record."""
     device: str = "auto"
     """auto, cuda or cpu."""
+    behaviour: bool = True
+    """Whether logits and calls are compared too: pointless for a model that was never trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,35 @@ def quantize(request: Request, progress: Progress = lambda *_: None) -> Result:
         record |= {"versions": versions, "elapsed_s": round(time.monotonic() - begun, 1)}
         text = json.dumps(record, indent=2) + "\n"
         (folder / RECORD).write_text(text, encoding="utf-8")
-        progress("verify", 0, 1)
-        report = verify(folder, request.source)
-        if not report.passed:
-            bad = next(check for check in report.checks if check.status == "failed")
+        report = _checked(folder, request, progress)
+    return Result(request.out, replace(report, checkpoint=str(request.out)), record)
+
+
+def _checked(folder: Path, request: Request, progress: Progress) -> Report:
+    """The report on the new checkpoint.
+
+    Raises:
+        QuantizeError: a check failed.
+    """
+    progress("verify", 0, 1)
+    report = verify(folder, request.source)
+    progress("verify", 1, 1)
+    if report.passed and request.behaviour:
+        talks = [
+            (item.messages, item.tools) for item in request.items if isinstance(item, Conversation)
+        ]
+        more = check_behaviour(
+            folder,
+            request.source,
+            conversations=talks,
+            device=request.device,
+            progress=progress,
+        )
+        report = replace(report, checks=(*report.checks, *more))
+    for bad in report.checks:
+        if bad.status == "failed":
             raise QuantizeError(f"the new checkpoint is not right: {bad.name}: {bad.detail}")
-        progress("verify", 1, 1)
-    return Result(request.out, report, record)
+    return report
 
 
 def _make(
@@ -97,10 +122,7 @@ def _make(
 ) -> dict[str, Any]:
     recipe = request.recipe
     tokenizer = steps.load_tokenizer(request.source)
-    items = list(request.items)
-    if not items:
-        path = request.calibration
-        items = read_items(path) if path is not None else news(recipe.samples)
+    items = list(request.items) or news(recipe.samples)
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     windows = token_windows(items, tokenizer, recipe.tokens)
     prepared = batches(windows, samples=recipe.samples, batch=recipe.batch, padding=padding)
@@ -117,13 +139,10 @@ def _make(
             shutil.copyfile(request.source / name, folder / name)
     steps.complete_config(folder)
     progress("export", 1, 1)
-    origin = "CNN/DailyMail 3.0.0"
-    if request.items or request.calibration is not None:
-        origin = request.calibration.name if request.calibration else "recorded explorations"
     return {
         "format": 1,
         "recipe": asdict(recipe) | {"exclude": list(recipe.exclude)},
-        "calibration": origin,
+        "calibration": request.origin if request.items else "CNN/DailyMail 3.0.0",
         "samples": sum(len(ids) for ids, _ in prepared),
         "tokens": sum(sum(row) for _, mask in prepared for row in mask),
         "device": place.device,

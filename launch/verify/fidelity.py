@@ -71,11 +71,11 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
         found = distances(packed, source, usable)
     except CheckpointError as error:
         return Check(name, "failed", str(error))
-    for each in found:
-        if not (each.cosine >= LEAST_COSINE and each.relative_error <= MOST_ERROR):
-            problems.append(
-                f"{each.name}: cosine {each.cosine:.4f}, relative error {each.relative_error:.3f}"
-            )
+    problems += [
+        f"{each.name}: cosine {each.cosine:.4f}, relative error {each.relative_error:.3f}"
+        for each in found
+        if not (each.cosine >= LEAST_COSINE and each.relative_error <= MOST_ERROR)
+    ]
     figures = {each.name: [each.cosine, each.relative_error] for each in found}
     if not found:
         return verdict(name, problems or ["there is nothing to compare"], "")

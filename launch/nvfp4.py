@@ -2,6 +2,7 @@
 
 The format is NVIDIA's: value = e2m1 x block scale x tensor scale; the first of two elements is the
 low half of a byte. ModelOpt calls the three ``weight``, ``weight_scale`` and ``weight_scale_2``.
+torch is handed in: the module can be imported without it.
 """
 
 from dataclasses import dataclass
@@ -29,11 +30,15 @@ class Packed:
         return int(self.weight.numel() + self.scale.numel() + 4)
 
 
-def quantize(torch: Any, matrix: Any) -> Packed:
-    """The matrix in NVFP4, rounded to nearest as ModelOpt 0.44 and 0.47 do with max calibration."""
+def quantize(torch: Any, matrix: Any, tensor_scale: Any = None) -> Packed:
+    """The matrix in NVFP4, rounded to nearest as ModelOpt 0.44 and 0.47 do with max calibration.
+
+    The tensor scale is made for the matrix, unless one is given, as calibration does for inputs.
+    """
     rows, columns = matrix.shape
     blocks = matrix.float().reshape(rows, columns // GROUP, GROUP)
-    tensor_scale = blocks.abs().amax() / (LEVELS[-1] * SCALE_MAX)
+    if tensor_scale is None:
+        tensor_scale = blocks.abs().amax() / (LEVELS[-1] * SCALE_MAX)
     block_max = blocks.abs().amax(dim=-1)
     scale = (block_max / LEVELS[-1] / tensor_scale).clamp(max=SCALE_MAX)
     scale = scale.to(torch.float8_e4m3fn)
@@ -54,3 +59,10 @@ def dequantize(torch: Any, packed: Packed) -> Any:
     values = levels[codes.long()].reshape(rows, columns // GROUP, GROUP)
     steps = packed.scale.float().unsqueeze(-1) * packed.tensor_scale
     return (values * steps).reshape(rows, columns)
+
+
+def rounded(torch: Any, values: Any, tensor_scale: Any) -> Any:
+    """Activations [..., in] as a kernel for FP4 sees them, in their own type."""
+    flat = values.reshape(-1, values.shape[-1])
+    packed = quantize(torch, flat, tensor_scale)
+    return dequantize(torch, packed).reshape(values.shape).to(values.dtype)

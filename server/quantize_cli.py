@@ -1,0 +1,388 @@
+"""``fastcontext quantize``, ``verify``, ``bench engine`` and ``bench matmul``."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.errors import ServerError, UsageError
+
+if TYPE_CHECKING:
+    from launch.quantize.calibration import Item
+    from launch.verify.records import Check, Report
+
+Rows = list[dict[str, Any]]
+
+bench = typer.Typer(no_args_is_help=True, help="Measure engines and kernels on this machine.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
+Recordings = Annotated[
+    Path | None,
+    typer.Option(help="Recorded explorations: a trajectory, or a directory of them."),
+]
+
+
+class QuantizationFailed(ServerError):
+    """No checkpoint was made, or one is not right."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to ``fastcontext``."""
+    app.command()(quantize)
+    app.command()(verify)
+    app.add_typer(bench, name="bench")
+
+
+def quantize(
+    source: Annotated[Path, typer.Argument(help="Folder of the BF16 checkpoint.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make; must not exist.")],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines of texts or chats, a trajectory, or a folder of them."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Calibration samples.")] = 512,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample at most.")] = 1024,
+    batch: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 16,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Modules that stay in BF16; * allowed; repeatable.")
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Make the NVFP4 checkpoint of a BF16 one, and check it."""
+    from launch.quantize.errors import QuantizeError
+    from launch.quantize.recipe import Recipe
+    from launch.quantize.run import Request
+    from launch.quantize.run import quantize as make
+
+    recipe = Recipe(samples=samples, tokens=tokens, batch=batch, exclude=tuple(exclude or ()))
+    items = calibration_items(calibration) if calibration else []
+    origin = calibration.name if calibration else ""
+    request = Request(source, out, recipe, tuple(items), origin, _device(device))
+    try:
+        with _progress() as progress:
+            result = make(request, progress)
+    except QuantizeError as error:
+        raise QuantizationFailed(str(error), error.hint) from None
+    if as_json:
+        _print_json({**result.report.as_record(), "record": result.record})
+        return
+    for check in result.report.checks:
+        sys.stdout.write(check_line(check) + "\n")
+    sys.stdout.write(f"\n{result.out}: made in {result.record['elapsed_s']:.0f} s\n")
+
+
+def verify(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of the NVFP4 checkpoint.")],
+    against: Annotated[Path | None, typer.Option(help="Folder of the BF16 one.")] = None,
+    behaviour: Annotated[
+        bool, typer.Option(help="Compare logits and tool calls too, with --against.")
+    ] = True,
+    recordings: Recordings = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Check a checkpoint, a line for each thing; exit status 1 if one of them is wrong."""
+    from dataclasses import replace
+
+    from launch.verify.behaviour import check_behaviour
+    from launch.verify.run import verify as check_files
+
+    def show(check: "Check") -> None:
+        if not as_json:
+            sys.stdout.write(check_line(check) + "\n")
+            sys.stdout.flush()
+
+    report = check_files(checkpoint, against, listener=show)
+    if report.passed and behaviour and against is not None:
+        talks = conversations(recordings) if recordings else []
+        with _progress() as progress:
+            more = check_behaviour(
+                checkpoint,
+                against,
+                conversations=[(talk.messages, talk.tools) for talk in talks],
+                device=_device(device),
+                progress=progress,
+            )
+        for check in more:
+            show(check)
+        report = replace(report, checks=(*report.checks, *more))
+    if as_json:
+        _print_json(report.as_record())
+    raise typer.Exit(_status(report))
+
+
+@bench.command()
+def engine(
+    bf16: Annotated[Path | None, typer.Option(help="Folder of the BF16 checkpoint.")] = None,
+    nvfp4: Annotated[Path | None, typer.Option(help="Folder of the NVFP4 checkpoint.")] = None,
+    weightless: Annotated[
+        bool, typer.Option("--weightless", help="Random weights of the 4B shape: speed only.")
+    ] = False,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="bf16, fp8, nvfp4 or nvfp4-card; repeatable.")
+    ] = None,
+    python: Annotated[str, typer.Option(help="The Python that has vLLM.")] = sys.executable,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+) -> None:
+    """Measure BF16, FP8 and NVFP4 engines: the model card's table, on this machine."""
+    import tempfile
+
+    from launch.bench.engine import EnginePlan
+    from launch.bench.engine import measure as run
+    from launch.bench.plots import plot_engine
+    from launch.bench.report import engine_table
+    from launch.bench.variants import standard_variants, write_weightless
+
+    names = tuple(variant or ("bf16", "fp8", "nvfp4"))
+    unknown = sorted(set(names) - {"bf16", "fp8", "nvfp4", "nvfp4-card"})
+    if unknown:
+        raise UsageError(f"no variant {unknown[0]!r}", "use bf16, fp8, nvfp4 or nvfp4-card")
+    if not weightless and (bf16 is None or nvfp4 is None):
+        raise UsageError("no checkpoints", "give --bf16 and --nvfp4, or --weightless")
+    folder = _results(out, "engine")
+    with tempfile.TemporaryDirectory() as place:
+        plain, packed = write_weightless(Path(place))
+        if bf16 is not None and nvfp4 is not None and not weightless:
+            plain, packed = bf16, nvfp4
+        chosen = standard_variants(
+            plain,
+            packed,
+            compute_capability=_capability(python),
+            weightless=weightless,
+            names=names,
+        )
+        rows, emit = _collector(folder / "engine.jsonl")
+        plan = EnginePlan(repeats=repeats)
+        run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
+    note = "Random weights: speed only, no quality.\n\n" if weightless else ""
+    _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)
+
+
+@bench.command()
+def matmul(
+    batch: Annotated[list[int] | None, typer.Option(help="Batch sizes; repeatable.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+) -> None:
+    """Measure BF16 against NVFP4 linears over the batch, as vLLM computes them on this GPU."""
+    from launch.bench.layers import BATCHES
+    from launch.bench.matmul import measure as run
+    from launch.bench.plots import plot_matmul
+    from launch.bench.report import crossover, matmul_table
+
+    folder = _results(out, "matmul")
+    rows, emit = _collector(folder / "matmul.jsonl")
+    try:
+        run(batches=tuple(batch or BATCHES), repeats=repeats, emit=emit)
+    except (ImportError, RuntimeError, AssertionError) as error:
+        raise QuantizationFailed(
+            f"the kernels cannot be measured here: {error}",
+            "a CUDA GPU and vLLM in this Python are needed",
+        ) from None
+    lines = [
+        f"* {layer}: " + ("at no batch" if at is None else f"from batch {at} on")
+        for layer, at in crossover(rows).items()
+    ]
+    text = matmul_table(rows) + "\nNVFP4 stops being faster:\n\n" + "\n".join(lines) + "\n"
+    _publish(folder, "matmul", rows, text, plot_matmul)
+
+
+def calibration_items(path: Path) -> "list[Item]":
+    """Texts and chats of a JSON-lines file, or the recorded explorations of a file or folder.
+
+    Raises:
+        QuantizationFailed: the file is none of these.
+    """
+    from launch.quantize.calibration import read_items
+    from launch.quantize.errors import QuantizeError
+
+    if path.is_dir() or _is_trajectory(path):
+        return list(conversations(path))
+    try:
+        return read_items(path)
+    except QuantizeError as error:
+        raise QuantizationFailed(str(error), error.hint) from None
+
+
+def conversations(path: Path) -> list[Any]:
+    """The chats of a trajectory, or of every one in a folder, as ``calibration.Conversation``.
+
+    Raises:
+        QuantizationFailed: there is none, or one cannot be read.
+    """
+    from explorer.events import RunStarted, TurnFinished, TurnStarted
+    from explorer.trajectory import TrajectoryError, read
+    from launch.quantize.calibration import Conversation
+
+    found = []
+    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    for file in files:
+        try:
+            events = [timed.event for timed in read(file)]
+        except TrajectoryError as error:
+            raise QuantizationFailed(
+                f"{str(file)!r} is no recorded exploration: {error}",
+                "record some with `fastcontext explore --record DIR`",
+            ) from None
+        messages: list[Any] = []
+        last: TurnFinished | None = None
+        tools: Sequence[Any] = ()
+        for event in events:
+            if isinstance(event, RunStarted):
+                tools = event.tools
+            elif isinstance(event, TurnStarted):
+                messages.extend(event.appended)
+            elif isinstance(event, TurnFinished):
+                last = event
+        if last is not None:
+            messages.append(last.message)
+            found.append(Conversation(tuple(map(dict, messages)), tuple(map(dict, tools))))
+    if not found:
+        raise QuantizationFailed(
+            f"{str(path)!r} holds no recorded exploration",
+            "record some with `fastcontext explore --record DIR`",
+        )
+    return found
+
+
+def check_line(check: "Check") -> str:
+    """One line about a check: its status, its name, and what was found."""
+    word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[check.status]
+    return f"{word:8}{check.name}: {check.detail}"
+
+
+def _status(report: "Report") -> int:
+    return 0 if report.passed else 1
+
+
+def _is_trajectory(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = json.loads(file.readline())
+    except (OSError, ValueError):
+        return False
+    return isinstance(head, dict) and head.get("kind") == "fastcontext-trajectory"
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cuda", "cpu"):
+        raise UsageError(f"no device {name!r}", "use auto, cuda or cpu")
+    return name
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage on stderr, with the time that is left; nothing where it is no terminal.
+
+    One that is piped gets a line when a stage begins.
+    """
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def say(stage: str, done: int, total: int) -> None:
+            if stage not in seen:
+                seen.add(stage)
+                sys.stderr.write(f"{stage}\n")
+                sys.stderr.flush()
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def _results(out: Path | None, kind: str) -> Path:
+    """A new folder for results; runs are never overwritten."""
+    folder = out or Path(f"fastcontext-bench-{kind}-{time.strftime('%Y-%m-%d-%H%M%S')}")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{str(folder)!r} exists already", "name a new folder") from None
+    return folder
+
+
+def _collector(path: Path) -> tuple[Rows, Callable[[dict[str, Any]], None]]:
+    """Rows in a list, in a file as they are made, and their kinds on stderr."""
+    rows: Rows = []
+
+    def emit(row: dict[str, Any]) -> None:
+        rows.append(row)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        what = row.get("variant") or row.get("layer") or ""
+        sys.stderr.write(f"{row['kind']} {what}".rstrip() + "\n")
+        sys.stderr.flush()
+
+    return rows, emit
+
+
+def _publish(
+    folder: Path, name: str, rows: Rows, text: str, plot: Callable[[Rows, Path], None]
+) -> None:
+    from launch.bench.report import problems
+
+    said = problems(rows)
+    if said:
+        text += "\nNot measured:\n\n" + "\n".join(f"* {each}" for each in said) + "\n"
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    try:
+        plot(rows, folder / f"{name}.png")
+    except ImportError:
+        sys.stderr.write("no plot: pip install 'fastcontext-mcp[bench]'\n")
+
+
+def _capability(python: str) -> int:
+    """The GPU's compute capability as one number, asked in the Python that has vLLM; 0: no GPU."""
+    import subprocess
+
+    code = (
+        "import torch; print(*(torch.cuda.get_device_capability(0) "
+        "if torch.cuda.is_available() else (0, 0)))"
+    )
+    try:
+        answer = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        )
+        major, minor = map(int, answer.stdout.split()[-2:])
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise UsageError(
+            f"{python!r} cannot tell which GPU there is", "name the Python that has vLLM"
+        ) from None
+    return 10 * major + minor
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
