@@ -8,7 +8,7 @@ from launch.bench.report import matmul_pairs
 
 Row = Mapping[str, Any]
 
-_PARTS = (
+_PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("decode, one stream\n(tok/s)", "decode_tok_s", {"streams": 1}),
     ("TTFT, longest prompt\n(ms)", "ttft_ms", {}),
     ("power, one stream\n(W)", "power", {"streams": 1}),

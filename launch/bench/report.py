@@ -17,7 +17,7 @@ def engine_table(rows: Sequence[Row]) -> str:
     """A line for each measurement, a column for each variant, ratios to the first one.
 
     Ratios say how many times better: more tokens a second, or less of anything else. Empty cells
-    were not measured.
+    were not measured; n is the fewest samples of a variant.
     """
     names = list(dict.fromkeys(str(row["variant"]) for row in rows if "variant" in row))
     names = [name for name in names if any(_figure(row) for row in rows if row["variant"] == name)]
@@ -33,12 +33,8 @@ def engine_table(rows: Sequence[Row]) -> str:
         found = figures[label]
         cells = [_number(found[name][0]) if name in found else "" for name in names]
         ratios = [_ratio(label, found, names[0], name) for name in names[1:]]
-        counts = sorted({count for _, count in found.values()})
-        lines.append(
-            _line(
-                [label, *cells, *ratios, " to ".join(map(str, counts[:: max(1, len(counts) - 1)]))]
-            )
-        )
+        fewest = min(count for _, count in found.values())
+        lines.append(_line([label, *cells, *ratios, str(fewest)]))
     return "\n".join(lines) + "\n"
 
 

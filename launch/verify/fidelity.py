@@ -121,5 +121,6 @@ def _comparable(packed: Tensors, source: Tensors, linear: Linear) -> bool:
             for part, described in packed_parts(linear).items()
             if part.endswith((".weight", ".weight_scale"))
         )
-        and f"{linear.name}.weight_scale_2" in packed
+        and (second := packed.get(f"{linear.name}.weight_scale_2")) is not None
+        and (second.dtype, second.bytes) == ("F32", 4)
     )
