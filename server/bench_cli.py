@@ -78,23 +78,39 @@ def matmul(
     from launch.bench.layers import BATCHES
     from launch.bench.matmul import measure as run
     from launch.bench.plots import plot_matmul
-    from launch.bench.report import crossover, matmul_table
+    from launch.bench.report import matmul_text
 
     folder = _results(out, "matmul")
     rows, emit = _collector(folder / "matmul.jsonl")
     try:
         run(batches=tuple(batch or BATCHES), repeats=repeats, emit=emit)
     except (ImportError, RuntimeError, AssertionError) as error:
+        if not rows:
+            folder.rmdir()
         raise BenchFailed(
             f"the kernels cannot be measured here: {error}",
             "a CUDA GPU and vLLM in this Python are needed",
         ) from None
-    lines = [
-        f"* {layer}: " + ("at no batch" if at is None else f"from batch {at} on")
-        for layer, at in crossover(rows).items()
-    ]
-    text = matmul_table(rows) + "\nNVFP4 stops being faster:\n\n" + "\n".join(lines) + "\n"
-    _publish(folder, "matmul", rows, text, plot_matmul)
+    _publish(folder, "matmul", rows, matmul_text(rows), plot_matmul)
+
+
+@bench.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder with raw rows, *.jsonl.")],
+) -> None:
+    """Make tables and plots of rows that were measured before."""
+    from launch.bench.plots import plot_engine, plot_matmul
+    from launch.bench.report import engine_table, matmul_text, read_rows
+
+    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)]
+    engines = [row for row in rows if "variant" in row]
+    kernels = [row for row in rows if "variant" not in row]
+    if engines:
+        _publish(folder, "engine", engines, engine_table(engines), plot_engine)
+    if any(row.get("kind") == "matmul" for row in kernels):
+        _publish(folder, "matmul", kernels, matmul_text(kernels), plot_matmul)
+    if not rows:
+        raise UsageError(f"no rows in {str(folder)!r}", "name the folder of a measurement")
 
 
 def _results(out: Path | None, kind: str) -> Path:

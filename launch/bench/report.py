@@ -129,6 +129,18 @@ def crossover(rows: Sequence[Row]) -> dict[str, int | None]:
     return made
 
 
+def matmul_text(rows: Sequence[Row]) -> str:
+    """The table of the matmuls, and from which batch on NVFP4 no longer pays."""
+    found = crossover(rows)
+    if not found:
+        return matmul_table(rows)
+    lines = [
+        f"* {layer}: " + ("nowhere" if at is None else f"from batch {at} on")
+        for layer, at in found.items()
+    ]
+    return matmul_table(rows) + "\nNVFP4 stops being faster:\n\n" + "\n".join(lines) + "\n"
+
+
 def problems(rows: Sequence[Row]) -> list[str]:
     """A sentence for everything that failed or was left out."""
     said = []
