@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from launch.bench.variants import Variant, weight_bytes
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+POLL_S = 0.5
 STOP_GRACE_S = 10.0
 """Seconds that a child gets between SIGTERM and SIGKILL: vLLM needs 2 to 4."""
 
@@ -117,7 +118,7 @@ def _run_child(
     timeout_s: float,
     emit: Callable[[Row], None],
 ) -> bool:
-    """Whether the child ended well. Its rows are handed on either way, and no process is left."""
+    """Whether the child ended well. Its rows are handed on as they come; no process is left."""
     rows = Path(spec["rows"])
     rows.unlink(missing_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
@@ -132,9 +133,7 @@ def _run_child(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        problem = _wait(child, timeout_s)
-    for row in _read_rows(rows):
-        emit(row)
+        problem = _wait(child, timeout_s, Rows(rows), emit)
     if not problem:
         return True
     tail = log.read_bytes()[before:][-4000:].decode("utf-8", "replace")
@@ -159,18 +158,25 @@ def _environment(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _wait(child: "subprocess.Popen[bytes]", timeout_s: float) -> str:
+def _wait(
+    child: "subprocess.Popen[bytes]", timeout_s: float, rows: "Rows", emit: Callable[[Row], None]
+) -> str:
     """What went wrong, or nothing. The child's whole group is gone afterwards."""
-    problem = ""
+    until = time.monotonic() + timeout_s
+    code: int | None = None
     try:
-        code = child.wait(timeout=timeout_s)
-        if code:
-            problem = f"the engine's process ended with {code}"
-    except subprocess.TimeoutExpired:
-        problem = f"not finished within {timeout_s:.0f} s"
+        while code is None and time.monotonic() < until:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = child.wait(timeout=POLL_S)
+            for row in rows.new():
+                emit(row)
     finally:
         _end_group(child)
-    return problem
+    for row in rows.new():
+        emit(row)
+    if code is None:
+        return f"not finished within {timeout_s:.0f} s"
+    return f"the engine's process ended with {code}" if code else ""
 
 
 def _end_group(child: "subprocess.Popen[bytes]") -> None:
@@ -181,11 +187,22 @@ def _end_group(child: "subprocess.Popen[bytes]") -> None:
             child.wait(timeout=STOP_GRACE_S)
 
 
-def _read_rows(path: Path) -> Iterator[Row]:
-    if not path.exists():
-        return
-    file: IO[str]
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+class Rows:
+    """A file of JSON lines that another process appends to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_bytes = 0
+
+    def new(self) -> Iterator[Row]:
+        """The whole lines that were written since the last call."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read_bytes)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        for line in whole.splitlines():
             with contextlib.suppress(ValueError):
                 yield json.loads(line)

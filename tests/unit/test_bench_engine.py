@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from launch.bench.engine import EnginePlan, measure
+from launch.bench.engine import EnginePlan, Rows, measure
 from launch.bench.layers import layer_shapes
 from launch.bench.variants import Variant, standard_variants, weight_bytes, write_weightless
 
@@ -88,6 +88,19 @@ def test_a_variant_that_fails_keeps_its_rows_and_the_others_are_measured(
     error = next(row for row in rows if row["kind"] == "error")
     assert error["error"] == "the engine's process ended with 3"
     assert error["log_tail"] == "log of fp8\n"
+
+
+def test_rows_are_read_line_by_line_and_half_ones_later(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows.jsonl")
+    assert list(rows.new()) == []
+    with (tmp_path / "rows.jsonl").open("w") as file:
+        file.write('{"n": 1}\n{"n":')
+        file.flush()
+        assert list(rows.new()) == [{"n": 1}]
+        file.write(" 2}\n")
+        file.flush()
+        assert list(rows.new()) == [{"n": 2}]
+    assert list(rows.new()) == []
 
 
 def test_past_the_deadline_what_is_left_is_said_to_be_skipped(tmp_path: Path, python: str) -> None:
