@@ -3,11 +3,14 @@
 import contextlib
 import copy
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from launch.nvfp4 import Packed, dequantize, quantize
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +113,10 @@ def vllm_config() -> Iterator[str]:
     import vllm
     from vllm.config import VllmConfig, set_current_vllm_config
 
-    with set_current_vllm_config(VllmConfig()):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(set_current_vllm_config(VllmConfig()))
+        except (ValueError, TypeError, RuntimeError) as error:
+            # Only FlashInfer's kernels need one: Marlin and CUTLASS are measured without.
+            log.warning("vLLM makes no default configuration: %s", error)
         yield str(vllm.__version__)
