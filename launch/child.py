@@ -1,0 +1,131 @@
+"""One run of vLLM under its guard."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from launch import process
+from launch.command import Plan
+from launch.errors import EngineStartFailed
+from launch.health import Api
+from launch.places import Places
+
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+# Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from {0} import main; main(sys.argv[2:])"
+
+
+def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
+    """The command that runs ``main`` of one of this package's modules, from any directory."""
+    options = ["-I"] if site else ["-I", "-S"]
+    return [sys.executable, *options, "-c", _BOOT.format(module), str(PACKAGE_ROOT), *arguments]
+
+
+class Child:
+    """vLLM as the keeper sees it: an API, output, and an end."""
+
+    def __init__(self, guard: anyio.abc.Process, api: Api) -> None:
+        self._guard = guard
+        self.api = api
+        self.pid = guard.pid
+        self.birth = process.birth(guard.pid)
+        self.returncode: int | None = None
+        self._ended = anyio.Event()
+
+    @classmethod
+    async def start(cls, plan: Plan, places: Places, key: str, grace_s: float) -> "Child":
+        """vLLM, started a moment ago and not ready.
+
+        Raises:
+            EngineStartFailed: the guard cannot be started.
+        """
+        places.api.unlink(missing_ok=True)
+        over_socket = "--uds" in plan.argv
+        port = 0 if over_socket else _free_port()
+        argv = [
+            str(port) if word == "0" and before == "--port" else word
+            for before, word in zip(("", *plan.argv), plan.argv, strict=False)
+        ]
+        if not over_socket and "--port" in argv:
+            port = int(argv[argv.index("--port") + 1])
+        api = Api(str(places.api) if over_socket else "", port, key)
+        environment = {
+            **os.environ,
+            **plan.environment,
+            # Not in the command, where every user of the machine could read it.
+            "VLLM_API_KEY": key,
+            process.TAG: places.tag,
+            "PYTHONUNBUFFERED": "1",
+        }
+        try:
+            guard = await anyio.open_process(
+                boot("launch.guard", str(grace_s), *argv, site=False),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=places.logs,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineStartFailed(f"the engine's guard cannot be started: {error}") from error
+        return cls(guard, api)
+
+    @property
+    def ended(self) -> bool:
+        """Whether vLLM and all that it started are gone."""
+        return self._ended.is_set()
+
+    async def pump(self, take: Callable[[bytes], None]) -> None:
+        """Hand on the output until the end, then bury the guard and what outlived it."""
+        assert self._guard.stdout is not None
+        try:
+            async for piece in self._guard.stdout:
+                take(piece)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+        self.returncode = await self._guard.wait()
+        self._bury()
+        self._ended.set()
+
+    async def wait(self) -> int | None:
+        """The exit status, once everything is gone."""
+        await self._ended.wait()
+        return self.returncode
+
+    async def stop(self, patience_s: float) -> None:
+        """End vLLM: politely, then not."""
+        with anyio.CancelScope(shield=True):
+            if self._guard.stdin is not None:
+                await self._guard.stdin.aclose()
+            with anyio.move_on_after(patience_s):
+                await self._ended.wait()
+                return
+            process.kill([*process.descendants(self.pid), self.pid])
+            with anyio.move_on_after(2.0):
+                await self._ended.wait()
+
+    def _bury(self) -> None:
+        # Only a guard that was killed leaves any: they are the keeper's orphans now.
+        for _ in range(100):
+            left = process.descendants(os.getpid())
+            if not left:
+                return
+            process.kill(left)
+            for pid in left:
+                try:
+                    os.waitpid(pid, 0)
+                except OSError:
+                    continue
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
