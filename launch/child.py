@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import anyio.abc
+from anyio import to_thread
 
 from launch import process
 from launch.command import Plan
@@ -30,8 +32,10 @@ def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
 class Child:
     """vLLM as the keeper sees it: an API, output, and an end."""
 
-    def __init__(self, guard: anyio.abc.Process, api: Api) -> None:
+    def __init__(self, guard: anyio.abc.Process, api: Api, tag: str) -> None:
         self._guard = guard
+        self._tag = tag
+        self._drained = anyio.Event()
         self.api = api
         self.pid = guard.pid
         self.birth = process.birth(guard.pid)
@@ -75,24 +79,35 @@ class Child:
             )
         except OSError as error:
             raise EngineStartFailed(f"the engine's guard cannot be started: {error}") from error
-        return cls(guard, api)
+        return cls(guard, api, places.tag)
 
     @property
     def ended(self) -> bool:
         """Whether vLLM and all that it started are gone."""
         return self._ended.is_set()
 
-    async def pump(self, take: Callable[[bytes], None]) -> None:
-        """Hand on the output until the end, then bury the guard and what outlived it."""
+    async def pump(self, take: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Hand on the output until the end, then bury the guard and what outlived it.
+
+        ``lost`` is called the moment the end is noticed.
+        """
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, take)
+            self.returncode = await self._guard.wait()
+            lost()
+            # Only a guard that was killed leaves any. They hold the pipe, so they go first.
+            await to_thread.run_sync(self._bury)
+            with anyio.move_on_after(1.0):
+                await self._drained.wait()
+            group.cancel_scope.cancel()
+        self._ended.set()
+
+    async def _read(self, take: Callable[[bytes], None]) -> None:
         assert self._guard.stdout is not None
-        try:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async for piece in self._guard.stdout:
                 take(piece)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        self.returncode = await self._guard.wait()
-        self._bury()
-        self._ended.set()
+        self._drained.set()
 
     async def wait(self) -> int | None:
         """The exit status, once everything is gone."""
@@ -107,22 +122,15 @@ class Child:
             with anyio.move_on_after(patience_s):
                 await self._ended.wait()
                 return
-            process.kill([*process.descendants(self.pid), self.pid])
+            process.kill([self.pid, *process.tagged(self._tag)])
             with anyio.move_on_after(2.0):
                 await self._ended.wait()
 
     def _bury(self) -> None:
-        # Only a guard that was killed leaves any: they are the keeper's orphans now.
-        for _ in range(100):
-            left = process.descendants(os.getpid())
-            if not left:
-                return
-            process.kill(left)
-            for pid in left:
-                try:
-                    os.waitpid(pid, 0)
-                except OSError:
-                    continue
+        for pid in process.end_leftovers(self._tag):
+            # Those whose parent died are the keeper's now.
+            with suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _free_port() -> int:

@@ -14,11 +14,12 @@ from typing import Any
 import anyio
 import anyio.abc
 
+from launch import process
 from launch.child import boot
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
 from launch.places import Places, prepare
 from launch.spec import ALREADY_KEPT, Spec, spec_record
-from launch.state import live_state
+from launch.state import Lock, live_state
 
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
@@ -179,6 +180,25 @@ async def stop(places: Places, *, timeout_s: float = 40.0) -> bool:
             await anyio.sleep(0.05)
         return True
     raise LaunchError("the engine has not ended", f"see {str(places.keeper_log)!r}")
+
+
+def clear_remains(places: Places) -> bool:
+    """End what a keeper left that was killed together with its guard; whether there was any.
+
+    Costs a look at one file where nothing was left.
+    """
+    if not places.state.exists() or live_state(places.state) is not None:
+        return False
+    lock = Lock(places.lock)
+    if not lock.take():
+        return False
+    try:
+        ended = process.end_leftovers(places.tag)
+        for path in (places.state, places.control, places.api):
+            path.unlink(missing_ok=True)
+    finally:
+        lock.drop()
+    return bool(ended)
 
 
 async def wait_ready(places: Places, timeout_s: float) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def served_models(api: Api) -> list[str]:
         return []
 
 
-def is_healthy(api: Api) -> bool:
+def is_healthy(api: Api, timeout_s: float = 5.0) -> bool:
     """Whether the server says that its engine is well."""
     try:
-        return ask(api, "GET", "/health")[0] == 200
+        return ask(api, "GET", "/health", timeout_s=timeout_s)[0] == 200
     except EngineNotReady:
         return False
 

@@ -88,7 +88,7 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
 
 
 def end_leftovers(tag: str, timeout_s: float = 5.0) -> list[int]:
-    """Kill what carries an engine's tag and has outlived its keeper; which these were."""
+    """Kill what carries an engine's tag until nothing does; which processes these were."""
     ended: list[int] = []
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:

@@ -25,6 +25,7 @@ class Timings:
     drain_s: float = 60.0
     """For explorations to end before a restart that is not urgent; they have 45 s by default."""
     health_every_s: float = 10.0
+    health_timeout_s: float = 5.0
     health_failures: int = 3
     """In a row, before an engine counts as hung."""
     stop_grace_s: float = 10.0

@@ -182,7 +182,7 @@ class Supervisor:
         self.child = child
         self._enter("starting", self.plan.reason)
         async with anyio.create_task_group() as group:
-            group.start_soon(child.pump, self._log.write)
+            group.start_soon(child.pump, self._log.write, self._lost)
             try:
                 timed_out = not await self._until_ready(child)
                 if not timed_out:
@@ -229,7 +229,12 @@ class Supervisor:
             look_at = time.monotonic() + every_s
             if self.phase != "ready":
                 continue
-            well = await to_thread.run_sync(health.is_healthy, child.api, abandon_on_cancel=True)
+            well = await to_thread.run_sync(
+                health.is_healthy,
+                child.api,
+                self.spec.timings.health_timeout_s,
+                abandon_on_cancel=True,
+            )
             failures = 0 if well or child.ended else failures + 1
             if failures >= self.spec.timings.health_failures:
                 logger.warning("the engine does not answer; it counts as hung")
@@ -266,6 +271,10 @@ class Supervisor:
                 await self.changed()
             return
         self.ask_to_end("given up")
+
+    def _lost(self) -> None:
+        if self.phase in ("ready", "asleep", "waking"):
+            self._enter("restarting", "vLLM has ended")
 
     def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:
         self.phase, self.detail, self.hint = phase, detail, hint

@@ -30,6 +30,7 @@ QUICK = Timings(
     stop_after_s=0,
     drain_s=5,
     health_every_s=0.2,
+    health_timeout_s=0.5,
     stop_grace_s=0.3,
     backoff_s=(0.05, 0.1),
     max_restarts=2,
@@ -87,7 +88,7 @@ async def none_left(places: Places, timeout_s: float = 10) -> bool:
 
 async def eventually(condition, timeout_s: float = 10) -> bool:
     with anyio.move_on_after(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - other processes bring it about
             await anyio.sleep(0.01)
         return True
     return False
