@@ -70,7 +70,7 @@ def read_window(descriptor: int, start: int, count: int, line_bytes: int) -> Win
     """
     os.lseek(descriptor, 0, os.SEEK_SET)
     lines: list[bytes] = []
-    number, current, first = 1, bytearray(), True
+    number, current, first, ended = 1, bytearray(), True, False
     while chunk := os.read(descriptor, _CHUNK_BYTES):
         if first and is_binary(chunk):
             return Window(start, (), None, binary=True)
@@ -91,9 +91,11 @@ def read_window(descriptor: int, start: int, count: int, line_bytes: int) -> Win
             if len(lines) == count:
                 return Window(start, _texts(lines), None)
         ended = chunk.endswith(b"\n")
-    total = 0 if first else number - 1 if ended else number
-    if len(lines) < count and start <= total and len(lines) < total - start + 1:
+    if first:
+        return Window(start, (), 0)
+    if not ended and number >= start:
         lines.append(bytes(current))
+    total = number - 1 if ended else number
     return Window(start, _texts(lines), total)
 
 

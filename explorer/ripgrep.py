@@ -187,7 +187,7 @@ async def in_thread(function: Callable[[RgHandle], T]) -> T:
 
     try:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-    except BaseException:
+    except anyio.get_cancelled_exc_class():
         handle.kill()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(handle.finished.wait, _REAP_TIMEOUT_S)

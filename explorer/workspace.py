@@ -18,6 +18,7 @@ from types import TracebackType
 
 from explorer.confined import NotRegularError, open_directory, open_file
 from explorer.documents import (
+    MAX_DOCUMENT_BYTES,
     Document,
     DocumentCache,
     Window,
@@ -269,23 +270,39 @@ class Workspace:
             PathProblem: it may not be shown or cannot be read.
         """
         with self._opened(path) as descriptor:
-            identity = identity_of(descriptor)
-            document = self._documents.get(path, identity)
-            if document is None:
-                document = read_document(descriptor, path)
-                # A file that changed meanwhile may be a mixture: shown once, not kept.
-                if identity_of(descriptor) == identity:
-                    self._documents.put(document, identity)
-            return document
+            return self._document(descriptor, path)
+
+    def _document(self, descriptor: int, path: str) -> Document:
+        identity = identity_of(descriptor)
+        document = self._documents.get(path, identity)
+        if document is None:
+            document = read_document(descriptor, path)
+            # A file that changed meanwhile may be a mixture: shown once, not kept.
+            if identity_of(descriptor) == identity:
+                self._documents.put(document, identity)
+        return document
 
     def window(self, path: str, start: int, count: int, *, line_bytes: int) -> Window:
         """``count`` lines from line ``start`` on of a file of any size, in bounded memory.
+
+        Lines longer than ``line_bytes`` may lose what is beyond.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
         """
         with self._opened(path) as descriptor:
-            return read_window(descriptor, start, count, line_bytes)
+            if os.fstat(descriptor).st_size > MAX_DOCUMENT_BYTES:
+                return read_window(descriptor, start, count, line_bytes)
+            document = self._document(descriptor, path)
+        lines = document.lines[start - 1 : start - 1 + count]
+        return Window(start, lines, len(document.lines), document.binary)
+
+    def modified_ns(self, path: str) -> int:
+        """When the file at the path changed last; 0 when there is none."""
+        try:
+            return os.stat(path, dir_fd=self.descriptor, follow_symlinks=False).st_mtime_ns
+        except (OSError, ValueError):
+            return 0
 
     def is_inside(self, path: str) -> bool:
         """True when the path is, this moment, a readable regular file below the opened root."""
