@@ -32,9 +32,8 @@ def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
 class Child:
     """vLLM as the keeper sees it: an API, output, and an end."""
 
-    def __init__(self, guard: anyio.abc.Process, api: Api, tag: str) -> None:
+    def __init__(self, guard: anyio.abc.Process, api: Api) -> None:
         self._guard = guard
-        self._tag = tag
         self._drained = anyio.Event()
         self.api = api
         self.pid = guard.pid
@@ -64,7 +63,6 @@ class Child:
             **plan.environment,
             # Not in the command, where every user of the machine could read it.
             "VLLM_API_KEY": key,
-            process.TAG: places.tag,
             "PYTHONUNBUFFERED": "1",
         }
         try:
@@ -79,7 +77,7 @@ class Child:
             )
         except OSError as error:
             raise EngineStartFailed(f"the engine's guard cannot be started: {error}") from error
-        return cls(guard, api, places.tag)
+        return cls(guard, api)
 
     @property
     def ended(self) -> bool:
@@ -122,12 +120,12 @@ class Child:
             with anyio.move_on_after(patience_s):
                 await self._ended.wait()
                 return
-            process.kill([self.pid, *process.tagged(self._tag)])
+            process.end_session(self.pid, self.birth)
             with anyio.move_on_after(2.0):
                 await self._ended.wait()
 
     def _bury(self) -> None:
-        for pid in process.end_leftovers(self._tag):
+        for pid in process.end_session(self.pid, self.birth):
             # Those whose parent died are the keeper's now.
             with suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)

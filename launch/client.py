@@ -19,7 +19,7 @@ from launch.child import boot
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
 from launch.places import Places, prepare
 from launch.spec import ALREADY_KEPT, Spec, spec_record
-from launch.state import Lock, live_state
+from launch.state import Lock, live_state, read_state
 
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
@@ -187,13 +187,14 @@ def clear_remains(places: Places) -> bool:
 
     Costs a look at one file where nothing was left.
     """
-    if not places.state.exists() or live_state(places.state) is not None:
+    state = read_state(places.state)
+    if state is None or process.is_alive(state.keeper_pid, state.keeper_birth):
         return False
     lock = Lock(places.lock)
     if not lock.take():
         return False
     try:
-        ended = process.end_leftovers(places.tag)
+        ended = process.end_session(state.guard_pid, state.guard_birth)
         for path in (places.state, places.control, places.api):
             path.unlink(missing_ok=True)
     finally:

@@ -84,11 +84,9 @@ async def _keep(spec: Spec) -> None:
 def _clear_leftovers(spec: Spec) -> None:
     """End what an earlier keeper left that was killed together with its guard."""
     earlier = read_state(spec.places.state)
-    ended = process.end_leftovers(spec.places.tag)
-    if ended:
-        logger.warning("ended %d process(es) that an earlier engine left", len(ended))
-    elif earlier is not None:
-        logger.info("an earlier keeper (pid %d) ended without cleaning up", earlier.keeper_pid)
+    if earlier is not None:
+        ended = process.end_session(earlier.guard_pid, earlier.guard_birth)
+        logger.warning("an earlier keeper was killed; it left %d process(es)", len(ended))
     for path in (spec.places.state, spec.places.control, spec.places.api):
         path.unlink(missing_ok=True)
 

@@ -56,11 +56,6 @@ class Places:
         """How long starts took."""
         return self.logs / "starts.json"
 
-    @property
-    def tag(self) -> str:
-        """A name of this engine that no other engine on the machine has."""
-        return hashlib.sha256(os.fsencode(self.runtime)).hexdigest()[:16]
-
 
 def places_for(runtime: Path, logs: Path, model: str) -> Places:
     """The places of the engine for a model, under the user's directories of both kinds."""

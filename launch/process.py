@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
-TAG = "FASTCONTEXT_ENGINE_TAG"
-"""Variable in the environment of everything that an engine starts; its value names the engine."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -69,14 +67,17 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def tagged(tag: str) -> list[int]:
-    """This user's living processes that carry an engine's tag. Linux only."""
-    wanted = f"{TAG}={tag}".encode()
+def session(leader: int) -> list[int]:
+    """Living processes of the session that a process founded, itself included. Linux only.
+
+    vLLM's processes stay in the session of their guard, whoever becomes their parent. (A variable
+    in the environment would not do as a mark: vLLM's engine core writes its title over it.)
+    """
     found = []
     for pid in _pids():
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and birth(pid):
-                found.append(pid)
+        stat = _stat(pid)
+        if stat is not None and stat[0] not in "ZX" and int(stat[3]) == leader:
+            found.append(pid)
     return found
 
 
@@ -87,12 +88,16 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
             os.kill(pid, number)
 
 
-def end_leftovers(tag: str, timeout_s: float = 5.0) -> list[int]:
-    """Kill what carries an engine's tag until nothing does; which processes these were."""
+def end_session(leader: int, born: str, timeout_s: float = 5.0) -> list[int]:
+    """Kill all processes of a session until there are none; which these were.
+
+    A number is not given to another process while a session of that number has members. So if the
+    leader's number belongs to a process of another birth, the session is gone.
+    """
     ended: list[int] = []
     until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        left = [pid for pid in tagged(tag) if pid != os.getpid()]
+    while leader > 0 and birth(leader) in ("", born) and time.monotonic() < until:
+        left = session(leader)
         if not left:
             break
         kill(left)

@@ -58,7 +58,8 @@ def make_spec(base: Path, timings: Timings = QUICK, *, over_port: bool = False) 
     address = Address(port=0) if over_port else Address(socket=places.api)
     vllm = Vllm((sys.executable, str(FAKE)), "0.0", for_cpu=True)
     made = plan(replace(profile, sleeps=not over_port), vllm, address, Wishes())
-    # The stand-in knows no flags.
+    # Marks every process below the guard, independently of how the launcher finds them.
+    made.environment["LAUNCH_TEST_MARK"] = str(base)
     return Spec(made, places, timings)
 
 
@@ -78,12 +79,24 @@ async def running(spec: Spec, *, ready: bool = True) -> AsyncIterator[Spec]:
     finally:
         with anyio.CancelScope(shield=True):
             await client.stop(spec.places, timeout_s=10)
-            assert await none_left(spec.places), process.tagged(spec.places.tag)
+            client.clear_remains(spec.places)
+            assert await none_left(spec), of_engine(spec)
 
 
-async def none_left(places: Places, timeout_s: float = 10) -> bool:
+def of_engine(spec: Spec) -> list[int]:
+    """Living processes that have the engine's directory in their environment or command."""
+    mark = str(spec.places.runtime.parent.parent).encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return [pid for pid in found if alive(pid) and pid != os.getpid()]
+
+
+async def none_left(spec: Spec, timeout_s: float = 10) -> bool:
     """Whether every process of an engine has gone, at once or in a while."""
-    return await eventually(lambda: not process.tagged(places.tag), timeout_s)
+    return await eventually(lambda: not of_engine(spec), timeout_s)
 
 
 async def eventually(condition, timeout_s: float = 10) -> bool:

@@ -24,6 +24,7 @@ from tests.integration.launch_support import (
     eventually,
     make_spec,
     none_left,
+    of_engine,
     processes_of,
     rss_mib,
     running,
@@ -61,7 +62,7 @@ async def test_an_engine_starts_serves_and_ends_with_nothing_left(spec: Spec) ->
         async with client.use(spec.places, wait_s=5) as access:
             assert access.model == "model"
             assert ask(api_of(spec), "GET", "/v1/models")[0] == 200
-    assert await none_left(spec.places)
+    assert await none_left(spec)
     assert sorted(path.name for path in spec.places.runtime.iterdir()) == ["lock"]
 
 
@@ -98,7 +99,7 @@ async def test_two_starts_at_the_same_moment_give_one_engine(spec: Spec) -> None
         await client.wait_ready(spec.places, 20)
 
         assert sorted(started) == [False, False, False, True]
-        assert len(process.tagged(spec.places.tag)) == 3
+        assert len(of_engine(spec)) == 3
     finally:
         await client.stop(spec.places)
 
@@ -132,12 +133,12 @@ async def test_nothing_is_left_after_any_parts_are_killed(
 
         if "keeper" in killed and "guard" in killed and "core" not in killed:
             # Nobody is left to end the core, so whoever looks next does.
-            assert await eventually(lambda: not alive(pids["api"]))
+            assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
             assert client.clear_remains(spec.places)
-            assert await none_left(spec.places)
+            assert await none_left(spec)
             assert not spec.places.api.exists()
         elif "keeper" in killed:
-            assert await none_left(spec.places)
+            assert await none_left(spec)
             assert live_state(spec.places.state) is None
         else:
             assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[1:]))
@@ -163,7 +164,7 @@ async def test_a_new_keeper_ends_what_a_killed_one_left(spec: Spec) -> None:
         pids = processes_of(spec)
         for part in ("keeper", "guard"):
             os.kill(pids[part], signal.SIGKILL)
-        assert await eventually(lambda: not alive(pids["api"]))
+        assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
         assert alive(pids["core"])
 
         await client.start(spec)
@@ -236,7 +237,7 @@ async def test_a_start_that_takes_too_long_is_ended(spec: Spec) -> None:
         status = await client.ask(spec.places, "status")
         assert status is not None
         assert "not become ready in time" in status["detail"]
-        assert await none_left(spec.places)
+        assert await none_left(spec)
 
 
 async def test_an_engine_that_stops_answering_is_restarted(spec: Spec) -> None:
@@ -290,7 +291,7 @@ async def test_an_engine_in_use_does_not_sleep(spec: Spec) -> None:
 async def test_an_engine_that_nobody_uses_ends(spec: Spec) -> None:
     brief = replace(spec, timings=replace(QUICK, stop_after_s=0.3))
     async with running(brief):
-        assert await none_left(spec.places)
+        assert await none_left(spec)
         assert await eventually(lambda: not spec.places.state.exists())
 
 
