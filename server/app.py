@@ -6,6 +6,7 @@ exploration needs: clients give up on servers that start slowly.
 
 import importlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ class ExplorerServer(MCPServer[Backend]):
             ValueError: the transport is neither ``stdio`` nor ``streamable-http``.
         """
         if transport == "stdio":
+            if sys.stdin.isatty():
+                sys.stderr.write("serving MCP on stdin and stdout, for a client; Ctrl-C ends it\n")
             wire = stdio.claim()
             lifecycle.run_to_end(partial(self._serve_stdio, wire), watch_parent=True)
         if transport == "streamable-http":
