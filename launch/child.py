@@ -107,6 +107,28 @@ class Child:
                 take(piece)
         self._drained.set()
 
+    async def end_with_core(self) -> None:
+        """End vLLM at once when one of its engine cores or workers has gone.
+
+        It notices by itself as well, but takes some 4 s to leave (vLLM 0.32.0).
+        """
+        cores = await to_thread.run_sync(self._cores)
+        if not cores:
+            return
+        async with anyio.create_task_group() as group:
+            for core in cores:
+                group.start_soon(_until_gone, core, group.cancel_scope)
+        process.kill([pid for pid in process.session(self.pid) if pid != self.pid])
+
+    def _cores(self) -> list[int]:
+        """The processes that vLLM titles ``VLLM::...``."""
+        found = []
+        for pid in process.session(self.pid):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"VLLM::"):
+                    found.append(pid)
+        return found
+
     async def wait(self) -> int | None:
         """The exit status, once everything is gone."""
         await self._ended.wait()
@@ -129,6 +151,20 @@ class Child:
             # Those whose parent died are the keeper's now.
             with suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+async def _until_gone(pid: int, scope: anyio.CancelScope) -> None:
+    """Cancel the scope when a process has ended. Linux only; elsewhere nothing is titled so."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        scope.cancel()
+        return
+    try:
+        await anyio.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+    scope.cancel()
 
 
 def _free_port() -> int:

@@ -178,7 +178,7 @@ def _why(way: Way, gpu: Gpu, *, skipped: bool) -> str:
         return f"{sm} could compute in FP4, but only the 16-bit checkpoint is here: FP8 made of it"
     if way == "fp8":
         return (
-            f"{sm} has no FP4 but computes in FP8: 1.9x to 3.3x faster at reading a prompt than "
+            f"{sm} has no FP4 but computes in FP8: 1.8x to 3.3x faster at reading a prompt than "
             "NVFP4 with the card's flags, and exploration is mostly reading"
         )
     if way == "marlin" and skipped:

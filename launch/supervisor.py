@@ -186,6 +186,7 @@ class Supervisor:
             try:
                 timed_out = not await self._until_ready(child)
                 if not timed_out:
+                    group.start_soon(child.end_with_core)
                     await self._serve(child)
             finally:
                 await child.stop(timings.stop_grace_s * 2 + 2)
@@ -273,7 +274,7 @@ class Supervisor:
         self.ask_to_end("given up")
 
     def _lost(self) -> None:
-        if self.phase in ("ready", "asleep", "waking"):
+        if self.phase in ("ready", "asleep", "waking") and not self._ordered():
             self._enter("restarting", "vLLM has ended")
 
     def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:

@@ -25,19 +25,23 @@ class Choice:
 
 
 def choose_engine(settings: Settings, wanted: EngineChoice) -> Choice:
-    """The explorer for a question: the one asked for, else the endpoint, else the scout.
+    """The explorer for a question: the one asked for, the endpoint, else this machine's engine.
+
+    ``local`` is what is to be tried: whether that engine runs is its keeper's to say.
 
     Raises:
         UsageError: the endpoint was asked for and none is configured.
     """
     if wanted == "scout":
         return Choice("scout", "the scout was asked for")
+    if wanted == "local":
+        return Choice("local", "this machine's engine was asked for")
     if settings.endpoint:
         return Choice("endpoint", f"the endpoint {public_url(settings.endpoint)} is configured")
     if wanted == "endpoint":
         hint = "set FASTCONTEXT_ENDPOINT to the URL of an OpenAI-compatible API, up to /v1"
         raise UsageError("engine 'endpoint' needs an endpoint and none is set", hint)
-    return Choice("scout", "no endpoint is configured")
+    return Choice("local", "no endpoint is configured")
 
 
 def http_engine(settings: Settings) -> "HttpEngine":

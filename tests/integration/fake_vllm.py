@@ -88,7 +88,7 @@ def main():
     if "exit" in settings:
         sys.exit(settings["exit"])
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
-    core = subprocess.Popen([sys.executable, "-c", code])
+    core = subprocess.Popen(["VLLM::EngineCore", "-c", code], executable=sys.executable)
     if option("--uds"):
         server = Server(option("--uds"), Handler)
     else:
@@ -98,6 +98,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     core.wait()
+    # As long as vLLM takes to leave.
+    time.sleep(settings.get("leave_s", 0))
     sys.stderr.write("EngineDeadError: EngineCore encountered an issue.\n")
     os._exit(1)
 

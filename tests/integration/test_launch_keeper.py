@@ -196,6 +196,15 @@ async def test_a_crash_is_followed_by_a_restart_with_the_same_key(spec: Spec) ->
         assert status["restarts"] == 1
 
 
+async def test_a_lost_engine_core_is_noticed_before_vllm_has_taken_its_leave(spec: Spec) -> None:
+    configure(spec, leave_s=600)
+    async with running(spec):
+        pids = processes_of(spec)
+        os.kill(pids["core"], signal.SIGKILL)
+        assert await eventually(lambda: not alive(pids["api"]))
+        await reaches(spec, "ready")
+
+
 async def test_an_engine_that_keeps_failing_is_given_up_with_a_reason(spec: Spec) -> None:
     spec.places.logs.mkdir(parents=True)
     configure(spec, exit=1, log="ValueError: something odd")
