@@ -40,7 +40,7 @@ _NUMBER = r"[Ll]?(\d{1,9})"
 _END = rf"(?:\s*{_DASH}\s*{_NUMBER})?"
 _PLACE = re.compile(
     r"(?P<path>\S(?:.*?\S)?)"
-    r"(?:\s*#\s*|\s*:\s*|\s*[,@]?\s*[(\[]?\s*(?:lines?|ll?\.?)(?=[\s\d:])\s*:?\s*|\s*[(\[]\s*)"
+    r"(?:\s*#\s*|\s*:\s*|[\s,@(\[]+(?:lines?|ll?\.?)(?=[\s\d:])\s*:?\s*|\s*[(\[]\s*)"
     rf"{_NUMBER}(?::\d{{1,6}})?{_END}"
     r"(?P<rest>(?=[\s,;:)\]\-\u2013\u2014(\[.]|$).*)",
     re.IGNORECASE,

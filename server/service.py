@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import anyio
 
 from explorer.engine import Engine
-from explorer.errors import AnswerError, EngineError, ExplorerError
+from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
 from explorer.events import Listener
 from explorer.records import Citation, Exploration
 from server.ask import Ask
@@ -39,6 +39,8 @@ SCOUT_RESERVE_S = 8.0
 """Kept back of a deadline for the scout; a quarter of it where that is less."""
 _GRACE_S = 0.5
 """How much later than asked a part may end before it is cut off."""
+_PROBE_S = 5.0
+"""Longest wait for the endpoint to say which model it serves; a busy one takes a moment."""
 _SCOUTS = 2
 """Scouts at work at one time: they are bound by the processor."""
 
@@ -94,7 +96,7 @@ class _Attempt:
 class Probed(Protocol):
     """An engine that says whether it is ready, such as ``HttpEngine``."""
 
-    async def probe(self) -> "EngineState":
+    async def probe(self, timeout_s: float) -> "EngineState":
         """Whether it answers, and with which model."""
 
 
@@ -167,7 +169,7 @@ class ExplorationService:
         return self._local
 
     async def status(self) -> EngineStatus:
-        """Whether the chosen explorer is ready. Asks the endpoint, for at most 5 s."""
+        """Whether the chosen explorer is ready; asks the endpoint."""
         choice = choose_engine(self.settings, self.settings.engine)
         if choice.engine == "local":
             choice = await self._local_engine().look()
@@ -182,13 +184,13 @@ class ExplorationService:
         )
 
     async def _probe(self) -> tuple[bool, str, str]:
-        detail = "no answer within 5 s"
-        with anyio.move_on_after(5.0):
+        detail = f"no answer within {_PROBE_S:g} s"
+        with anyio.move_on_after(_PROBE_S + _GRACE_S):
             try:
-                engine, _ = await self._open_engine()
+                engine = await self._open_engine()
                 if not isinstance(engine, Probed):
                     return True, engine.model, "answers without being asked"
-                state = await engine.probe()
+                state = await engine.probe(_PROBE_S)
                 return state.ready, state.model, state.detail
             except (ExplorerError, ServerError) as error:
                 detail = str(error)
@@ -216,7 +218,7 @@ class ExplorationService:
         attempt = _Attempt()
         with anyio.CancelScope(deadline=until + _GRACE_S) as scope:
             try:
-                async with self._slot(say), self._engine_of(choice) as (engine, window):
+                async with self._slot(say), self._engine_of(choice, until) as (engine, window):
                     attempt = await self._run_model(ask, warm, engine, window, listener, until)
             except (EngineError, AnswerError) as error:
                 attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
@@ -244,7 +246,7 @@ class ExplorationService:
         from explorer.loop import explore_with_model
         from server.model_run import loop_settings
 
-        left_s = until - anyio.current_time()
+        left_s = round(until - anyio.current_time(), 1)
         run = await explore_with_model(
             ask.query,
             engine=engine,
@@ -309,7 +311,9 @@ class ExplorationService:
             yield
 
     @asynccontextmanager
-    async def _engine_of(self, choice: Choice) -> AsyncIterator[tuple[Engine, int | None]]:
+    async def _engine_of(
+        self, choice: Choice, until: float
+    ) -> AsyncIterator[tuple[Engine, int | None]]:
         """Engine and context for one exploration; this machine's is held while it lasts."""
         if choice.engine == "local":
             from launch.errors import LaunchError
@@ -320,21 +324,34 @@ class ExplorationService:
             except LaunchError as error:
                 raise ExplorationFailed(str(error), error.hint) from error
         else:
-            yield await self._open_engine()
+            patience_s = round(min(_PROBE_S, (until - anyio.current_time()) / 3), 1)
+            yield await self._ready_engine(patience_s)
 
-    async def _open_engine(self) -> tuple[Engine, int | None]:
-        """The one engine of this service, opened at its first use, and its context in tokens."""
+    async def _ready_engine(self, timeout_s: float) -> tuple[Engine, int | None]:
+        """The engine and its context in tokens, if it says that.
+
+        Raises:
+            EngineUnreachable: it does not say which model it serves, and none is set.
+        """
+        engine = await self._open_engine()
+        async with self._engine_lock:
+            if self._window is None and isinstance(engine, Probed):
+                # Asked until it answers: sampling and limits depend on which model it is.
+                state = await engine.probe(timeout_s)
+                if not state.ready and not engine.model:
+                    raise EngineUnreachable(state.detail)
+                self._window = (state.context_tokens or 0) if state.ready else None
+        return engine, self._window
+
+    async def _open_engine(self) -> Engine:
+        """The one engine of this service, opened at its first use."""
         async with self._engine_lock:
             if self._engine is None:
                 engine = self._engine_factory(self.settings)
                 if isinstance(engine, AbstractAsyncContextManager):
                     engine = await self._stack.enter_async_context(engine)
                 self._engine = engine
-            if self._window is None and isinstance(self._engine, Probed):
-                # Asked until it answers: sampling and limits depend on which model it is.
-                state = await self._engine.probe()
-                self._window = (state.context_tokens or 0) if state.ready else None
-            return self._engine, self._window
+            return self._engine
 
     def _report(self, ask: Ask, engine: Answerer, reason: str, run: Exploration) -> Report:
         run = dataclasses.replace(run, notes=(*ask.notes, *run.notes))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mcp import Client, StdioServerParameters
 
 from tests.fakes.openai_server import says, serving
 from tests.serving import MAIN, ROOT, bare_environment, served
@@ -29,7 +30,8 @@ class Noisy(ScriptedEngine):
         subprocess.run(["echo", "printed by a child"], check=True)
         return super().stream(request)
 
-engine = Noisy(["<final_answer>\\na.py:1-1 (here)\\n</final_answer>"] * 9)
+read = '<tool_call>{{"name": "Read", "arguments": {{"path": "a.py"}}}}</tool_call>'
+engine = Noisy([read, "<final_answer>a.py:1-1 (here)</final_answer>"])
 build_server(Settings(endpoint="http://127.0.0.1:1/v1"), engine_factory=lambda _: engine).run()
 """
 
@@ -97,7 +99,7 @@ def test_stdout_carries_only_json_rpc_whatever_prints(tmp_path: Path, repository
     with served(tmp_path, command=[sys.executable, str(script)], cwd="/") as server:
         server.initialize()
         called = server.call("explore_repository", query="q", path=str(repository))
-        server.answer(called)
+        assert "`a.py:1-1`" in server.answer(called)["result"]["content"][0]["text"]
         assert server.process.stdin is not None
         server.process.stdin.close()
         assert server.end_of_output() == b""
@@ -106,6 +108,23 @@ def test_stdout_carries_only_json_rpc_whatever_prints(tmp_path: Path, repository
     assert "printed by the engine" in errors
     assert "written to descriptor 1" in errors
     assert "printed by a child" in errors
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
+async def test_the_sdks_client_talks_to_a_noisy_server_in_both_eras(
+    tmp_path: Path, repository: Path, mode: str
+) -> None:
+    script = tmp_path / "noisy.py"
+    script.write_text(NOISY_SERVER.format(root=str(ROOT)))
+    command = StdioServerParameters(command=sys.executable, args=[str(script)], cwd="/")
+    async with Client(command, mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 2
+        result = await client.call_tool(
+            "explore_repository", {"query": "q", "path": str(repository)}
+        )
+    assert not result.is_error
+    assert "`a.py:1-1`" in result.content[0].text  # type: ignore[union-attr]
 
 
 def test_what_is_printed_while_importing_does_not_reach_the_client(tmp_path: Path) -> None:
