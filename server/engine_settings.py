@@ -29,6 +29,7 @@ def wanted_engine(settings: Settings) -> Wanted:
         vllm=settings.vllm,
         port=settings.engine_port,
         wishes=Wishes(
+            way=settings.engine_profile,
             context=settings.engine_context,
             sequences=settings.engine_sequences,
             speculate=settings.engine_speculate,

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
 
     Empty: the published FastContext models.
     """
+    engine_profile: Literal["", "nvfp4", "marlin", "fp8", "bf16"] = ""
+    """How the engine serves the model. Empty: the fastest way for the GPU."""
     engine_context: int = Field(default=0, ge=0, le=1_048_576)
     """The engine's longest context in tokens. 0: what memory allows."""
     engine_sequences: int = Field(default=0, ge=0, le=1024)
