@@ -79,8 +79,10 @@ class Backend:
 
     def _make(self) -> "ExplorationService":
         from server.choice import http_engine
+        from server.memory import give_memory_back
         from server.service import ExplorationService
 
+        give_memory_back()
         settings = self.load()
         log_to_stderr(settings.log_level)
         # In this thread, so that messages are answered while numpy and httpx are loaded.

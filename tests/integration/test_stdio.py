@@ -88,6 +88,24 @@ def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, repository
             assert "PLANTED" not in server.errors()
 
 
+@pytest.mark.parametrize("module", ["server.main", "server"])
+def test_running_as_a_module_imports_nothing_from_the_working_directory(
+    tmp_path: Path, repository: Path, module: str
+) -> None:
+    # The interpreter itself puts it first on the path, so ``server`` has to be installed and what
+    # runpy loads is out of reach; from the first line of ours on it is gone.
+    planted = "import os; os.write(2, b'PLANTED\\n'); raise SystemExit('planted')\n"
+    names = ["mcp.py", "explorer/__init__.py", "launch.py", "numpy.py", "httpx.py", "anyio.py"]
+    write_tree(repository, dict.fromkeys([*names, "gc.py", "typer.py", "pathlib.py"], planted))
+    arguments = ["serve"] if module == "server" else []
+    command = [sys.executable, "-m", module, *arguments]
+    with served(tmp_path, command=command, cwd=repository, PYTHONPATH=str(ROOT)) as server:
+        server.initialize()
+        called = server.call("explore_repository", query="where is the retry delay?")
+        assert "a.py" in server.answer(called)["result"]["content"][0]["text"]
+        assert "PLANTED" not in server.errors()
+
+
 def test_the_servers_own_folder_hides_no_module_of_the_standard_library() -> None:
     ours = {path.stem for path in (ROOT / "server").glob("*.py")}
     assert ours & set(sys.stdlib_module_names) == set()
