@@ -66,7 +66,7 @@ async def _lend(
 ) -> None:
     """Answer once the engine is ready, then count the client until it hangs up."""
     wait_s, wake = float(request.get("wait_s", 0)), bool(request.get("wake", True))
-    supervisor.notify_use(1)
+    supervisor.notify_use(1, quiet=not wake)
     try:
         ready = await supervisor.ready(wait_s, wake=wake)
         answer = {**supervisor.status(), "ok": ready}
@@ -77,7 +77,7 @@ async def _lend(
             while await stream.receive():
                 pass
     finally:
-        supervisor.notify_use(-1)
+        supervisor.notify_use(-1, quiet=not wake)
 
 
 def _access(supervisor: Supervisor) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class Supervisor:
         self.hint = ""
         self.users = 0
         """Explorations that hold the engine now."""
+        self.quiet_requests = 0
+        """Requests of warm-ups, which are not use."""
         self.last_use = time.monotonic()
         self.restarts = 0
         self.key = secrets.token_urlsafe(32)
@@ -301,10 +303,13 @@ class Supervisor:
             phase=self.phase,
         )
 
-    def notify_use(self, change: int) -> None:
-        """Count an exploration that begins (1) or ends (-1)."""
+    def notify_use(self, change: int, *, quiet: bool = False) -> None:
+        """Count an exploration that begins (1) or ends (-1); a quiet one keeps nothing awake."""
         self.users += change
-        self.last_use = time.monotonic()
+        if not quiet:
+            self.last_use = time.monotonic()
+        elif change < 0:
+            self.quiet_requests += 1
         self._notify()
 
     def _notify(self) -> None:

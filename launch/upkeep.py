@@ -8,12 +8,12 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from watchfiles import awatch
 
 from launch import health
 from launch.command import Plan, from_record
 from launch.errors import EngineNotReady
 from launch.supervisor import Supervisor
+from launch.watch import batches
 
 logger = logging.getLogger("launch.keeper")
 
@@ -34,7 +34,8 @@ async def mind_idleness(supervisor: Supervisor) -> None:
             continue
         if supervisor.phase == "ready":
             # Whoever talks to vLLM without asking the keeper counts as well.
-            running, worked_now = await _activity(supervisor)
+            running, finished = await _activity(supervisor)
+            worked_now = finished - supervisor.quiet_requests
             if running or worked_now != worked:
                 supervisor.last_use, worked = time.monotonic(), worked_now
         idle_s = time.monotonic() - supervisor.last_use
@@ -66,7 +67,7 @@ async def mind_sources(supervisor: Supervisor) -> None:
         return
     known = fingerprint(watched)
     settle_ms = int(supervisor.spec.timings.settle_s * 1000)
-    async for _ in awatch(*watched, debounce=settle_ms * 10, step=max(50, settle_ms)):
+    async for _ in batches(watched, recursive=True, settle_ms=max(50, settle_ms)):
         now = fingerprint(watched)
         changed = {each[0] for each in set(known) ^ set(now)}
         known = now

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import anyio
+import anyio.abc
 
 from explorer.engine import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
@@ -29,6 +30,7 @@ from server.warm import Warm, WarmRepositories
 
 if TYPE_CHECKING:
     from explorer.http_engine import EngineState
+    from server.kept_warm import KeptWarm
 
 if TYPE_CHECKING:
     from server.local_engine import LocalEngine
@@ -113,6 +115,7 @@ class ExplorationService:
         self._engine: Engine | None = None
         self._window: int | None = None
         self._local: LocalEngine | None = None
+        self._kept_warm: KeptWarm | None = None
 
     async def __aenter__(self) -> Self:
         self._model_slots = anyio.CapacityLimiter(self.settings.max_concurrent)
@@ -144,6 +147,9 @@ class ExplorationService:
         root = ask.repository.root
         try:
             async with self._warm.opened(root, include_hidden=ask.include_hidden) as warm:
+                if self._kept_warm is not None:
+                    self._kept_warm.give_way()
+                    self._kept_warm.watch(root, warm)
                 if choice.engine == "scout":
                     run = await self._ask_scout(ask, warm, ask.deadline_s, say)
                     report = self._report(ask, "scout", choice.reason, run)
@@ -154,6 +160,17 @@ class ExplorationService:
         elapsed_s = anyio.current_time() - started
         run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
         return dataclasses.replace(report, exploration=run)
+
+    def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
+        """Watch repositories from their first question on, in a task group that outlives it."""
+        from server.kept_warm import KeptWarm
+
+        if choose_engine(self.settings, self.settings.engine).engine == "local":
+            self._local_engine()
+        self._kept_warm = KeptWarm(group, local=lambda: self._local, busy=self._is_busy)
+
+    def _is_busy(self) -> bool:
+        return self._model_slots.borrowed_tokens > 0 or self._scout_slots.borrowed_tokens > 0
 
     async def _choose(self, wanted: EngineChoice, *, fallback: bool) -> Choice:
         choice = choose_engine(self.settings, wanted)

@@ -72,8 +72,8 @@ async def test_a_changed_configuration_restarts_the_engine_with_its_new_plan(spe
         (base_of(spec) / "plan.json").write_text(json.dumps(record))
         (base_of(spec) / "config.toml").write_text("engine_args = '--another flag'")
         assert await restarted(spec, guard)
-        command = Path(f"/proc/{processes_of(spec)['api']}/cmdline").read_bytes().split(b"\0")
-        assert b"--another" in command
+        command = await anyio.Path(f"/proc/{processes_of(spec)['api']}/cmdline").read_bytes()
+        assert b"--another" in command.split(b"\0")
 
 
 async def test_a_change_waits_for_the_exploration_that_holds_the_engine(spec: Spec) -> None:
