@@ -21,7 +21,7 @@ from explorer.completion_stream import CompletionStream, CutShort, NotACompletio
 from explorer.completions import ServerError
 from explorer.endpoint import parse_endpoint
 from explorer.engine import EngineEvent, Request
-from explorer.engine_failures import Failures, StatusRejected
+from explorer.engine_failures import TOOL_CHOICE, Failures, StatusRejected
 from explorer.errors import EngineError, EngineUnreachable
 from explorer.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
 from explorer.sse import MAX_EVENT_BYTES, EventTooLarge
@@ -246,7 +246,11 @@ class HttpEngine:
         raise failure
 
     def _body(self, request: Request) -> dict[str, Any]:
-        """The request as JSON, without what this server has refused to know."""
+        """The request as JSON, without what this server has refused to know.
+
+        A server without a parser of its own is sent the tools with the choice ``none``, and its
+        model's calls are read from the text.
+        """
         body: dict[str, Any] = {
             "model": self._model,
             "messages": [dict(message) for message in request.messages],
@@ -255,21 +259,26 @@ class HttpEngine:
             "stream_options": {"include_usage": True},
         }
         if request.tools:
-            body |= {"tools": list(request.tools), "tool_choice": request.tool_choice}
+            parsed = TOOL_CHOICE not in self._refused
+            body |= {
+                "tools": list(request.tools),
+                TOOL_CHOICE: request.tool_choice if parsed else "none",
+            }
         for name in ("temperature", "top_p", "top_k", "seed"):
             value = getattr(request.sampling, name)
             if value is not None:
                 body[name] = value
         if self._thinking is not None:
             body["chat_template_kwargs"] = {"enable_thinking": self._thinking}
-        return {key: value for key, value in body.items() if key not in self._refused}
+        left_out = self._refused - {TOOL_CHOICE}
+        return {key: value for key, value in body.items() if key not in left_out}
 
     def _learn_refusal(self, error: EngineError) -> bool:
         """Whether the server newly named fields it does not know; they are left out from now on."""
         named = error.named_fields if isinstance(error, StatusRejected) else frozenset()
         if named <= self._refused:
             return False
-        logger.info("the engine refuses %s, which it is not sent again", ", ".join(sorted(named)))
+        logger.info("the engine refuses %s, and is asked without", ", ".join(sorted(named)))
         self._refused |= named
         return True
 

@@ -74,7 +74,7 @@ class Resolver:
             raise refused
         raise RepositoryError(
             "no repository was given and none could be found",
-            'pass path="/absolute/path/to/repository", or set FASTCONTEXT_ROOTS',
+            'pass path="/absolute/path/to/it" (--repo in a shell), or set FASTCONTEXT_ROOTS',
         )
 
     def _bases(self, client_roots: Sequence[str]) -> list[tuple[Path, str, str]]:
@@ -115,7 +115,7 @@ class Resolver:
             candidates.append(self.cwd / given)
         existing = next((place for place in candidates if _may_exist(place)), None)
         if existing is None:
-            hint = "pass the repository's absolute path, or leave path empty"
+            hint = "pass the repository's absolute path, or leave it out"
             raise RepositoryError(f"path {text!r} does not exist", hint)
         if os.path.isfile(existing):  # noqa: PTH113 - Path.is_file raises where it may not look
             folder = repository_top(existing.parent) or existing.parent

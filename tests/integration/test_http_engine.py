@@ -543,6 +543,23 @@ async def test_fields_that_a_server_does_not_know_are_left_out_from_then_on() ->
         assert "top_k" not in chat.json
 
 
+async def test_a_server_without_a_tool_parser_is_asked_to_leave_the_calls_in_the_text() -> None:
+    def without_parser(asked: fake.Received) -> Reply:
+        if asked.json.get("tool_choice", "auto") == "auto":
+            need = "--enable-auto-tool-choice and --tool-call-parser"
+            return fake.error(400, f'"auto" tool choice requires {need} to be set')
+        return fake.says("<tool_call>")
+
+    async with (
+        FakeOpenAI([without_parser]) as server,
+        HttpEngine(server.url, MODEL) as engine,
+    ):
+        assert text_of(await collect(engine)) == "<tool_call>"
+        await collect(engine)
+    assert [chat.json["tool_choice"] for chat in server.chats] == ["auto", "none", "none"]
+    assert all(chat.json["tools"] == [TOOL] for chat in server.chats)
+
+
 async def test_a_server_that_refuses_whatever_is_left_out_is_asked_boundedly() -> None:
     names = "chat_template_kwargs, top_k, stream_options, seed"
     async with FakeOpenAI([fake.error(422, f"unknown: {names}")]) as server:
