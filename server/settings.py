@@ -45,7 +45,10 @@ class Settings(BaseSettings):
     )
 
     endpoint: str = ""
-    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH. Empty: the scout answers."""
+    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH; several separated by commas.
+
+    Empty: this machine's own engine if there is one, else the scout.
+    """
     model: str = ""
     """Name under which the endpoint serves the model. Empty: the first that it lists."""
     api_key: SecretStr | None = None
@@ -144,8 +147,10 @@ class Settings(BaseSettings):
         if not value.strip():
             return ""
         # Refuses a password in the URL without repeating it.
-        parse_endpoint(value)
-        return value.strip()
+        urls = [each.strip() for each in value.split(",") if each.strip()]
+        for url in urls:
+            parse_endpoint(url)
+        return ",".join(dict.fromkeys(urls))
 
     @field_validator("roots", mode="before")
     @classmethod

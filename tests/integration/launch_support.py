@@ -114,7 +114,10 @@ def state_of(spec: Spec) -> State:
 
 
 def api_of(spec: Spec) -> Api:
-    state = state_of(spec)
+    return api_of_state(state_of(spec))
+
+
+def api_of_state(state: State) -> Api:
     port = 0 if state.socket else int(state.url.split(":")[2].split("/")[0])
     return Api(state.socket, port, state.api_key)
 
