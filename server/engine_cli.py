@@ -30,12 +30,20 @@ def plan(
     gpu: Annotated[str | None, typer.Option(help="A GPU's name, such as H200.")] = None,
     capability: Annotated[str | None, typer.Option(help="Its compute capability: 12.1.")] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Its memory.")] = None,
+    ray: Annotated[
+        int, typer.Option("--ray", help="Print a Ray Serve application with that many replicas.")
+    ] = 0,
     as_json: AsJson = False,
     record: Annotated[bool, typer.Option("--record", hidden=True)] = False,
 ) -> None:
     """Print the vllm command for this machine, or for another GPU, and every flag's reason."""
     wanted = _wanted()
     made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib))
+    if ray:
+        from launch.ray_serve import application
+
+        sys.stdout.write(json.dumps(application(made, replicas=ray), indent=1) + "\n")
+        return
     if record or as_json:
         from launch.command import as_record
 
