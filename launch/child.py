@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -20,13 +21,27 @@ from launch.places import Places
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 # Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from {0} import main; main(sys.argv[2:])"
+_BOOT = (
+    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
+    "main(sys.argv[2:])"
+)
 
 
 def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
     """The command that runs ``main`` of one of this package's modules, from any directory."""
     options = ["-I"] if site else ["-I", "-S"]
-    return [sys.executable, *options, "-c", _BOOT.format(module), str(PACKAGE_ROOT), *arguments]
+    places = _places() if site else str(PACKAGE_ROOT)
+    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
+
+
+def _places() -> str:
+    """Directories of this package and of what it imports, wherever they were installed."""
+    found = [PACKAGE_ROOT]
+    for name in ("anyio", "watchfiles"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).resolve().parent.parent)
+    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
 
 
 class Child:
