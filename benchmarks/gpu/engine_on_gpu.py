@@ -3,6 +3,9 @@
     python -m benchmarks.gpu.engine_on_gpu --out DIR [--profiles fp8,marlin,bf16,nvfp4]
         [--vllm /tmp/site/bin/vllm] [--budget-s 560]
 
+The Python is one with this project's dependencies; vLLM may stand in another environment. The
+profile ``nvfp4`` is the model card's flags, whatever the GPU.
+
 Writes a row for each measurement to DIR/engine-rows.json as it goes, and prints a summary. Weights
 are random: an answer must still come within its deadline, from what was read and from the scout.
 Caveats: one run of each; the byte tokenizer makes a token of every byte; power is not measured.
@@ -482,9 +485,11 @@ def main() -> None:
             anyio.run(measure, bench, left_s, number == 0)
         except Exception as error:
             rows.add(profile, "failed", error=f"{type(error).__name__}: {error}"[:300])
-        for log in (wanted.places.engine_log, wanted.places.keeper_log):
-            if log.exists():
-                shutil.copy(log, arguments.out / f"{profile}-{log.name}")
+        if wanted.places.engine_log.exists():
+            shutil.copy(wanted.places.engine_log, arguments.out / f"{profile}-engine.log")
+        if wanted.places.keeper_log.exists():
+            with (arguments.out / "keepers.log").open("a") as file:
+                file.write(f"--- {profile}\n{wanted.places.keeper_log.read_text()}")
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -114,6 +114,8 @@ def tokenizer(size: int) -> dict[str, Any]:
     special = {number: text for number, text in (SPECIAL | TAGS).items() if number < size}
     vocabulary = {char: number for number, char in enumerate(_byte_characters())}
     vocabulary |= {f"Ġw{number}": number for number in range(256, size) if number not in special}
+    # Also here: a token that only the list of added ones has is given the next number.
+    vocabulary |= {text: number for number, text in special.items()}
     added = [
         {
             "id": number,
