@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 from watchfiles import Change, watch
 
-SETTLE_MS = 400
+SETTLE_MS = 1_000
 """Without a further change before a batch is given; a branch switch comes as one batch."""
 LONGEST_MS = 5_000
 """A tree that never comes to rest gives a batch this often."""

@@ -7,6 +7,7 @@ All of it gives way to explorations.
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,9 @@ class KeptWarm:
         """Bring file list and index up to date; whether anything that is shown has changed."""
         workspace = watched.warm.workspace
         before = workspace.listing
+        if await anyio.to_thread.run_sync(_only_contents, watched, changed):
+            await self._index(watched)
+            return True
         if not watched.warm.users:
             # An exploration under way keeps the list that it began with.
             workspace.forget()
@@ -134,9 +138,12 @@ class KeptWarm:
             watched.ignored.clear()
         if not (shown or before.file_set != after.file_set):
             return False
+        await self._index(watched)
+        return True
+
+    async def _index(self, watched: _Watched) -> None:
         await self._when_idle()
         await watched.warm.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
-        return True
 
     async def _look_after_engine(self) -> None:
         while True:
@@ -194,6 +201,16 @@ def _opening(warm: Warm) -> "Request":
         max_tokens=1,
         sampling=Sampling(),
     )
+
+
+def _only_contents(watched: _Watched, changed: set[str]) -> bool:
+    """Whether nothing came or went: then the list of files is as it was, and need not be taken.
+
+    Files that decide what is ignored are hidden themselves, so a change of theirs counts.
+    """
+    listing, root = watched.warm.workspace.listing, watched.warm.workspace.root
+    known = all(name in listing.file_set or name in listing.directories for name in changed)
+    return known and all(os.path.lexists(root / name) for name in changed)
 
 
 def _is_closed(watched: _Watched) -> bool:

@@ -128,8 +128,9 @@ async def test_nothing_is_left_after_any_parts_are_killed(
 ) -> None:
     async with running(spec):
         pids = processes_of(spec)
-        # At once; one's death may have ended the next already.
-        process.kill([pids[part] for part in killed])
+        # Stopped first, so that none acts on another's death before its own.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            process.kill([pids[part] for part in killed], number)
 
         if "keeper" in killed and "guard" in killed and "core" not in killed:
             # Nobody is left to end the core, so whoever looks next does.
@@ -162,8 +163,10 @@ async def test_an_engine_starts_over_the_remains_of_a_killed_keeper(spec: Spec) 
 async def test_a_new_keeper_ends_what_a_killed_one_left(spec: Spec) -> None:
     async with running(spec):
         pids = processes_of(spec)
-        for part in ("keeper", "guard"):
-            os.kill(pids[part], signal.SIGKILL)
+        # Stopped first, so that the one that dies second cannot act on the first one's death.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for part in ("keeper", "guard"):
+                os.kill(pids[part], number)
         assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
         assert alive(pids["core"])
 
