@@ -1,6 +1,7 @@
 """``python -m benchmarks`` lists the scenarios; names after it, or ``all``, run them."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import textwrap
@@ -39,6 +40,8 @@ def main() -> int:
         print(f"error: no scenario {unknown[0]!r}", file=sys.stderr)
         print(f"hint: {', '.join(SCENARIOS)}, all", file=sys.stderr)
         return 2
+    # As SystemExit, so that the trees are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="fastcontext-benchmarks-") as folder:
         bench = Bench(Path(folder).resolve(), given.n, _say)
         for name in names:
