@@ -1,5 +1,4 @@
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,7 +59,7 @@ async def watched(
     (root / "src").mkdir(parents=True)
     (root / "src" / "a.py").write_text("def first():\n    return 1\n")
     (root / ".gitignore").write_text("build/\n*.log\n")
-    subprocess.run(["git", "init", "-q", root], check=True)
+    await anyio.run_process(["git", "init", "-q", str(root)])
     local, repositories = FakeLocal(), WarmRepositories()
     async with repositories.opened(root, include_hidden=False) as warm:
         pass
