@@ -16,6 +16,7 @@ import typer
 
 from server.engine_cli import app as engine_app
 from server.errors import ServerError, SettingsError, UsageError
+from server.quantize_cli import register
 
 if TYPE_CHECKING:
     from server.ask import Ask
@@ -154,6 +155,9 @@ def doctor() -> None:
     from server.doctor import run_checks
 
     raise typer.Exit(run_checks(sys.stdout))
+
+
+register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
