@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launch.gpus import GIB, Gpu
 
-_FIELDS = "name,compute_cap,memory.total,memory.free,driver_version,uuid"
+_FIELDS = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
 _SMI_TIMEOUT_S = 10.0
 _MIB = 1 << 20
 
@@ -33,7 +33,8 @@ def detect(smi: str | None = None) -> Machine:
     if tool is None:
         return Machine((), available, cores or 1)
     text, problem = _ask(tool)
-    return Machine(tuple(parse_smi(text, available)), available, cores or 1, problem)
+    gpus = visible(parse_smi(text, available), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Machine(tuple(gpus), available, cores or 1, problem)
 
 
 def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
@@ -45,9 +46,9 @@ def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != 6 or "." not in cells[1]:
+        if len(cells) != 7 or not cells[0].isdigit():
             continue
-        name, capability, total, free, driver, uuid = cells
+        index, name, capability, total, free, driver, uuid = cells
         major, _, minor = capability.partition(".")
         if not (major.isdigit() and minor.isdigit()):
             continue
@@ -60,9 +61,34 @@ def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
                 free_bytes=host_bytes if unified or not free.isdigit() else int(free) * _MIB,
                 driver=driver,
                 uuid=uuid,
+                index=int(index),
                 unified=unified,
             )
         )
+    return found
+
+
+def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, named by number or by UUID; None: all.
+
+    A name of another kind (a MIG slice's) is left to CUDA: then all are returned, without numbers.
+    """
+    if wanted is None:
+        return gpus
+    names = [name.strip() for name in wanted.split(",")]
+    if any(name.startswith("MIG") for name in names):
+        return [replace(gpu, index=None) for gpu in gpus]
+    found = []
+    for name in names:
+        chosen = [
+            gpu
+            for gpu in gpus
+            if name == str(gpu.index) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
+        ]
+        # CUDA stops at the first name that it does not know.
+        if not chosen:
+            break
+        found += chosen
     return found
 
 

@@ -18,6 +18,8 @@ class Gpu:
     free_bytes: int
     driver: str = ""
     uuid: str = ""
+    index: int | None = None
+    """Number in the order of the bus, as nvidia-smi shows it; None where it is not known."""
     unified: bool = False
     """Whether the memory is the host's own, as on GB10."""
 

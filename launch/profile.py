@@ -165,8 +165,12 @@ def _on_gpu(
     chosen += flags.serving(card=way == "nvfp4")
     chosen += flags.wished(wishes.speculate, wishes.weightless)
     environment = flags.environment()
-    if gpu.uuid:
-        environment += (Flag("CUDA_VISIBLE_DEVICES", gpu.uuid, "the GPU with most free memory"),)
+    if gpu.index is not None:
+        # A number: vLLM 0.23.0 fails on a UUID here (int() in platforms/interface.py).
+        environment += (
+            Flag("CUDA_DEVICE_ORDER", "PCI_BUS_ID", "numbers as nvidia-smi shows them"),
+            Flag("CUDA_VISIBLE_DEVICES", str(gpu.index), "the GPU with most free memory"),
+        )
     notes = []
     if room.context < CARD_CONTEXT and not wishes.context:
         notes.append(f"memory leaves room for {room.kv_tokens:,} tokens of cache")

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 
+from benchmarks.gpu.seen import cpu_s, gpu_used_mib, is_core, rss_mib
+from benchmarks.gpu.timed import api, complete, speeds
 from benchmarks.gpu.weightless import write_models
 from launch import client, process
-from launch.client import Access
 from launch.detect import detect
 from launch.planner import Wanted
 from launch.state import read_state
@@ -177,6 +177,12 @@ class Bench:
                 messages.append({"role": "assistant", "content": "I read on."})
         later = [row["of_sent_before"] for row in rows[1:]]
         self.add("replayed transcript", turns=rows, least_of_sent_before=min(later))
+
+    async def speeds(self) -> None:
+        """Time to the first token and tokens a second over a range of prompts and streams."""
+        async with client.use(self.places, wait_s=30) as access, api(access) as http:
+            longest = 4_000 if self.small else 32_000
+            self.add("speeds", **await speeds(http, access.model, longest))
 
     async def explorations(self, count: int, deadline_s: float) -> None:
         """Explorations side by side through the service, with the scout behind them."""
@@ -334,72 +340,6 @@ class Bench:
         )
 
 
-def api(access: Access) -> httpx.AsyncClient:
-    """A client of the engine's API."""
-    transport = httpx.AsyncHTTPTransport(uds=access.socket) if access.socket else None
-    return httpx.AsyncClient(
-        base_url=access.url,
-        transport=transport,
-        headers={"Authorization": f"Bearer {access.api_key}"},
-        timeout=120,
-    )
-
-
-async def complete(
-    http: httpx.AsyncClient, model: str, messages: list[dict[str, str]], tokens: int
-) -> tuple[float, dict[str, Any]]:
-    """Milliseconds to the first token, and the server's own count."""
-    body = {
-        "model": model,
-        "messages": messages,
-        "max_tokens": tokens,
-        "temperature": 0,
-        "ignore_eos": True,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    began = time.perf_counter()
-    first_ms, usage = 0.0, {}
-    async with http.stream("POST", "/chat/completions", json=body) as answer:
-        answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line[6:])
-            if event.get("choices") and not first_ms:
-                first_ms = (time.perf_counter() - began) * 1000
-            usage = event.get("usage") or usage
-    return first_ms, usage
-
-
-def gpu_used_mib() -> int:
-    """Memory in use on the first GPU, by nvidia-smi; 0 without one."""
-    gpus = detect().gpus
-    return (gpus[0].total_bytes - gpus[0].free_bytes) >> 20 if gpus else 0
-
-
-def is_core(pid: int) -> bool:
-    """Whether a process is vLLM's engine core."""
-    try:
-        return b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()[:40]
-    except OSError:
-        return False
-
-
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return 0.0
-
-
-def cpu_s(pid: int) -> float:
-    """Processor seconds that a process has used."""
-    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def settings_for(profile: str, models: dict[str, Path], home: Path, arguments: Any) -> Wanted:
     """Set the environment for one profile, for this process and all that it starts."""
     model = models["nvfp4" if profile in ("nvfp4", "marlin") else "bf16"]
@@ -419,33 +359,39 @@ def settings_for(profile: str, models: dict[str, Path], home: Path, arguments: A
 
 async def measure(bench: Bench, left_s: Callable[[], float], first: bool) -> None:
     """Everything about one profile, as far as the time reaches."""
-    bench.plan()
-    if not await bench.up(max(30.0, left_s() - 20)):
-        await bench.down()
-        return
     try:
-        steps: list[tuple[float, Callable[[], Any]]] = [
-            (5, bench.attach),
-            (40, lambda: anyio.to_thread.run_sync(bench.through_mcp, 15.0)),
-            (30, bench.transcript),
-            (40, lambda: bench.explorations(1, 15.0)),
-            (40, lambda: bench.explorations(16, 25.0)),
-            (40, bench.sleep_and_wake),
-        ]
-        if first:
-            steps.append((20, lambda: bench.keeper_cost(10.0)))
-            steps.append((100, lambda: bench.crash(max(30.0, left_s() - 15))))
-        for needs_s, step in steps:
-            if left_s() < needs_s:
-                bench.add("left out", left_s=round(left_s()))
-                continue
-            try:
-                await step()
-            except Exception as error:
-                # One measurement that fails must not cost the others: machine time is dear.
-                bench.add("failed", error=f"{type(error).__name__}: {error}"[:300])
+        bench.plan()
+        if await bench.up(max(30.0, left_s() - 20)):
+            await _steps(bench, left_s, first)
     finally:
-        await bench.down()
+        with anyio.CancelScope(shield=True):
+            await bench.down()
+
+
+async def _steps(bench: Bench, left_s: Callable[[], float], first: bool) -> None:
+    # Seconds that each needs at most where all is well, and the step; the dearest last.
+    steps: list[tuple[float, Callable[[], Any]]] = [
+        (5, bench.attach),
+        (25, bench.transcript),
+        (30, bench.speeds),
+        (35, lambda: anyio.to_thread.run_sync(bench.through_mcp, 15.0, abandon_on_cancel=True)),
+        (25, lambda: bench.explorations(1, 15.0)),
+        (35, lambda: bench.explorations(16, 25.0)),
+        (40, bench.sleep_and_wake),
+    ]
+    if first:
+        steps.append((15, lambda: bench.keeper_cost(10.0)))
+        steps.append((90, lambda: bench.crash(max(30.0, left_s() - 20))))
+    for needs_s, step in steps:
+        if left_s() - 15 < needs_s:
+            bench.add("left out", left_s=round(left_s()))
+            continue
+        try:
+            with anyio.fail_after(min(2 * needs_s, left_s() - 10)):
+                await step()
+        except Exception as error:
+            # One measurement that fails must not cost the others: machine time is dear.
+            bench.add("failed", error=f"{type(error).__name__}: {error}"[:300])
 
 
 def main() -> None:

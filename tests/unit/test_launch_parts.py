@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launch import process
-from launch.detect import detect, parse_smi
+from launch.detect import detect, parse_smi, visible
 from launch.diagnose import diagnose
 from launch.errors import CannotRun, LaunchError
 from launch.gpus import GIB
@@ -15,13 +15,14 @@ from launch.log import RotatingLog, read_tail
 from launch.places import Places, places_for, prepare
 from launch.state import Lock, write_private
 
-H200 = "NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"
-GB10 = "NVIDIA GB10, 12.1, [N/A], [N/A], 580.95.05, GPU-2"
+H200 = "0, NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"
+GB10 = "1, NVIDIA GB10, 12.1, [N/A], [N/A], 580.95.05, GPU-2"
 
 
 def test_nvidia_smi_is_read() -> None:
     (gpu,) = parse_smi(H200, host_bytes=1)
-    assert (gpu.name, gpu.sm, gpu.driver, gpu.uuid) == ("H200", 90, "580.159.04", "GPU-1")
+    assert (gpu.index, gpu.name, gpu.sm) == (0, "H200", 90)
+    assert (gpu.driver, gpu.uuid) == ("580.159.04", "GPU-1")
     assert gpu.total_bytes == 143_771 << 20
     assert gpu.free_bytes == 143_001 << 20
 
@@ -32,7 +33,30 @@ def test_a_gpu_that_shares_the_hosts_memory_gets_what_the_host_has_free() -> Non
     assert gpu.free_bytes == 100 * GIB
 
 
-@pytest.mark.parametrize("text", ["", "No devices were found", "a, b, c, d, e, f", "x" * 100])
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (None, ["H200", "GB10"]),
+        ("1", ["GB10"]),
+        ("GPU-2,0", ["GB10", "H200"]),
+        ("0,7,1", ["H200"]),
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_the_gpus_that_the_user_left_visible_are_the_ones(
+    wanted: str | None, names: list[str]
+) -> None:
+    gpus = parse_smi(f"{H200}\n{GB10}", host_bytes=1)
+    assert [gpu.name for gpu in visible(gpus, wanted)] == names
+
+
+def test_a_slice_of_a_gpu_is_left_to_cuda() -> None:
+    (gpu,) = visible(parse_smi(H200, host_bytes=1), "MIG-0123")
+    assert gpu.index is None
+
+
+@pytest.mark.parametrize("text", ["", "No devices were found", "a, b, c, d, e, f, g", "x" * 100])
 def test_what_is_not_a_gpu_is_none(text: str) -> None:
     assert parse_smi(text, host_bytes=1) == []
 

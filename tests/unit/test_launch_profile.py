@@ -65,6 +65,13 @@ def test_the_cards_flags_stand_unchanged_where_fp4_is_native(gpu: str) -> None:
     assert words(choose(known_gpu(gpu), BOTH, Wishes())).startswith(CARD)
 
 
+def test_the_gpu_is_named_by_its_number_which_every_vllm_understands() -> None:
+    profile = choose(replace(known_gpu("H200"), index=3, uuid="GPU-1"), BOTH, Wishes())
+    variables = {flag.name: flag.value for flag in profile.environment}
+    assert variables["CUDA_VISIBLE_DEVICES"] == "3"
+    assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
 @pytest.mark.parametrize("gpu", ["H200", "H100", "L40S", "L4", "RTX 4090"])
 def test_fp8_is_made_of_the_base_model_where_fp4_is_not_native(gpu: str) -> None:
     profile = choose(known_gpu(gpu), BOTH, Wishes())
