@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from launch import process
+from launch import lifeline, process
 from launch.command import Plan
 from launch.errors import EngineStartFailed
 from launch.health import Api
@@ -81,6 +81,7 @@ class Child:
             "PYTHONUNBUFFERED": "1",
         }
         try:
+            environment |= lifeline.install(places.plugin, environment)
             guard = await anyio.open_process(
                 boot("launch.guard", str(grace_s), *argv, site=False),
                 stdin=subprocess.PIPE,

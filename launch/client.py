@@ -13,18 +13,21 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from anyio import to_thread
 
 from launch import process
 from launch.child import boot
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
 from launch.places import Places, prepare
 from launch.spec import ALREADY_KEPT, Spec, spec_record
-from launch.state import Lock, live_state, read_state
+from launch.state import Lock, State, live_state, read_state
 
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
 _SPAWN_TIMEOUT_S = 20.0
 _FIRST_ANSWER_S = 10.0
+_KILLED_S = 5.0
+"""Until a killed keeper has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ async def ask(
                 return await _line(stream)
     except TimeoutError:
         raise EngineNotReady(
-            "the engine's keeper does not answer", "`fastcontext engine down`, then `up`"
+            "the engine's keeper does not answer", "`fastcontext engine down` ends it"
         ) from None
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, ValueError):
         return None
@@ -169,17 +172,35 @@ async def _first_answer(places: Places) -> None:
 async def stop(places: Places, *, timeout_s: float = 40.0) -> bool:
     """End engine and keeper and wait until both are gone; False where none was running.
 
+    A keeper that does not answer is killed, and what it leaves is ended.
+
     Raises:
         LaunchError: it is still there after ``timeout_s``.
     """
     state = live_state(places.state)
-    if await ask(places, "down") is None and state is None:
-        return False
-    with anyio.move_on_after(timeout_s):
-        while live_state(places.state) is not None or places.control.exists():  # noqa: ASYNC110
-            await anyio.sleep(0.05)
-        return True
-    raise LaunchError("the engine has not ended", f"see {str(places.keeper_log)!r}")
+    try:
+        if await ask(places, "down") is None and state is None:
+            return False
+        with anyio.move_on_after(timeout_s) as scope:
+            while _is_kept(state) or await ask(places, "status") is not None:  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        stays = scope.cancelled_caught
+    except EngineNotReady:
+        stays = True
+    if stays and state is not None:
+        process.kill([state.keeper_pid] if _is_kept(state) else [])
+        with anyio.move_on_after(_KILLED_S):
+            while _is_kept(state):  # noqa: ASYNC110 - the system ends it
+                await anyio.sleep(0.02)
+            stays = False
+    if stays:
+        raise LaunchError("the engine has not ended", f"see {str(places.keeper_log)!r}")
+    await to_thread.run_sync(clear_remains, places)
+    return True
+
+
+def _is_kept(state: State | None) -> bool:
+    return state is not None and process.is_alive(state.keeper_pid, state.keeper_birth)
 
 
 def clear_remains(places: Places) -> bool:

@@ -63,7 +63,7 @@ _CAUSES: tuple[tuple[str, Diagnosis], ...] = (
         r"|quantization method .* is not supported)",
         Diagnosis(
             "this vLLM has no kernel for the checkpoint's quantization on this hardware",
-            "serve the 16-bit base model: set FASTCONTEXT_ENGINE_MODEL to it",
+            "serve the 16-bit base model: set FASTCONTEXT_ENGINE_MODELS to it",
         ),
     ),
     (

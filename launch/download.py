@@ -33,7 +33,7 @@ def download(name: str, hub: Path, say: Callable[[str], None]) -> Path:
         hint = f"accept the terms at https://huggingface.co/{name}, then `hf auth login`"
         raise CannotRun(f"the model {name!r} is gated", hint) from None
     except RepositoryNotFoundError:
-        hint = "check FASTCONTEXT_ENGINE_MODEL; a private model needs `hf auth login`"
+        hint = "check FASTCONTEXT_ENGINE_MODELS; a private model needs `hf auth login`"
         raise CannotRun(f"there is no model {name!r} on the hub", hint) from None
     except OSError as error:
         problem = f"the download of {name!r} broke off: {_first_line(error)}"

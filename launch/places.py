@@ -52,6 +52,11 @@ class Places:
         return self.logs / "keeper.log"
 
     @property
+    def plugin(self) -> Path:
+        """Where vLLM finds the plug-in of ``launch.lifeline``."""
+        return self.logs / "plugin"
+
+    @property
     def history(self) -> Path:
         """How long starts took."""
         return self.logs / "starts.json"

@@ -217,7 +217,7 @@ def _on_cpu(
     if size > CPU_LIMIT_BYTES:
         raise CannotRun(
             f"no GPU here, and {small.name} ({gib(size)} at 16 bits) would need minutes for a turn",
-            "set FASTCONTEXT_ENGINE_MODEL to a small model. Else " + _ELSEWHERE,
+            "set FASTCONTEXT_ENGINE_MODELS to a small model. Else " + _ELSEWHERE,
         )
     context = min(wishes.context or 32_768, small.max_positions)
     per_token = small.kv_bytes_per_token(2)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A small real server that stands in for ``vllm serve``: its processes, routes and failures.
 
-Reads ``fake.json`` in the model's folder: start_s, log, exit, asleep_fails. Its engine core is a
-process of its own that ignores SIGTERM and outlives its parent, as badly as a core can.
+Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, no_plugins. Its engine core
+is a process of its own that ignores SIGTERM and, without plug-ins, outlives its parent.
 """
 
 import http.server
@@ -87,7 +87,12 @@ def main():
     time.sleep(settings.get("start_s", 0))
     if "exit" in settings:
         sys.exit(settings["exit"])
-    code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); "
+    if not settings.get("no_plugins"):
+        # As vLLM loads them, in each of its processes.
+        code += "from importlib.metadata import entry_points; "
+        code += "[each.load()() for each in entry_points(group='vllm.general_plugins')]; "
+    code += "time.sleep(600)"
     core = subprocess.Popen(["VLLM::EngineCore", "-c", code], executable=sys.executable)
     if option("--uds"):
         server = Server(option("--uds"), Handler)

@@ -132,20 +132,37 @@ async def test_nothing_is_left_after_any_parts_are_killed(
         for number in (signal.SIGSTOP, signal.SIGKILL):
             process.kill([pids[part] for part in killed], number)
 
-        if "keeper" in killed and "guard" in killed and "core" not in killed:
-            # Nobody is left to end the core, so whoever looks next does.
-            assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
-            assert client.clear_remains(spec.places)
+        if "keeper" in killed:
             assert await none_left(spec)
-            assert not spec.places.api.exists()
-        elif "keeper" in killed:
-            assert await none_left(spec)
-            assert live_state(spec.places.state) is None
+            assert await eventually(lambda: live_state(spec.places.state) is None)
         else:
             assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[1:]))
             assert await eventually(lambda: state_of(spec).guard_pid != pids["guard"])
             await reaches(spec, "ready")
             assert processes_of(spec)["keeper"] == pids["keeper"]
+
+
+async def test_what_outlived_keeper_and_guard_is_ended_by_whoever_looks_next(spec: Spec) -> None:
+    configure(spec, no_plugins=True)
+    async with running(spec):
+        pids = await kill_keeper_and_guard(spec)
+        assert alive(pids["core"])
+        assert client.clear_remains(spec.places)
+        assert await none_left(spec)
+        assert not spec.places.api.exists()
+
+
+async def test_a_keeper_that_hangs_is_ended_with_all_it_has(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(spec):
+        keeper = state_of(spec).keeper_pid
+        os.kill(keeper, signal.SIGSTOP)
+        monkeypatch.setattr(client.ask, "__kwdefaults__", {"timeout_s": 0.1})
+        assert await client.stop(spec.places)
+        assert not alive(keeper)
+        assert await none_left(spec)
+    assert sorted(path.name for path in spec.places.runtime.iterdir()) == ["lock"]
 
 
 async def test_an_engine_starts_over_the_remains_of_a_killed_keeper(spec: Spec) -> None:
@@ -161,18 +178,24 @@ async def test_an_engine_starts_over_the_remains_of_a_killed_keeper(spec: Spec) 
 
 
 async def test_a_new_keeper_ends_what_a_killed_one_left(spec: Spec) -> None:
+    configure(spec, no_plugins=True)
     async with running(spec):
-        pids = processes_of(spec)
-        # Stopped first, so that the one that dies second cannot act on the first one's death.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for part in ("keeper", "guard"):
-                os.kill(pids[part], number)
-        assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
+        pids = await kill_keeper_and_guard(spec)
         assert alive(pids["core"])
 
         await client.start(spec)
         assert await eventually(lambda: not alive(pids["core"]))
         await client.wait_ready(spec.places, 20)
+
+
+async def kill_keeper_and_guard(spec: Spec) -> dict[str, int]:
+    """The processes there were, when keeper, guard and vLLM's first process have gone."""
+    pids = processes_of(spec)
+    # Stopped first, so that the one that dies second cannot act on the first one's death.
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        process.kill([pids["keeper"], pids["guard"]], number)
+    assert await eventually(lambda: not any(alive(pids[p]) for p in PARTS[:3]))
+    return pids
 
 
 async def test_a_later_process_with_the_keepers_number_is_not_taken_for_it(spec: Spec) -> None:
