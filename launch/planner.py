@@ -120,7 +120,10 @@ def on_disk(names: Sequence[str], hub: Path) -> list[Checkpoint]:
 
 def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path | None) -> Spec:
     """What a keeper needs to keep the planned engine."""
-    watched = [Path(made.model_path)]
+    # A folder may be named by a link, which can come to point elsewhere.
+    named = [Path(name).expanduser() for name in wanted.names]
+    here = [path.absolute() for path in named if path.is_dir()]
+    watched = list(dict.fromkeys([Path(made.model_path), *here]))
     if config is not None:
         watched.append(config if config.exists() else config.parent)
     return Spec(

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,12 @@ from launch.watch import batches
 
 logger = logging.getLogger("launch.keeper")
 
+Files = tuple[tuple[str, int, int], ...]
+"""Name, size and time of last change of each file."""
+
 _REPLAN_TIMEOUT_S = 60.0
+_LOOK_S = 30.0
+"""How often the sources are looked at where nothing tells of a change: network file systems."""
 
 
 async def mind_idleness(supervisor: Supervisor) -> None:
@@ -62,31 +68,66 @@ async def _activity(supervisor: Supervisor) -> tuple[float, float]:
 
 async def mind_sources(supervisor: Supervisor) -> None:
     """Restart the engine when its checkpoint or its configuration has become another."""
-    watched = [path for path in supervisor.spec.watched if path.exists()]
+    watched = list(supervisor.spec.watched)
     if not watched:
         return
     known = fingerprint(watched)
-    settle_ms = int(supervisor.spec.timings.settle_s * 1000)
-    async for _ in batches(watched, recursive=True, settle_ms=max(50, settle_ms)):
-        now = fingerprint(watched)
+    while True:
+        if fingerprint(watched) == known:
+            await _next_change(watched, supervisor.spec.timings.settle_s)
+            continue
+        now = await _settled(watched, supervisor.spec.timings.settle_s)
         changed = {each[0] for each in set(known) ^ set(now)}
         known = now
-        if not changed:
-            continue
-        plan = await to_thread.run_sync(replan, supervisor.spec.replan, abandon_on_cancel=True)
-        if plan is None:
-            # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
-            logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
-            continue
-        weights = any(name.startswith(supervisor.plan.model_path) for name in changed)
-        if plan == supervisor.plan and not weights:
-            logger.info("the configuration has changed, to the same plan")
-            continue
-        supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
+        if changed:
+            await _follow(supervisor, changed)
 
 
-def fingerprint(paths: list[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of every file in the paths, sorted."""
+async def _settled(watched: list[Path], settle_s: float) -> Files:
+    """The files, once they have stayed the same for a moment."""
+    now = fingerprint(watched)
+    while True:
+        await anyio.sleep(settle_s)
+        before, now = now, fingerprint(watched)
+        if before == now:
+            return now
+
+
+async def _next_change(watched: list[Path], settle_s: float) -> None:
+    """Return when something has changed beside or in the paths, or after a while.
+
+    Each time the watch is a new one: a file that an editor replaces, and a folder that another one
+    takes the place of, are no longer the ones that were watched.
+    """
+    folders = {each if each.is_dir() else each.parent for path in watched for each in _tree(path)}
+    folders |= {path.parent for path in watched}
+    here = sorted(path for path in folders if path.is_dir())
+    with anyio.move_on_after(_LOOK_S):
+        async with aclosing(batches(here, settle_ms=max(50, int(settle_s * 1000)))) as changes:
+            async for _ in changes:
+                return
+        await anyio.sleep(_LOOK_S)
+
+
+def _tree(path: Path) -> list[Path]:
+    return [path, *(each for each in path.rglob("*") if each.is_dir())]
+
+
+async def _follow(supervisor: Supervisor, changed: set[str]) -> None:
+    plan = await to_thread.run_sync(replan, supervisor.spec.replan, abandon_on_cancel=True)
+    if plan is None:
+        # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
+        logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
+        return
+    weights = any(name.startswith(supervisor.plan.model_path) for name in changed)
+    if plan == supervisor.plan and not weights:
+        logger.info("the configuration has changed, to the same plan")
+        return
+    supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
+
+
+def fingerprint(paths: list[Path]) -> Files:
+    """Every file in the paths, by name."""
     found = []
     for path in paths:
         files = [path] if path.is_file() else sorted(path.rglob("*"))

@@ -5,7 +5,7 @@ thousands of files costs nothing. One watch of the kernel's is used for each dir
 """
 
 import threading
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
 
 import anyio
@@ -21,8 +21,8 @@ MAX_DIRECTORIES = 50_000
 
 
 async def batches(
-    paths: Sequence[Path], *, recursive: bool = False, settle_ms: int = SETTLE_MS
-) -> AsyncIterator[frozenset[str]]:
+    paths: Sequence[Path], *, settle_ms: int = SETTLE_MS
+) -> AsyncGenerator[frozenset[str], None]:
     """Paths of the files that changed, a batch each time the watched paths have come to rest.
 
     Ends when one of them is gone at the start, or when there are too many to watch: then the caller
@@ -37,7 +37,7 @@ async def batches(
         watch_filter=None,
         debounce=max(LONGEST_MS, settle_ms),
         step=settle_ms,
-        recursive=recursive,
+        recursive=False,
         stop_event=stop,
         ignore_permission_denied=True,
         raise_interrupt=False,

@@ -100,6 +100,35 @@ async def test_an_engine_keeps_running_when_the_change_cannot_be_served(
         assert state_of(spec).guard_pid == guard
 
 
+async def test_a_file_that_editors_replace_is_followed_each_time(spec: Spec) -> None:
+    async with running(spec):
+        for number in ("1", "2"):
+            guard = state_of(spec).guard_pid
+            record = as_record(spec.plan) | {"argv": [*spec.plan.argv, "--number", number]}
+            (base_of(spec) / "plan.json").write_text(json.dumps(record))
+            saved = base_of(spec) / "config.toml~"
+            saved.write_text(f"engine_args = '--number {number}'")
+            saved.replace(base_of(spec) / "config.toml")
+            assert await restarted(spec, guard)
+
+
+def take_the_place_of(folder: Path, number: int) -> None:
+    fresh = folder.with_name("fresh")
+    fresh.mkdir()
+    (fresh / "model.safetensors").write_bytes(b"new" * (number + 1))
+    folder.rename(folder.with_name(f"old{number}"))
+    fresh.rename(folder)
+
+
+async def test_a_folder_that_takes_the_checkpoints_place_is_followed_each_time(spec: Spec) -> None:
+    model = Path(spec.plan.model_path)
+    async with running(spec):
+        for number in range(2):
+            guard = state_of(spec).guard_pid
+            take_the_place_of(model, number)
+            assert await restarted(spec, guard)
+
+
 async def test_a_configuration_that_changes_nothing_restarts_nothing(spec: Spec) -> None:
     async with running(spec):
         guard = state_of(spec).guard_pid
