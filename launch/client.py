@@ -25,7 +25,8 @@ from launch.state import Lock, State, live_state, read_state
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
 _SPAWN_TIMEOUT_S = 20.0
-_FIRST_ANSWER_S = 10.0
+_OTHERS_ANSWER_S = 2.0
+"""For a keeper that somebody else has just started, until its first answer."""
 _KILLED_S = 5.0
 """Until a killed keeper has left."""
 
@@ -125,48 +126,57 @@ def not_ready(status: dict[str, Any]) -> EngineNotReady:
 async def start(spec: Spec) -> bool:
     """Start a keeper in the background; False where one is at work already. Does not wait for vLLM.
 
+    When this returns, a keeper answers.
+
     Raises:
         EngineStartFailed: the keeper does not start.
     """
     prepare(spec.places)
+    with anyio.move_on_after(_SPAWN_TIMEOUT_S):
+        while not await _spawn(spec):
+            # Another keeper has the lock: it answers in a moment. Or it is ending, or a client
+            # that clears up has the lock: then it is free in a moment.
+            with anyio.move_on_after(_OTHERS_ANSWER_S):
+                await _first_answer(spec.places)
+                return False
+        await _first_answer(spec.places)
+        return True
+    raise EngineStartFailed(
+        "the engine's keeper has started but does not answer",
+        f"see {str(spec.places.keeper_log)!r}",
+    )
+
+
+async def _spawn(spec: Spec) -> bool:
+    """Start a keeper; False where the lock is another's."""
     said = json.dumps(spec_record(spec)).encode()
     # Files, not pipes: the keeper keeps its error stream until it has detached itself.
     with tempfile.TemporaryFile() as errors:
         try:
-            with anyio.fail_after(_SPAWN_TIMEOUT_S):
-                done = await anyio.run_process(
-                    boot("launch.keeper"),
-                    input=said,
-                    stdout=errors,
-                    stderr=errors,
-                    check=False,
-                    cwd="/",
-                    start_new_session=True,
-                )
-        except (TimeoutError, OSError) as error:
+            done = await anyio.run_process(
+                boot("launch.keeper"),
+                input=said,
+                stdout=errors,
+                stderr=errors,
+                check=False,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
             raise EngineStartFailed(f"the engine's keeper does not start: {error}") from None
         errors.seek(0)
         text = errors.read().decode("utf-8", "replace").strip()
-    if done.returncode == ALREADY_KEPT:
-        return False
-    if done.returncode != 0:
+    if done.returncode not in (0, ALREADY_KEPT):
         last = text.splitlines()[-1] if text else f"exit status {done.returncode}"
         raise EngineStartFailed(
             f"the engine's keeper does not start: {last}", returncode=done.returncode, log_tail=text
         )
-    await _first_answer(spec.places)
-    return True
+    return done.returncode == 0
 
 
 async def _first_answer(places: Places) -> None:
-    with anyio.move_on_after(_FIRST_ANSWER_S):
-        while await ask(places, "status") is None:  # noqa: ASYNC110 - another process makes it
-            await anyio.sleep(0.02)
-        return
-    raise EngineStartFailed(
-        "the engine's keeper has started but does not answer",
-        f"see {str(places.keeper_log)!r}",
-    )
+    while await ask(places, "status") is None:  # noqa: ASYNC110 - another process makes it
+        await anyio.sleep(0.02)
 
 
 async def stop(places: Places, *, timeout_s: float = 40.0) -> bool:

@@ -91,6 +91,7 @@ async def test_two_starts_at_the_same_moment_give_one_engine(spec: Spec) -> None
 
     async def start() -> None:
         started.append(await client.start(spec))
+        assert await client.ask(spec.places, "status") is not None
 
     try:
         async with anyio.create_task_group() as group:
@@ -100,6 +101,28 @@ async def test_two_starts_at_the_same_moment_give_one_engine(spec: Spec) -> None
 
         assert sorted(started) == [False, False, False, True]
         assert len(of_engine(spec)) == 3
+    finally:
+        await client.stop(spec.places)
+
+
+async def test_a_start_outlasts_a_lock_that_somebody_holds_for_a_moment(spec: Spec) -> None:
+    from launch.places import prepare
+    from launch.state import Lock
+
+    prepare(spec.places)
+    lock = Lock(spec.places.lock)
+    assert lock.take()
+    started: list[bool] = []
+
+    async def start() -> None:
+        started.append(await client.start(spec))
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(start)
+            await anyio.sleep(1)
+            lock.drop()
+        assert started == [True]
     finally:
         await client.stop(spec.places)
 
