@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
@@ -61,6 +62,8 @@ class Backend:
     load: Callable[[], "Settings"]
     engine_factory: EngineFactory | None
     stack: AsyncExitStack
+    group: anyio.abc.TaskGroup
+    """For what goes on between calls."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     made: "ExplorationService | None" = None
 
@@ -75,6 +78,7 @@ class Backend:
                 self.made = await self.stack.enter_async_context(
                     await anyio.to_thread.run_sync(self._make)
                 )
+                self.made.keep_warm(self.group)
             return self.made
 
     def _make(self) -> "ExplorationService":
@@ -87,7 +91,7 @@ class Backend:
         log_to_stderr(settings.log_level)
         # In this thread, so that messages are answered while numpy and httpx are loaded.
         model = ("explorer.http_engine", "explorer.loop") if settings.endpoint else ()
-        for name in ("explorer.scout.engine", *model):
+        for name in ("explorer.scout.engine", "server.kept_warm", "watchfiles", *model):
             importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
 
@@ -142,8 +146,9 @@ def build_server(
 
     @asynccontextmanager
     async def lifespan(_server: MCPServer[Backend]) -> AsyncIterator[Backend]:
-        async with AsyncExitStack() as stack:
-            yield Backend(load, engine_factory, stack)
+        async with AsyncExitStack() as stack, anyio.create_task_group() as group:
+            yield Backend(load, engine_factory, stack, group)
+            group.cancel_scope.cancel()
 
     log_to_stderr()
     server = ExplorerServer(

@@ -14,6 +14,7 @@ from server.settings import EngineChoice, Settings
 
 if TYPE_CHECKING:
     from explorer.http_engine import HttpEngine
+    from server.endpoint_pool import PooledEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +26,27 @@ class Choice:
 
 
 def choose_engine(settings: Settings, wanted: EngineChoice) -> Choice:
-    """The explorer for a question: the one asked for, else the endpoint, else the scout.
+    """The explorer for a question: the one asked for, the endpoint, else this machine's engine.
+
+    ``local`` is what is to be tried: whether that engine runs is its keeper's to say.
 
     Raises:
         UsageError: the endpoint was asked for and none is configured.
     """
     if wanted == "scout":
         return Choice("scout", "the scout was asked for")
+    if wanted == "local":
+        return Choice("local", "this machine's engine was asked for")
     if settings.endpoint:
         return Choice("endpoint", f"the endpoint {public_url(settings.endpoint)} is configured")
     if wanted == "endpoint":
         hint = "set FASTCONTEXT_ENDPOINT to the URL of an OpenAI-compatible API, up to /v1"
         raise UsageError("engine 'endpoint' needs an endpoint and none is set", hint)
-    return Choice("scout", "no endpoint is configured")
+    return Choice("local", "no endpoint is configured")
 
 
-def http_engine(settings: Settings) -> "HttpEngine":
-    """The client of the configured endpoint, not yet connected.
+def http_engine(settings: Settings) -> "HttpEngine | PooledEngine":
+    """The client of the configured endpoint or endpoints, not yet connected.
 
     Raises:
         ExplorationFailed: the key cannot stand in a header.
@@ -55,12 +60,20 @@ def http_engine(settings: Settings) -> "HttpEngine":
         read_s=settings.read_timeout_s,
     )
     try:
-        return HttpEngine(settings.endpoint, settings.model, settings.api_key, timeouts=timeouts)
+        engines = {
+            url: HttpEngine(url, settings.model, settings.api_key, timeouts=timeouts)
+            for url in settings.endpoint.split(",")
+        }
     except ValueError as error:
         message, _, hint = str(error).partition("; hint: ")
         raise ExplorationFailed(message, hint or "correct FASTCONTEXT_API_KEY") from None
+    if len(engines) == 1:
+        return next(iter(engines.values()))
+    from server.endpoint_pool import PooledEngine
+
+    return PooledEngine(engines)
 
 
 def public_url(endpoint: str) -> str:
     """How messages name the endpoint; holds no secret."""
-    return parse_endpoint(endpoint).shown
+    return ", ".join(parse_endpoint(url).shown for url in endpoint.split(","))

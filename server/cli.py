@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from server.engine_cli import app as engine_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.quantize_cli import register
 
@@ -34,16 +35,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(engine_app, name="engine")
+
 
 class EngineName(enum.StrEnum):
     """Who shall answer."""
 
     auto = "auto"
     endpoint = "endpoint"
+    local = "local"
     scout = "scout"
 
 
-Engine = Annotated[EngineName | None, typer.Option(help="Who answers. auto: the endpoint if set.")]
+Engine = Annotated[
+    EngineName | None, typer.Option(help="Who answers. auto: endpoint, local, else scout.")
+]
 Endpoint = Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible API, up to /v1.")]
 Model = Annotated[str | None, typer.Option(help="The model's name at the endpoint.")]
 MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]

@@ -4,6 +4,7 @@ ServerError
   SettingsError       a setting is unknown or does not fit
   RepositoryError     no directory may be explored for this call
   ExplorationFailed   no explorer could answer
+  EngineFailed        this machine's engine could not do what it was asked to
   UsageError          an argument cannot be used
 """
 
@@ -30,6 +31,10 @@ class RepositoryError(ServerError):
 
 class ExplorationFailed(ServerError):
     """No explorer could answer."""
+
+
+class EngineFailed(ServerError):
+    """This machine's engine could not do what it was asked to."""
 
 
 class UsageError(ServerError):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from explorer.records import Citation, Exploration
 
-Answerer = Literal["endpoint", "scout"]
+Answerer = Literal["endpoint", "local", "scout"]
 
 # No tokenizer makes more tokens than there are bytes, so this keeps an answer below the 25,000
 # tokens and 50,000 characters at which clients refuse or truncate.

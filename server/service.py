@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import anyio
+import anyio.abc
 
 from explorer.engine import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
@@ -24,11 +25,15 @@ from server.choice import Choice, choose_engine, http_engine
 from server.errors import ExplorationFailed, ServerError
 from server.progress import Say, ignore
 from server.render import Answerer, Report
-from server.settings import Settings
+from server.settings import EngineChoice, Settings
 from server.warm import Warm, WarmRepositories
 
 if TYPE_CHECKING:
     from explorer.http_engine import EngineState
+    from server.kept_warm import KeptWarm
+
+if TYPE_CHECKING:
+    from server.local_engine import LocalEngine
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +62,12 @@ class EngineStatus:
 
     def text(self) -> str:
         """The status for a reader."""
-        who = "the model" if self.choice.engine == "endpoint" else "the scout"
+        who = "the scout" if self.choice.engine == "scout" else "the model"
         state = "ready" if self.ready else "not ready; the scout answers instead"
         lines = [f"Next answer by {who}: {self.choice.reason}.", f"State: {state}. {self.detail}"]
         if self.model:
             lines.append(f"Model: {self.model}")
-        if self.choice.engine == "endpoint":
+        if self.choice.engine != "scout":
             lines.append(f"Explorations: {self.running} running, {self.waiting} waiting.")
         return "\n".join(lines)
 
@@ -109,6 +114,8 @@ class ExplorationService:
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
         self._window: int | None = None
+        self._local: LocalEngine | None = None
+        self._kept_warm: KeptWarm | None = None
 
     async def __aenter__(self) -> Self:
         self._model_slots = anyio.CapacityLimiter(self.settings.max_concurrent)
@@ -124,6 +131,9 @@ class ExplorationService:
     ) -> None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
             await self._stack.aclose()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            if self._local is not None:
+                await self._local.close()
         self._warm.close()
 
     async def explore(self, ask: Ask, say: Say = ignore) -> Report:
@@ -133,10 +143,13 @@ class ExplorationService:
             ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
         """
         started = anyio.current_time()
-        choice = choose_engine(self.settings, ask.engine)
+        choice = await self._choose(ask.engine, fallback=ask.fallback)
         root = ask.repository.root
         try:
             async with self._warm.opened(root, include_hidden=ask.include_hidden) as warm:
+                if self._kept_warm is not None:
+                    self._kept_warm.give_way()
+                    self._kept_warm.watch(root, warm)
                 if choice.engine == "scout":
                     run = await self._ask_scout(ask, warm, ask.deadline_s, say)
                     report = self._report(ask, "scout", choice.reason, run)
@@ -148,13 +161,41 @@ class ExplorationService:
         run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
         return dataclasses.replace(report, exploration=run)
 
+    def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
+        """Watch repositories from their first question on, in a task group that outlives it."""
+        from server.kept_warm import KeptWarm
+
+        if choose_engine(self.settings, self.settings.engine).engine == "local":
+            self._local_engine()
+        self._kept_warm = KeptWarm(group, local=lambda: self._local, busy=self._is_busy)
+
+    def _is_busy(self) -> bool:
+        return self._model_slots.borrowed_tokens > 0 or self._scout_slots.borrowed_tokens > 0
+
+    async def _choose(self, wanted: EngineChoice, *, fallback: bool) -> Choice:
+        choice = choose_engine(self.settings, wanted)
+        if choice.engine != "local":
+            return choice
+        return await self._local_engine().choose(insisted=wanted == "local" and not fallback)
+
+    def _local_engine(self) -> "LocalEngine":
+        from server.local_engine import LocalEngine
+
+        if self._local is None:
+            self._local = LocalEngine(self.settings)
+        return self._local
+
     async def status(self) -> EngineStatus:
         """Whether the chosen explorer is ready; asks the endpoint."""
         choice = choose_engine(self.settings, self.settings.engine)
+        if choice.engine == "local":
+            choice = await self._local_engine().look()
         slots = self._model_slots.statistics()
         ready, model, detail = True, "", "lexical search, needs nothing"
         if choice.engine == "endpoint":
             ready, model, detail = await self._probe()
+        elif choice.engine == "local":
+            model, detail = await self._local_engine().describe()
         return EngineStatus(
             choice, ready, model, detail, slots.borrowed_tokens, slots.tasks_waiting
         )
@@ -179,23 +220,23 @@ class ExplorationService:
         from server.model_run import recording, telling
 
         with recording(ask) as record:
-            attempt = await self._ask_model(ask, warm, telling(say, record), say, started)
+            attempt = await self._ask_model(ask, warm, choice, telling(say, record), say, started)
             if not attempt.problem and attempt.run is not None:
-                return self._report(ask, "endpoint", choice.reason, attempt.run)
-            report = await self._fall_back(ask, warm, attempt, say, started)
+                return self._report(ask, choice.engine, choice.reason, attempt.run)
+            report = await self._fall_back(ask, warm, choice, attempt, say, started)
             record(RunFinished(report.exploration))
             return report
 
     async def _ask_model(
-        self, ask: Ask, warm: Warm, listener: Listener, say: Say, started: float
+        self, ask: Ask, warm: Warm, choice: Choice, listener: Listener, say: Say, started: float
     ) -> _Attempt:
         reserve_s = min(SCOUT_RESERVE_S, ask.deadline_s / 4) if ask.fallback else _GRACE_S
         until = started + ask.deadline_s - reserve_s
         attempt = _Attempt()
         with anyio.CancelScope(deadline=until + _GRACE_S) as scope:
             try:
-                async with self._slot(say):
-                    attempt = await self._run_model(ask, warm, listener, until)
+                async with self._slot(say), self._engine_of(choice, until) as (engine, window):
+                    attempt = await self._run_model(ask, warm, engine, window, listener, until)
             except (EngineError, AnswerError) as error:
                 attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
             except ServerError as error:
@@ -210,12 +251,18 @@ class ExplorationService:
             return _Attempt(problem=f"the model gave no answer within {until - started:.0f} s")
         return attempt
 
-    async def _run_model(self, ask: Ask, warm: Warm, listener: Listener, until: float) -> _Attempt:
+    async def _run_model(
+        self,
+        ask: Ask,
+        warm: Warm,
+        engine: Engine,
+        window: int | None,
+        listener: Listener,
+        until: float,
+    ) -> _Attempt:
         from explorer.loop import explore_with_model
         from server.model_run import loop_settings
 
-        patience_s = round(min(_PROBE_S, (until - anyio.current_time()) / 3), 1)
-        engine, window = await self._ready_engine(patience_s)
         left_s = round(until - anyio.current_time(), 1)
         run = await explore_with_model(
             ask.query,
@@ -229,7 +276,7 @@ class ExplorationService:
         return _Attempt(run, "" if run.citations else "the model found no place")
 
     async def _fall_back(
-        self, ask: Ask, warm: Warm, attempt: _Attempt, say: Say, started: float
+        self, ask: Ask, warm: Warm, choice: Choice, attempt: _Attempt, say: Say, started: float
     ) -> Report:
         """The scout's answer with what the model had cited, or that alone if the scout fails."""
         reason = attempt.problem
@@ -245,7 +292,7 @@ class ExplorationService:
                 raise
             notes = (*attempt.run.notes, f"the scout failed too: {error}")
             kept = dataclasses.replace(attempt.run, stop_reason="fallback", notes=notes)
-            return self._report(ask, "endpoint", f"{reason}; what it had read is kept", kept)
+            return self._report(ask, choice.engine, f"{reason}; what it had read is kept", kept)
         return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
 
     async def _ask_scout(self, ask: Ask, warm: Warm, left_s: float, say: Say) -> Exploration:
@@ -279,6 +326,23 @@ class ExplorationService:
             say(f"waiting for {ahead + 1} other exploration(s)")
         async with self._model_slots:
             yield
+
+    @asynccontextmanager
+    async def _engine_of(
+        self, choice: Choice, until: float
+    ) -> AsyncIterator[tuple[Engine, int | None]]:
+        """Engine and context for one exploration; this machine's is held while it lasts."""
+        if choice.engine == "local":
+            from launch.errors import LaunchError
+
+            try:
+                async with self._local_engine().lease() as leased:
+                    yield leased
+            except LaunchError as error:
+                raise ExplorationFailed(str(error), error.hint) from error
+        else:
+            patience_s = round(min(_PROBE_S, (until - anyio.current_time()) / 3), 1)
+            yield await self._ready_engine(patience_s)
 
     async def _ready_engine(self, timeout_s: float) -> tuple[Engine, int | None]:
         """The engine and its context in tokens, if it says that.

@@ -28,7 +28,7 @@ PREFIX = "FASTCONTEXT_"
 # Read by the test suite's own fixtures, so not a mistake in the environment.
 _TEST_PREFIX = PREFIX + "TEST_"
 
-EngineChoice = Literal["auto", "endpoint", "scout"]
+EngineChoice = Literal["auto", "endpoint", "local", "scout"]
 
 
 class Settings(BaseSettings):
@@ -45,15 +45,51 @@ class Settings(BaseSettings):
     )
 
     endpoint: str = ""
-    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH. Empty: the scout answers."""
+    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH; several separated by commas.
+
+    Empty: this machine's own engine if there is one, else the scout.
+    """
     model: str = ""
     """Name under which the endpoint serves the model. Empty: the first that it lists."""
     api_key: SecretStr | None = None
     """Key that the endpoint asks for, sent as a bearer token. Never shown."""
     engine: EngineChoice = "auto"
-    """auto: the endpoint if one is set, else the scout. endpoint, scout: that one."""
+    """auto: the endpoint if one is set, else this machine's engine if it can run one, else the
+    scout. endpoint, local, scout: that one."""
     fallback: bool = True
     """Whether the scout answers when the endpoint fails."""
+
+    engine_start: bool = True
+    """Whether auto may start this machine's engine in the background when it is not running."""
+    engine_download: bool = False
+    """Whether a missing checkpoint may be downloaded when the engine is started."""
+    engine_models: Annotated[tuple[str, ...], NoDecode] = ()
+    """Checkpoints for this machine's engine, folders or hub ids, separated by commas.
+
+    Empty: the published FastContext models.
+    """
+    engine_profile: Literal["", "nvfp4", "marlin", "fp8", "bf16"] = ""
+    """How the engine serves the model. Empty: the fastest way for the GPU."""
+    engine_context: int = Field(default=0, ge=0, le=1_048_576)
+    """The engine's longest context in tokens. 0: what memory allows."""
+    engine_sequences: int = Field(default=0, ge=0, le=1024)
+    """Requests that the engine works on at one time. 0: what memory allows."""
+    engine_speculate: bool = False
+    """Whether the engine guesses tokens by prompt lookup."""
+    engine_weightless: bool = False
+    """Whether the engine makes up random weights, for measuring speed."""
+    engine_args: str = ""
+    """Further arguments for `vllm serve`, quoted as in a shell."""
+    engine_port: int = Field(default=-1, ge=-1, le=65_535)
+    """Loopback port of the engine, 0 for a free one. -1: a Unix socket."""
+    engine_sleep_after_s: float = Field(default=600.0, ge=0.0)
+    """Seconds without an exploration after which the engine gives its memory back. 0: never."""
+    engine_stop_after_s: float = Field(default=3600.0, ge=0.0)
+    """Seconds without an exploration after which the engine ends. 0: never."""
+    engine_start_timeout_s: float = Field(default=900.0, ge=1.0)
+    """Seconds that the engine may take until it is ready."""
+    vllm: str = ""
+    """The vllm command of another environment. Empty: the one beside fastcontext or on PATH."""
 
     roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Directories that may be explored, and all in them. Empty: any but system directories.
@@ -111,8 +147,10 @@ class Settings(BaseSettings):
         if not value.strip():
             return ""
         # Refuses a password in the URL without repeating it.
-        parse_endpoint(value)
-        return value.strip()
+        urls = [each.strip() for each in value.split(",") if each.strip()]
+        for url in urls:
+            parse_endpoint(url)
+        return ",".join(dict.fromkeys(urls))
 
     @field_validator("roots", mode="before")
     @classmethod
@@ -130,7 +168,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"must be absolute paths, not {str(root)!r}")
         return value
 
-    @field_validator("http_hosts", mode="before")
+    @field_validator("http_hosts", "engine_models", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         items = value.split(",") if isinstance(value, str) else value
@@ -198,6 +236,22 @@ def load_settings(**flags: Any) -> Settings:
 def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
     """The directory that Claude Code says it was started for; empty when it did not."""
     return environ.get("CLAUDE_PROJECT_DIR", "")
+
+
+def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path, Path]:
+    """Directories for the engine's sockets and state, for its logs, and the Hugging Face cache."""
+    runtime = _absolute(environ, "XDG_RUNTIME_DIR")
+    # Without one, a directory of this user's own in /tmp; who owns it is checked before its use.
+    sockets = runtime / "fastcontext" if runtime else Path(f"/tmp/fastcontext-{os.getuid()}")
+    state = _absolute(environ, "XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    cache = _absolute(environ, "XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    home = _absolute(environ, "HF_HOME") or cache / "huggingface"
+    return sockets, state / "fastcontext", _absolute(environ, "HF_HUB_CACHE") or home / "hub"
+
+
+def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name, "")
+    return Path(value) if value.startswith("/") else None
 
 
 def _read_user_file() -> dict[str, Any]:

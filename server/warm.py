@@ -25,6 +25,12 @@ class Warm:
     workspace: "Workspace"
     scout: "Scout"
     users: int = 0
+    closed: bool = False
+
+    def close(self) -> None:
+        """Close the repository; whoever watches it sees ``closed``."""
+        self.closed = True
+        self.workspace.close()
 
 
 class WarmRepositories:
@@ -51,7 +57,7 @@ class WarmRepositories:
     def close(self) -> None:
         """Close all of them."""
         for warm in self._kept.values():
-            warm.workspace.close()
+            warm.close()
         self._kept.clear()
 
     def _take(self, key: tuple[Path, bool]) -> Warm:
@@ -63,7 +69,7 @@ class WarmRepositories:
                 # Another directory stands at this path now: a fresh clone, a branch's worktree.
                 del self._kept[key]
                 if not warm.users:
-                    warm.workspace.close()
+                    warm.close()
                 warm = None
         if warm is None:
             warm = self._kept[key] = _open(*key)
@@ -75,7 +81,7 @@ class WarmRepositories:
     def _evict(self) -> None:
         idle = [key for key, warm in self._kept.items() if not warm.users]
         for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
-            self._kept.pop(key).workspace.close()
+            self._kept.pop(key).close()
 
 
 def _open(root: Path, include_hidden: bool) -> Warm:

@@ -83,7 +83,7 @@ def test_json_prints_one_object_with_the_promised_keys(home: Path, repository: P
     found = explored(done)
     assert list(found) == KEYS
     assert found["engine"] == "scout"
-    assert found["engine_reason"] == "no endpoint is configured"
+    assert found["engine_reason"].startswith("no endpoint is configured")
     assert found["stop_reason"] == "answered"
     assert found["repository"] == str(repository)
     assert "a.py" in [each["path"] for each in found["citations"]]
@@ -101,7 +101,7 @@ def test_a_pipe_gets_plain_text_with_places_evidence_and_who_answered(
     assert done.returncode == 0
     assert "a.py:1-" in done.stdout
     assert "def retry_delay(attempt: int) -> float:" in done.stdout
-    assert "Answered by the scout (no endpoint is configured)" in done.stdout
+    assert "Answered by the scout (no endpoint is configured" in done.stdout
     assert "\x1b" not in done.stdout
 
 

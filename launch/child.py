@@ -1,0 +1,189 @@
+"""One run of vLLM under its guard."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+import anyio.abc
+from anyio import to_thread
+
+from launch import lifeline, process
+from launch.command import Plan
+from launch.errors import EngineStartFailed
+from launch.health import Api
+from launch.places import Places
+
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+# Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
+_BOOT = (
+    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
+    "main(sys.argv[2:])"
+)
+
+
+def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
+    """The command that runs ``main`` of one of this package's modules, from any directory."""
+    options = ["-I"] if site else ["-I", "-S"]
+    places = _places() if site else str(PACKAGE_ROOT)
+    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
+
+
+def _places() -> str:
+    """Directories of this package and of what it imports, wherever they were installed."""
+    found = [PACKAGE_ROOT]
+    for name in ("anyio", "watchfiles"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).resolve().parent.parent)
+    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
+
+
+class Child:
+    """vLLM as the keeper sees it: an API, output, and an end."""
+
+    def __init__(self, guard: anyio.abc.Process, api: Api) -> None:
+        self._guard = guard
+        self._drained = anyio.Event()
+        self.api = api
+        self.pid = guard.pid
+        self.birth = process.birth(guard.pid)
+        self.returncode: int | None = None
+        self._ended = anyio.Event()
+
+    @classmethod
+    async def start(cls, plan: Plan, places: Places, key: str, grace_s: float) -> "Child":
+        """vLLM, started a moment ago and not ready.
+
+        Raises:
+            EngineStartFailed: the guard cannot be started.
+        """
+        places.api.unlink(missing_ok=True)
+        over_socket = "--uds" in plan.argv
+        port = 0 if over_socket else _free_port()
+        argv = [
+            str(port) if word == "0" and before == "--port" else word
+            for before, word in zip(("", *plan.argv), plan.argv, strict=False)
+        ]
+        if not over_socket and "--port" in argv:
+            port = int(argv[argv.index("--port") + 1])
+        api = Api(str(places.api) if over_socket else "", port, key)
+        environment = {
+            **os.environ,
+            **plan.environment,
+            # Not in the command, where every user of the machine could read it.
+            "VLLM_API_KEY": key,
+            "PYTHONUNBUFFERED": "1",
+        }
+        try:
+            environment |= lifeline.install(places.plugin, environment)
+            guard = await anyio.open_process(
+                boot("launch.guard", str(grace_s), *argv, site=False),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=places.logs,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineStartFailed(f"the engine's guard cannot be started: {error}") from error
+        return cls(guard, api)
+
+    @property
+    def ended(self) -> bool:
+        """Whether vLLM and all that it started are gone."""
+        return self._ended.is_set()
+
+    async def pump(self, take: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Hand on the output until the end, then bury the guard and what outlived it.
+
+        ``lost`` is called the moment the end is noticed.
+        """
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, take)
+            self.returncode = await self._guard.wait()
+            lost()
+            # Only a guard that was killed leaves any. They hold the pipe, so they go first.
+            await to_thread.run_sync(self._bury)
+            with anyio.move_on_after(1.0):
+                await self._drained.wait()
+            group.cancel_scope.cancel()
+        self._ended.set()
+
+    async def _read(self, take: Callable[[bytes], None]) -> None:
+        assert self._guard.stdout is not None
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for piece in self._guard.stdout:
+                take(piece)
+        self._drained.set()
+
+    async def end_with_core(self) -> None:
+        """End vLLM at once when one of its engine cores or workers has gone.
+
+        It notices by itself as well, but takes some 4 s to leave (vLLM 0.32.0).
+        """
+        cores = await to_thread.run_sync(self._cores)
+        if not cores:
+            return
+        async with anyio.create_task_group() as group:
+            for core in cores:
+                group.start_soon(_until_gone, core, group.cancel_scope)
+        process.kill([pid for pid in process.session(self.pid) if pid != self.pid])
+
+    def _cores(self) -> list[int]:
+        """The processes that vLLM titles ``VLLM::...``."""
+        found = []
+        for pid in process.session(self.pid):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"VLLM::"):
+                    found.append(pid)
+        return found
+
+    async def wait(self) -> int | None:
+        """The exit status, once everything is gone."""
+        await self._ended.wait()
+        return self.returncode
+
+    async def stop(self, patience_s: float) -> None:
+        """End vLLM: politely, then not."""
+        with anyio.CancelScope(shield=True):
+            if self._guard.stdin is not None:
+                await self._guard.stdin.aclose()
+            with anyio.move_on_after(patience_s):
+                await self._ended.wait()
+                return
+            process.end_session(self.pid, self.birth)
+            with anyio.move_on_after(2.0):
+                await self._ended.wait()
+
+    def _bury(self) -> None:
+        for pid in process.end_session(self.pid, self.birth):
+            # Those whose parent died are the keeper's now.
+            with suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+async def _until_gone(pid: int, scope: anyio.CancelScope) -> None:
+    """Cancel the scope when a process has ended. Linux only; elsewhere nothing is titled so."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        scope.cancel()
+        return
+    try:
+        await anyio.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+    scope.cancel()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,138 @@
+"""What this machine has: GPUs from nvidia-smi, memory and processors from the system."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from launch.gpus import GIB, Gpu
+
+_FIELDS = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
+_SMI_TIMEOUT_S = 10.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is here to run an engine on."""
+
+    gpus: tuple[Gpu, ...]
+    memory_bytes: int
+    """Host memory that can be had without swapping."""
+    cores: int
+    problem: str = ""
+    """Why no GPU could be read although a driver's tool is there."""
+
+
+def detect(smi: str | None = None) -> Machine:
+    """This machine. ``smi`` is the nvidia-smi to ask; by default the one that is found."""
+    available = available_memory()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    tool = smi or _find_smi()
+    if tool is None:
+        return Machine((), available, cores or 1)
+    text, problem = _ask(tool)
+    gpus = visible(parse_smi(text, available), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Machine(tuple(gpus), available, cores or 1, problem)
+
+
+def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
+    """The GPUs in nvidia-smi's CSV answer, without header and units, memory in MiB.
+
+    A GPU that shares the host's memory (GB10) reports ``[N/A]`` for its own: it gets ``host_bytes``
+    as free and what the system has as total.
+    """
+    found = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != 7 or not cells[0].isdigit():
+            continue
+        index, name, capability, total, free, driver, uuid = cells
+        major, _, minor = capability.partition(".")
+        if not (major.isdigit() and minor.isdigit()):
+            continue
+        unified = not total.isdigit()
+        found.append(
+            Gpu(
+                name=name.removeprefix("NVIDIA "),
+                capability=(int(major), int(minor)),
+                total_bytes=total_memory() if unified else int(total) * _MIB,
+                free_bytes=host_bytes if unified or not free.isdigit() else int(free) * _MIB,
+                driver=driver,
+                uuid=uuid,
+                index=int(index),
+                unified=unified,
+            )
+        )
+    return found
+
+
+def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, named by number or by UUID; None: all.
+
+    A name of another kind (a MIG slice's) is left to CUDA: then all are returned, without numbers.
+    """
+    if wanted is None:
+        return gpus
+    names = [name.strip() for name in wanted.split(",")]
+    if any(name.startswith("MIG") for name in names):
+        return [replace(gpu, index=None) for gpu in gpus]
+    found = []
+    for name in names:
+        chosen = [
+            gpu
+            for gpu in gpus
+            if name == str(gpu.index) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
+        ]
+        # CUDA stops at the first name that it does not know.
+        if not chosen:
+            break
+        found += chosen
+    return found
+
+
+def available_memory() -> int:
+    """Bytes of host memory that can be had without swapping; 8 GiB where it cannot be read."""
+    return _meminfo("MemAvailable") or 8 * GIB
+
+
+def total_memory() -> int:
+    """Bytes of host memory."""
+    return _meminfo("MemTotal") or 8 * GIB
+
+
+def _meminfo(field: str) -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _find_smi() -> str | None:
+    # Clients often start servers with a bare PATH.
+    places = os.pathsep.join((os.defpath, "/usr/local/nvidia/bin", "/usr/lib/wsl/lib"))
+    return shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=places)
+
+
+def _ask(tool: str) -> tuple[str, str]:
+    command = [tool, f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SMI_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f"nvidia-smi did not answer: {error}"
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        return "", f"nvidia-smi failed: {said[0] if said else f'exit status {done.returncode}'}"
+    return done.stdout, ""

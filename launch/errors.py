@@ -1,0 +1,43 @@
+"""What the engine's parts raise.
+
+LaunchError
+  CannotRun           this machine, this vLLM or this checkpoint cannot be served; nothing was tried
+  EngineStartFailed   vLLM ended, or was ended, before it was ready
+  EngineNotReady      the engine is loading, restarting or asleep and was not waited for any longer
+  EngineDied          vLLM ended while it served
+"""
+
+
+class LaunchError(Exception):
+    """Base. ``str()`` says what happened in one sentence, ``hint`` what to do next."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class CannotRun(LaunchError):
+    """Nothing that is installed here can serve the model."""
+
+
+class EngineStartFailed(LaunchError):
+    """vLLM did not become ready."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, returncode: int | None = None, log_tail: str = ""
+    ) -> None:
+        super().__init__(message, hint)
+        self.returncode = returncode
+        self.log_tail = log_tail
+
+
+class EngineNotReady(LaunchError):
+    """The engine cannot answer yet. ``ready_in_s`` is a guess from the last start, or None."""
+
+    def __init__(self, message: str, hint: str = "", *, ready_in_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.ready_in_s = ready_in_s
+
+
+class EngineDied(LaunchError):
+    """vLLM ended while it was serving."""

@@ -1,0 +1,84 @@
+"""A log that does not grow without bound and keeps its end at hand."""
+
+import io
+import os
+from collections import deque
+from pathlib import Path
+
+MAX_BYTES = 5 << 20
+KEPT = 2
+"""Older files beside the current one."""
+TAIL_LINES = 200
+_LONGEST_LINE = 4_000
+
+
+class RotatingLog:
+    """Takes a program's output in pieces. Secrets given to it are blanked."""
+
+    def __init__(self, path: Path, *, secret: str = "", max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._secret = secret.encode()
+        self._max = max_bytes
+        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
+        self._rest = b""
+        self._file = self._open()
+
+    def write(self, data: bytes) -> None:
+        """Take a piece; whole lines go to the file."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            self._put(line)
+        self._file.flush()
+        if self._file.tell() >= self._max:
+            self._rotate()
+
+    def close(self) -> None:
+        """Write what is left of a last line and close the file."""
+        if self._rest:
+            self._put(self._rest)
+            self._rest = b""
+        self._file.close()
+
+    def tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines."""
+        return "\n".join(list(self._lines)[-lines:])
+
+    def clear_tail(self) -> None:
+        """Forget the lines at hand, so that a new start is not judged by the last one's."""
+        self._lines.clear()
+
+    def _put(self, line: bytes) -> None:
+        if self._secret:
+            line = line.replace(self._secret, b"***")
+        line = line[:_LONGEST_LINE]
+        self._file.write(line + b"\n")
+        # A progress bar redraws itself after a carriage return; the last drawing counts.
+        text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+        self._lines.append(text)
+
+    def _open(self) -> io.BufferedWriter:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return io.BufferedWriter(io.FileIO(os.open(self._path, flags, 0o600), "ab"))
+
+    def _rotate(self) -> None:
+        self._file.close()
+        names = [self._path, *(Path(f"{self._path}.{n}") for n in range(1, KEPT + 1))]
+        for newer, older in reversed(list(zip(names, names[1:], strict=False))):
+            if newer.exists():
+                newer.replace(older)
+        self._file = self._open()
+
+
+def read_tail(path: Path, lines: int) -> str:
+    """The last lines of a log file; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - lines * 400))
+            data = file.read()
+    except OSError:
+        return ""
+    return "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])

@@ -1,0 +1,122 @@
+"""Processes: who they are although numbers are reused, whom they started, how they all end.
+
+Linux offers what the rest here needs: a signal when the parent dies, orphans handed to the nearest
+subreaper, /proc. Elsewhere (macOS) process groups do most of the work.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LINUX = sys.platform.startswith("linux")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the system send this process a signal when its parent dies. Linux only."""
+    if LINUX:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent dies. Linux only."""
+    if LINUX:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def birth(pid: int) -> str:
+    """What tells a process from a later one with its number; empty where there is none now."""
+    if LINUX:
+        stat = _stat(pid)
+        # Field 22, ticks since boot; a zombie is no process any more.
+        return "" if stat is None or stat[0] in "ZX" else stat[19]
+    done = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def is_alive(pid: int, born: str) -> bool:
+    """Whether that very process is still there."""
+    return pid > 0 and bool(born) and birth(pid) == born
+
+
+def descendants(pid: int) -> list[int]:
+    """Living children of a process, their children and so on, parents first. Linux only."""
+    children: dict[int, list[int]] = {}
+    for entry in _pids():
+        stat = _stat(entry)
+        if stat is not None and stat[0] not in "ZX":
+            children.setdefault(int(stat[1]), []).append(entry)
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        mine = children.get(todo.pop(), [])
+        found += mine
+        todo += mine
+    return found
+
+
+def session(leader: int) -> list[int]:
+    """Living processes of the session that a process founded, itself included. Linux only.
+
+    vLLM's processes stay in the session of their guard, whoever becomes their parent. (A variable
+    in the environment would not do as a mark: vLLM's engine core writes its title over it.)
+    """
+    found = []
+    for pid in _pids():
+        stat = _stat(pid)
+        if stat is not None and stat[0] not in "ZX" and int(stat[3]) == leader:
+            found.append(pid)
+    return found
+
+
+def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def end_session(leader: int, born: str, timeout_s: float = 5.0) -> list[int]:
+    """Kill all processes of a session until there are none; which these were.
+
+    A number is not given to another process while a session of that number has members. So if the
+    leader's number belongs to a process of another birth, the session is gone.
+    """
+    ended: list[int] = []
+    until = time.monotonic() + timeout_s
+    while leader > 0 and birth(leader) in ("", born) and time.monotonic() < until:
+        left = session(leader)
+        if not left:
+            break
+        kill(left)
+        ended += [pid for pid in left if pid not in ended]
+        time.sleep(0.02)
+    return ended
+
+
+def _pids() -> list[int]:
+    if not LINUX:
+        return []
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third on: state, parent, and so on."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    # The second field is the name in brackets and may hold spaces and brackets.
+    return text.rpartition(")")[2].split()

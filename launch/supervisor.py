@@ -1,0 +1,349 @@
+"""The life of an engine: starting, ready, asleep, restarting, given up, and what moves it on."""
+
+import json
+import logging
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anyio
+from anyio import to_thread
+
+from launch import health, process
+from launch.child import Child
+from launch.command import Plan
+from launch.diagnose import Diagnosis, diagnose
+from launch.errors import EngineNotReady, EngineStartFailed
+from launch.log import RotatingLog
+from launch.spec import Spec
+from launch.state import State, write_private, write_state
+
+logger = logging.getLogger("launch.keeper")
+
+Phase = Literal[
+    "starting", "ready", "asleep", "waking", "draining", "restarting", "failed", "ending"
+]
+_POLL_S = 0.2
+"""Between looks at a server that is starting: a refused connection costs nothing."""
+
+
+@dataclass(slots=True)
+class _Orders:
+    """What the supervisor was asked to do at the next chance."""
+
+    end: str = ""
+    restart: str = ""
+
+
+class Supervisor:
+    """Runs one engine and tells everybody in the keeper about it. For one event loop."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.plan: Plan = spec.plan
+        self.phase: Phase = "starting"
+        self.detail = ""
+        self.hint = ""
+        self.users = 0
+        """Explorations that hold the engine now."""
+        self.quiet_requests = 0
+        """Requests of warm-ups, which are not use."""
+        self.last_use = time.monotonic()
+        self.restarts = 0
+        self.key = secrets.token_urlsafe(32)
+        self.child: Child | None = None
+        self._orders = _Orders()
+        self._changed = anyio.Event()
+        self._crashes: list[float] = []
+        self._begun = time.monotonic()
+        self._born = time.time()
+        self._log = RotatingLog(spec.places.engine_log, secret=self.key)
+        self._power = anyio.Lock()
+
+    # What others ask for.
+
+    def ask_to_end(self, why: str) -> None:
+        """Have the engine and the keeper end."""
+        self._orders.end = why
+        self._notify()
+
+    def ask_to_restart(self, why: str, plan: Plan | None = None) -> None:
+        """Have the engine started afresh, once the explorations that hold it are through."""
+        if plan is not None:
+            self.plan = plan
+        self._crashes.clear()
+        self._orders.restart = why
+        self._notify()
+
+    async def changed(self) -> None:
+        """Return at the next change of anything."""
+        await self._changed.wait()
+
+    async def ready(self, wait_s: float, *, wake: bool = True) -> bool:
+        """Whether the engine can answer now, or within ``wait_s``; an engine asleep is woken."""
+        with anyio.move_on_after(wait_s) as scope:
+            while self.phase != "ready":
+                if self.phase in ("failed", "ending"):
+                    return False
+                if self.phase == "asleep":
+                    if not wake:
+                        return False
+                    await self.wake()
+                    continue
+                if wait_s <= 0:
+                    return False
+                await self.changed()
+        return not scope.cancelled_caught and self.phase == "ready"
+
+    async def sleep(self) -> bool:
+        """Put an idle engine to sleep; whether it sleeps."""
+        async with self._power:
+            if self.phase == "asleep":
+                return True
+            if self.phase != "ready" or self.users or self.child is None:
+                return False
+            began = time.monotonic()
+            with suppress(EngineNotReady):
+                if await to_thread.run_sync(health.sleep, self.child.api):
+                    self._enter("asleep", f"slept within {time.monotonic() - began:.1f} s")
+                    return True
+        return False
+
+    async def wake(self) -> bool:
+        """Wake the engine; whether it is ready."""
+        async with self._power:
+            if self.phase != "asleep" or self.child is None:
+                return self.phase == "ready"
+            self._enter("waking")
+            began = time.monotonic()
+            with anyio.CancelScope(shield=True), suppress(EngineNotReady):
+                if await to_thread.run_sync(health.wake, self.child.api):
+                    self.last_use = time.monotonic()
+                    self._enter("ready", f"awake within {time.monotonic() - began:.1f} s")
+                    return True
+        self.ask_to_restart("it did not wake up")
+        return False
+
+    def status(self) -> dict[str, Any]:
+        """All of it, for ``engine status``; no secret."""
+        return {
+            "phase": self.phase,
+            "detail": self.detail,
+            "hint": self.hint,
+            "ready_in_s": self.ready_in_s(),
+            "profile": self.plan.profile,
+            "model": self.plan.model,
+            "version": self.plan.version,
+            "keeper_pid": os.getpid(),
+            "guard_pid": self.child.pid if self.child else 0,
+            "users": self.users,
+            "idle_s": 0.0 if self.users else round(time.monotonic() - self.last_use, 1),
+            "up_s": round(time.time() - self._born, 1),
+            "restarts": self.restarts,
+            "sleeps": self.plan.sleeps,
+            "log": str(self.spec.places.engine_log),
+        }
+
+    def ready_in_s(self) -> float | None:
+        """Seconds until ready, judged by the last start; None where there was none."""
+        if self.phase in ("ready", "asleep"):
+            return 0.0
+        last = _history(self.spec).get(self._kind())
+        if last is None or self.phase in ("failed", "ending"):
+            return None
+        return max(1.0, round(last - (time.monotonic() - self._begun), 1))
+
+    # The life itself.
+
+    async def run(self) -> None:
+        """Keep the engine until it is asked to end, or the keeper has given up for long enough."""
+        try:
+            while not self._orders.end:
+                self._orders.restart = ""
+                problem = await self._one_life()
+                if self._ordered():
+                    continue
+                if problem is not None and not await self._again(problem):
+                    await self._linger()
+        finally:
+            self._enter("ending", self._orders.end)
+            self._log.close()
+
+    async def _one_life(self) -> Diagnosis | None:
+        """One run of vLLM: None where it was ended on purpose, else why it ended."""
+        self._begun = time.monotonic()
+        self._log.clear_tail()
+        timings = self.spec.timings
+        try:
+            child = await Child.start(self.plan, self.spec.places, self.key, timings.stop_grace_s)
+        except EngineStartFailed as error:
+            return Diagnosis(str(error), error.hint)
+        self.child = child
+        self._enter("starting", self.plan.reason)
+        async with anyio.create_task_group() as group:
+            group.start_soon(child.pump, self._log.write, self._lost)
+            try:
+                timed_out = not await self._until_ready(child)
+                if not timed_out:
+                    group.start_soon(child.end_with_core)
+                    await self._serve(child)
+            finally:
+                await child.stop(timings.stop_grace_s * 2 + 2)
+            group.cancel_scope.cancel()
+        self.child = None
+        if self._ordered():
+            return None
+        return diagnose(self._log.tail(), None if timed_out else child.returncode)
+
+    async def _until_ready(self, child: Child) -> bool:
+        """True once the API names the model or the child has ended; False when time ran out."""
+        with anyio.move_on_after(self.spec.timings.start_timeout_s):
+            while not child.ended and not self._ordered():
+                with suppress(EngineNotReady):
+                    if self.plan.model in await to_thread.run_sync(
+                        health.served_models, child.api, abandon_on_cancel=True
+                    ):
+                        took_s = time.monotonic() - self._begun
+                        _remember(self.spec, self._kind(), took_s)
+                        self.last_use = time.monotonic()
+                        self._enter("ready", f"ready after {took_s:.1f} s")
+                        return True
+                with anyio.move_on_after(_POLL_S):
+                    await child.wait()
+            return True
+        return False
+
+    async def _serve(self, child: Child) -> None:
+        """Return when vLLM has ended, hangs, or has to end."""
+        failures = 0
+        every_s = self.spec.timings.health_every_s
+        look_at = time.monotonic() + every_s
+        while not child.ended and not self._orders.end:
+            if self._orders.restart:
+                await self._drain(child)
+                return
+            with anyio.move_on_after(max(0.0, look_at - time.monotonic())):
+                await _first(child.wait, self.changed)
+            if time.monotonic() < look_at:
+                continue
+            look_at = time.monotonic() + every_s
+            if self.phase != "ready":
+                continue
+            well = await to_thread.run_sync(
+                health.is_healthy,
+                child.api,
+                self.spec.timings.health_timeout_s,
+                abandon_on_cancel=True,
+            )
+            failures = 0 if well or child.ended else failures + 1
+            if failures >= self.spec.timings.health_failures:
+                logger.warning("the engine does not answer; it counts as hung")
+                return
+
+    async def _drain(self, child: Child) -> None:
+        """Let the explorations that hold the engine end; new ones are told to wait."""
+        self._enter("draining", self._orders.restart)
+        with anyio.move_on_after(self.spec.timings.drain_s):
+            while self.users and not child.ended and not self._orders.end:
+                await self.changed()
+
+    async def _again(self, why: Diagnosis) -> bool:
+        """Wait before the next try; False where there is to be none."""
+        now = time.monotonic()
+        timings = self.spec.timings
+        self._crashes = [t for t in self._crashes if now - t < timings.restart_window_s] + [now]
+        logger.warning("%s", why.problem)
+        if not why.retry or len(self._crashes) > timings.max_restarts:
+            self._enter("failed", why.problem, why.hint)
+            return False
+        pause_s = timings.backoff_s[min(len(self._crashes), len(timings.backoff_s)) - 1]
+        self.restarts += 1
+        self._enter("restarting", why.problem, why.hint)
+        with anyio.move_on_after(pause_s):
+            while not self._ordered():
+                await self.changed()
+        return True
+
+    async def _linger(self) -> None:
+        """Stay to say why, until asked to try again or to end, or for long enough."""
+        with anyio.move_on_after(self.spec.timings.linger_s):
+            while not self._ordered():
+                await self.changed()
+            return
+        self.ask_to_end("given up")
+
+    def _lost(self) -> None:
+        if self.phase in ("ready", "asleep", "waking") and not self._ordered():
+            self._enter("restarting", "vLLM has ended")
+
+    def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:
+        self.phase, self.detail, self.hint = phase, detail, hint
+        logger.info("%s%s", phase, f": {detail}" if detail else "")
+        child = self.child
+        if child is not None and phase != "ending":
+            write_state(self.spec.places.state, self._state(child))
+        self._notify()
+
+    def _state(self, child: Child) -> State:
+        return State(
+            url=child.api.url,
+            socket=child.api.path,
+            api_key=self.key,
+            keeper_pid=os.getpid(),
+            keeper_birth=process.birth(os.getpid()),
+            guard_pid=child.pid,
+            guard_birth=child.birth,
+            profile=self.plan.profile,
+            model=self.plan.model,
+            version=self.plan.version,
+            started_at=self._born,
+            phase=self.phase,
+        )
+
+    def notify_use(self, change: int, *, quiet: bool = False) -> None:
+        """Count an exploration that begins (1) or ends (-1); a quiet one keeps nothing awake."""
+        self.users += change
+        if not quiet:
+            self.last_use = time.monotonic()
+        elif change < 0:
+            self.quiet_requests += 1
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _ordered(self) -> bool:
+        return bool(self._orders.end or self._orders.restart)
+
+    def _kind(self) -> str:
+        return f"{self.plan.profile} {self.plan.model_path} {self.plan.version}"
+
+
+async def _first(*waits: Any) -> None:
+    """Return when one of them does; the others are cancelled."""
+    async with anyio.create_task_group() as group:
+
+        async def one(wait: Any) -> None:
+            await wait()
+            group.cancel_scope.cancel()
+
+        for wait in waits:
+            group.start_soon(one, wait)
+
+
+def _history(spec: Spec) -> dict[str, float]:
+    try:
+        record = json.loads(spec.places.history.read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in record.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _remember(spec: Spec, kind: str, took_s: float) -> None:
+    record = {**_history(spec), kind: round(took_s, 1)}
+    with suppress(OSError):
+        write_private(spec.places.history, json.dumps(record, indent=1))

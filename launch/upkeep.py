@@ -1,0 +1,160 @@
+"""A keeper's side jobs: idle engines sleep and stop, changed sources start them afresh."""
+
+import json
+import logging
+import subprocess
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from launch import health
+from launch.command import Plan, from_record
+from launch.errors import EngineNotReady
+from launch.supervisor import Supervisor
+from launch.watch import batches
+
+logger = logging.getLogger("launch.keeper")
+
+Files = tuple[tuple[str, int, int], ...]
+"""Name, size and time of last change of each file."""
+
+_REPLAN_TIMEOUT_S = 60.0
+_LOOK_S = 30.0
+"""How often the sources are looked at where nothing tells of a change: network file systems."""
+
+
+async def mind_idleness(supervisor: Supervisor) -> None:
+    """Let an engine that nobody uses sleep, then end."""
+    timings = supervisor.spec.timings
+    limits = [each for each in (timings.sleep_after_s, timings.stop_after_s) if each > 0]
+    if not limits:
+        return
+    pause_s = max(0.05, min(15.0, min(limits) / 4))
+    worked = 0.0
+    while True:
+        await anyio.sleep(pause_s)
+        if supervisor.phase not in ("ready", "asleep") or supervisor.users:
+            continue
+        if supervisor.phase == "ready":
+            # Whoever talks to vLLM without asking the keeper counts as well.
+            running, finished = await _activity(supervisor)
+            worked_now = finished - supervisor.quiet_requests
+            if running or worked_now != worked:
+                supervisor.last_use, worked = time.monotonic(), worked_now
+        idle_s = time.monotonic() - supervisor.last_use
+        if 0 < timings.stop_after_s <= idle_s:
+            supervisor.ask_to_end(f"not used for {idle_s:.0f} s")
+        elif (
+            0 < timings.sleep_after_s <= idle_s
+            and supervisor.plan.sleeps
+            and supervisor.phase == "ready"
+        ):
+            await supervisor.sleep()
+
+
+async def _activity(supervisor: Supervisor) -> tuple[float, float]:
+    if supervisor.child is None:
+        return 0.0, 0.0
+    try:
+        return await to_thread.run_sync(
+            health.activity, supervisor.child.api, abandon_on_cancel=True
+        )
+    except EngineNotReady:
+        return 0.0, 0.0
+
+
+async def mind_sources(supervisor: Supervisor) -> None:
+    """Restart the engine when its checkpoint or its configuration has become another."""
+    watched = list(supervisor.spec.watched)
+    if not watched:
+        return
+    known = fingerprint(watched)
+    while True:
+        if fingerprint(watched) == known:
+            await _next_change(watched, supervisor.spec.timings.settle_s)
+            continue
+        now = await _settled(watched, supervisor.spec.timings.settle_s)
+        changed = {each[0] for each in set(known) ^ set(now)}
+        known = now
+        if changed:
+            await _follow(supervisor, changed)
+
+
+async def _settled(watched: list[Path], settle_s: float) -> Files:
+    """The files, once they have stayed the same for a moment."""
+    now = fingerprint(watched)
+    while True:
+        await anyio.sleep(settle_s)
+        before, now = now, fingerprint(watched)
+        if before == now:
+            return now
+
+
+async def _next_change(watched: list[Path], settle_s: float) -> None:
+    """Return when something has changed beside or in the paths, or after a while.
+
+    Each time the watch is a new one: a file that an editor replaces, and a folder that another one
+    takes the place of, are no longer the ones that were watched.
+    """
+    folders = {each if each.is_dir() else each.parent for path in watched for each in _tree(path)}
+    folders |= {path.parent for path in watched}
+    here = sorted(path for path in folders if path.is_dir())
+    with anyio.move_on_after(_LOOK_S):
+        async with aclosing(batches(here, settle_ms=max(50, int(settle_s * 1000)))) as changes:
+            async for _ in changes:
+                return
+        await anyio.sleep(_LOOK_S)
+
+
+def _tree(path: Path) -> list[Path]:
+    return [path, *(each for each in path.rglob("*") if each.is_dir())]
+
+
+async def _follow(supervisor: Supervisor, changed: set[str]) -> None:
+    plan = await to_thread.run_sync(replan, supervisor.spec.replan, abandon_on_cancel=True)
+    if plan is None:
+        # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
+        logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
+        return
+    weights = any(name.startswith(supervisor.plan.model_path) for name in changed)
+    if plan == supervisor.plan and not weights:
+        logger.info("the configuration has changed, to the same plan")
+        return
+    supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
+
+
+def fingerprint(paths: list[Path]) -> Files:
+    """Every file in the paths, by name."""
+    found = []
+    for path in paths:
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        for file in files:
+            try:
+                stat = file.stat()
+            except OSError:
+                continue
+            if file.is_file() and not file.name.startswith("."):
+                found.append((str(file), stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def replan(command: tuple[str, ...]) -> Plan | None:
+    """The plan that the command prints, or None where it prints none."""
+    if not command:
+        return None
+    try:
+        done = subprocess.run(
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_REPLAN_TIMEOUT_S,
+            check=True,
+        )
+        return from_record(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+        logger.warning("no new plan: %s", error)
+        return None

@@ -1,0 +1,300 @@
+"""``fastcontext engine ...``: plan, start, watch and end this machine's engine."""
+
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.errors import EngineFailed, UsageError
+
+if TYPE_CHECKING:
+    from launch.command import Plan
+    from launch.planner import Wanted
+    from server.settings import Settings
+
+app = typer.Typer(
+    help="This machine's own engine: one vLLM, shared by all that ask.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def plan(
+    gpu: Annotated[str | None, typer.Option(help="A GPU's name, such as H200.")] = None,
+    capability: Annotated[str | None, typer.Option(help="Its compute capability: 12.1.")] = None,
+    memory_gib: Annotated[float | None, typer.Option(help="Its memory.")] = None,
+    ray: Annotated[
+        int, typer.Option("--ray", help="Print a Ray Serve application with that many replicas.")
+    ] = 0,
+    as_json: AsJson = False,
+    record: Annotated[bool, typer.Option("--record", hidden=True)] = False,
+) -> None:
+    """Print the vllm command for this machine, or for another GPU, and every flag's reason."""
+    wanted = _wanted()
+    made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib))
+    if ray:
+        from launch.ray_serve import application
+
+        sys.stdout.write(json.dumps(application(made, replicas=ray), indent=1) + "\n")
+        return
+    if record or as_json:
+        from launch.command import as_record
+
+        sys.stdout.write(json.dumps(as_record(made), indent=None if record else 1) + "\n")
+        return
+    sys.stdout.write(_plan_text(made))
+
+
+@app.command()
+def up(
+    download: Annotated[bool, typer.Option("--download", help="Fetch a missing model.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the engine is ready.")] = True,
+) -> None:
+    """Start the engine, or find it started. Prints how to reach it once it is ready."""
+    from server.local_engine import start_engine
+
+    settings, wanted = _settings(), _wanted()
+    if download or settings.engine_download:
+        _launch(lambda: _fetch(wanted))
+    started = _run(lambda: start_engine(settings))
+    _say("the engine is starting" if started else "an engine is at work already")
+    if wait:
+        status = _run(lambda: _until_ready(wanted))
+        if status.get("phase") == "failed":
+            raise EngineFailed(str(status["detail"]), str(status["hint"]))
+        if status.get("phase") not in ("ready", "asleep"):
+            raise EngineFailed("the engine is not ready yet", "`fastcontext engine status`")
+        sys.stdout.write(_status_text(status))
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say whether the engine runs, what it serves, and when it will be ready."""
+    found = _run(lambda: _ask("status"))
+    if as_json:
+        sys.stdout.write(json.dumps(found or {"phase": "down"}, indent=1) + "\n")
+    elif found is None:
+        sys.stdout.write("down\n")
+    else:
+        sys.stdout.write(_status_text(found))
+
+
+@app.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Lines at most.")] = 50,
+    keeper: Annotated[bool, typer.Option("--keeper", help="The keeper's log, not vLLM's.")] = False,
+) -> None:
+    """Print the end of the engine's log."""
+    from launch.log import read_tail
+
+    places = _wanted().places
+    path = places.keeper_log if keeper else places.engine_log
+    text = read_tail(path, lines)
+    if not text:
+        raise EngineFailed(f"there is no log at {str(path)!r}", "`fastcontext engine up` first")
+    sys.stdout.write(text + "\n")
+
+
+@app.command()
+def sleep() -> None:
+    """Give the engine's memory back until it is used."""
+    found = _must_run("sleep", timeout_s=90)
+    if not found["ok"]:
+        why = "it is in use" if found["users"] else f"it is {found['phase']}"
+        raise EngineFailed(f"the engine cannot sleep: {why}", "try again later")
+    sys.stdout.write(_status_text(found))
+
+
+@app.command()
+def wake() -> None:
+    """Wake the engine."""
+    found = _must_run("wake", timeout_s=150)
+    if not found["ok"]:
+        raise EngineFailed(f"the engine is {found['phase']}", "`fastcontext engine logs`")
+    sys.stdout.write(_status_text(found))
+
+
+@app.command()
+def down() -> None:
+    """End the engine and everything that belongs to it."""
+    from launch import client
+
+    places = _wanted().places
+
+    async def end() -> bool:
+        stopped = await client.stop(places)
+        return client.clear_remains(places) or stopped
+
+    sys.stdout.write("ended\n" if _run(end) else "no engine was running\n")
+
+
+@app.command()
+def restart() -> None:
+    """End and start the engine, once the explorations that use it are through."""
+    wanted = _wanted()
+    _must_run("restart", timeout_s=5)
+    status = _run(lambda: _until_ready(wanted, after_s=0.5))
+    sys.stdout.write(_status_text(status))
+
+
+def _plan(
+    wanted: "Wanted", name: str | None, capability: str | None, memory_gib: float | None
+) -> "Plan":
+    from launch.gpus import GIB, Gpu, known_gpu, with_memory
+    from launch.planner import plan_for, plan_here
+
+    if name is None and capability is None:
+        if memory_gib is not None:
+            raise UsageError("--memory-gib needs a GPU", "add --gpu NAME or --capability 9.0")
+        return plan_here(wanted)
+    if name is not None:
+        gpu = known_gpu(name)
+        return plan_for(wanted, with_memory(gpu, memory_gib) if memory_gib else gpu)
+    major, _, minor = str(capability).partition(".")
+    if not (major.isdigit() and minor.isdigit()) or memory_gib is None:
+        raise UsageError(
+            f"cannot plan for capability {capability!r} with {memory_gib} GiB",
+            "give both, as in --capability 12.1 --memory-gib 24",
+        )
+    size = int(memory_gib * GIB)
+    gpu = Gpu(f"a GPU of capability {capability}", (int(major), int(minor)), size, size)
+    return plan_for(wanted, gpu)
+
+
+def _plan_text(made: "Plan") -> str:
+    rows = [(f"{each.name}={each.value}", each.reason) for each in made.variables]
+    rows += [(" ".join(each.words), each.reason) for each in made.flags]
+    width = min(46, max(len(left) for left, _ in rows))
+    lines = [
+        f"profile {made.profile}: {made.reason}",
+        f"model   {made.model_path}",
+        f"vLLM    {made.version}",
+        "",
+        made.shell(),
+        "",
+        *(f"{left:<{width}}  {reason}" for left, reason in rows),
+        *(f"note: {note}" for note in made.notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _status_text(found: dict[str, Any]) -> str:
+    lines = [f"{found['phase']}: {found['detail']}".rstrip(": ")]
+    if found.get("hint"):
+        lines.append(f"hint: {found['hint']}")
+    if found.get("ready_in_s"):
+        lines.append(f"ready in about {found['ready_in_s']:.0f} s")
+    lines += [
+        f"model: {found['model']} (profile {found['profile']}, vLLM {found['version']})",
+        f"explorations: {found['users']}, idle for {found['idle_s']:.0f} s, "
+        f"up for {found['up_s']:.0f} s, restarts after failures: {found['restarts']}",
+        f"log: {found['log']}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fetch(wanted: "Wanted") -> None:
+    """Download the checkpoint that suits this machine, where none of those wanted is here."""
+    from launch.detect import detect
+    from launch.download import download
+    from launch.errors import CannotRun
+    from launch.planner import best_gpu, on_disk
+    from launch.profile import NVFP4_MODEL, Wishes, choose, published
+
+    try:
+        if any(each.weight_bytes for each in on_disk(wanted.names, wanted.hub)):
+            return
+    except CannotRun:
+        pass
+    name = wanted.names[0]
+    if not wanted.models:
+        gpu = best_gpu(detect().gpus)
+        shapes = (published("nvfp4"), published("bf16"))
+        name = choose(gpu, shapes, Wishes()).checkpoint.name if gpu else NVFP4_MODEL
+    if not Path(name).is_absolute():
+        download(name, wanted.hub, _say)
+
+
+async def _until_ready(wanted: "Wanted", after_s: float = 0.0) -> dict[str, Any]:
+    import anyio
+
+    from launch import client
+
+    await anyio.sleep(after_s)
+    began = time.monotonic()
+    shown = ""
+    while True:
+        status = await client.wait_ready(wanted.places, 5.0)
+        if status.get("phase") in ("ready", "asleep", "failed"):
+            return status
+        if time.monotonic() - began > wanted.timings.start_timeout_s * 2:
+            return status
+        left = status.get("ready_in_s")
+        text = f"{status.get('phase')}: " + (f"about {left:.0f} s more" if left else "loading")
+        if text != shown:
+            _say(text)
+            shown = text
+
+
+async def _ask(do: str, timeout_s: float = 5.0) -> dict[str, Any] | None:
+    from launch import client
+
+    places = _wanted().places
+    found = await client.ask(places, do, timeout_s=timeout_s)
+    if found is None:
+        client.clear_remains(places)
+    return found
+
+
+def _must_run(do: str, timeout_s: float) -> dict[str, Any]:
+    found: dict[str, Any] | None = _run(lambda: _ask(do, timeout_s))
+    if found is None:
+        raise EngineFailed("no engine is running", "`fastcontext engine up` starts it")
+    return found
+
+
+def _run(make: Callable[[], Awaitable[Any]]) -> Any:
+    import anyio
+
+    async def call() -> Any:
+        return await make()
+
+    return _launch(lambda: anyio.run(call))
+
+
+def _launch(call: Callable[[], Any]) -> Any:
+    """What ``call`` returns.
+
+    Raises:
+        EngineFailed: in place of whatever the launcher raises.
+    """
+    from launch.errors import LaunchError
+
+    try:
+        return call()
+    except LaunchError as error:
+        raise EngineFailed(str(error), error.hint or "`fastcontext engine logs`") from error
+
+
+def _settings() -> "Settings":
+    from server.settings import load_settings
+
+    return load_settings()
+
+
+def _wanted() -> "Wanted":
+    from server.engine_settings import wanted_engine
+
+    return wanted_engine(_settings())
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,66 @@
+"""From settings to what the engine's launcher takes."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from launch.child import PACKAGE_ROOT
+from launch.planner import Wanted
+from launch.profile import Wishes
+from launch.spec import Timings
+from server.settings import Settings, engine_directories, user_file
+
+# Isolated, as everything that is started: no directory of the caller's is imported from.
+_REPLAN = "import sys; sys.path.append(sys.argv.pop(1)); from server.cli import main; main()"
+
+
+def wanted_engine(settings: Settings) -> Wanted:
+    """The engine that the settings describe."""
+    runtime, logs, hub = engine_directories()
+    return Wanted(
+        runtime=runtime,
+        logs=logs,
+        hub=hub,
+        models=tuple(
+            str(Path(each).expanduser()) if each.startswith("~") else each
+            for each in settings.engine_models
+        ),
+        vllm=settings.vllm,
+        port=settings.engine_port,
+        wishes=Wishes(
+            way=settings.engine_profile,
+            context=settings.engine_context,
+            sequences=settings.engine_sequences,
+            speculate=settings.engine_speculate,
+            weightless=settings.engine_weightless,
+            extra=tuple(shlex.split(settings.engine_args)),
+        ),
+        timings=Timings(
+            start_timeout_s=settings.engine_start_timeout_s,
+            sleep_after_s=settings.engine_sleep_after_s,
+            stop_after_s=settings.engine_stop_after_s,
+        ),
+    )
+
+
+def replan_command() -> tuple[str, ...]:
+    """The command with which a keeper asks for a new plan after a change."""
+    return (
+        sys.executable,
+        "-I",
+        "-c",
+        _REPLAN,
+        str(PACKAGE_ROOT),
+        "engine",
+        "plan",
+        "--record",
+    )
+
+
+def config_file() -> Path | None:
+    """The configuration file if there is one, or the directory in which it would be."""
+    path = user_file()
+    if path.exists():
+        return path
+    return path.parent if path.parent.is_dir() and os.access(path.parent, os.R_OK) else None

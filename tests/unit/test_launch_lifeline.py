@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+import time
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from launch import lifeline
+
+FAMILY = """
+import os, sys, time
+from importlib.metadata import entry_points
+(plugin,) = entry_points(group="vllm.general_plugins")
+if sys.argv[1] == "before": plugin.load()()
+child = os.fork()
+if child == 0:
+    if sys.argv[1] == "after": plugin.load()()
+    time.sleep(60)
+print(child, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_ends_soon_after_its_parent_whether_forked_before_or_after(
+    tmp_path: Path, when: str
+) -> None:
+    environment = dict(os.environ) | lifeline.install(tmp_path, {})
+    with subprocess.Popen(
+        [sys.executable, "-c", FAMILY, when], env=environment, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(2 * lifeline.LOOK_S)
+        assert is_there(child)
+        parent.kill()
+        until = time.monotonic() + 10
+        while is_there(child) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not is_there(child)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_the_paths_that_were_set_stay_and_a_choice_of_plugins_gets_one_more(
+    tmp_path: Path,
+) -> None:
+    given = {"PYTHONPATH": "/opt/site", "VLLM_PLUGINS": "mine"}
+    assert lifeline.install(tmp_path, given) == {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}/opt/site",
+        "VLLM_PLUGINS": "mine,fastcontext_lifeline",
+    }
+    assert lifeline.install(tmp_path, {}) == {"PYTHONPATH": str(tmp_path)}
+    (found,) = distributions(path=[str(tmp_path)])
+    (entry,) = found.entry_points
+    assert (entry.group, entry.name) == ("vllm.general_plugins", "fastcontext_lifeline")
