@@ -3,29 +3,52 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer.documents import split_lines
+from explorer.scout import store
+from explorer.scout.agreement import Confidence
 from explorer.scout.candidates import (
-    best_places,
     choose_candidates,
     first_ranking,
-    rank_candidates,
+    merge_cells,
+    trimmed,
 )
-from explorer.scout.field import build_field
-from explorer.scout.index import Rows, build_rows, empty_rows, join_rows, select_rows
+from explorer.scout.features import Floats, cell_features, file_features
+from explorer.scout.field import Field, build_field
+from explorer.scout.index import (
+    Rows,
+    build_rows,
+    empty_rows,
+    find,
+    join_rows,
+    select_rows,
+)
+from explorer.scout.model import (
+    Weights,
+    choose_cells,
+    file_chances,
+    how_many_files,
+    load_weights,
+    sigmoid,
+)
 from explorer.scout.paths import PathIndex, index_paths
-from explorer.scout.query import parse_query
+from explorer.scout.query import Query, parse_query
 from explorer.scout.reading import read_files, stamps
 from explorer.scout.scores import score_files
 from explorer.workspace import Workspace
 
-_ANSWER_SHARE = 0.15
+MAX_FILES: Final = 40_000
+"""Files that are indexed; of a larger repository those of code first, then the shallowest."""
+
+_ANSWER_SHARE: Final = 0.15
 """Of the time left, kept back from indexing for the search itself."""
-_PLACES_PER_FILE = 3
-_FURTHER_FILE = 0.9
-"""A further file is cited when its score reaches this share of the best one's."""
+_REASON_WORDS: Final = 4
+_FURTHER: Final = 4
 
 Stop = Callable[[], bool]
 
@@ -47,16 +70,34 @@ class Answer:
 
     places: tuple[FoundPlace, ...]
     notes: tuple[str, ...] = ()
+    confidence: Confidence = "low"
+    chance: float = 0.0
+    """Of the first file to be right."""
+    further: tuple[str, ...] = ()
+    """The files next in line."""
     empty_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The files that were read for a query, best by the first ranking first."""
+
+    rows: list[int]
+    texts: list[bytes]
+    field: Field
+    features: Floats
 
 
 class Engine:
     """The index of one workspace and the search through it. Used by one thread at a time."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
         self._workspace = workspace
-        self._rows: Rows = empty_rows()
         self._paths: PathIndex = index_paths(())
+        self._store = cache_dir and store.store_path(
+            cache_dir, workspace.root, include_hidden=workspace.include_hidden
+        )
+        self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
 
     def search(
         self,
@@ -68,46 +109,88 @@ class Engine:
         until: float,
         cancelled: Stop,
     ) -> Answer:
-        """The best places for the query among the files at ``paths``, which are sorted."""
+        """The best places for the query among the files at ``paths``, which are sorted.
+
+        ``until`` is a ``time.monotonic`` moment; ``files`` the most files to cite from.
+        """
         parsed = parse_query(query)
         if parsed.empty:
             return Answer((), empty_query=True)
-        left = until - time.monotonic()
-        index_until = until - _ANSWER_SHARE * left
+        index_until = until - _ANSWER_SHARE * (until - time.monotonic())
         self.refresh(paths, lambda: cancelled() or time.monotonic() > index_until)
         notes = self._notes(paths)
-        if cancelled() or not self._rows.paths or most < 1:
+        found = None
+        if not cancelled() and self._rows.paths and most > 0:
+            found = self._candidates(parsed)
+        if found is None or cancelled():
             return Answer((), notes)
-        scores, weight = score_files(self._rows, self._paths, parsed)
+        return self._answer(parsed, found, load_weights(), most, files, notes)
+
+    def _candidates(self, query: Query) -> _Candidates | None:
+        rows = self._rows
+        scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
         ranking = first_ranking(scores, self._paths)
-        chosen = choose_candidates(ranking)
-        texts = self._texts(chosen.tolist())
-        chosen = np.array([index for index in chosen.tolist() if texts[index]], np.int64)
-        if cancelled() or not len(chosen):
-            return Answer((), notes)
-        field = build_field([texts[index] for index in chosen.tolist()], parsed, weight)
-        final = rank_candidates(ranking[chosen], field)
-        places: list[FoundPlace] = []
-        order = np.argsort(-final, kind="stable")[:files]
-        for candidate in order.tolist():
-            if final[candidate] < _FURTHER_FILE * final[order[0]]:
-                break
-            path = self._rows.paths[int(chosen[candidate])]
-            lines = split_lines(texts[int(chosen[candidate])].decode("utf-8", "replace"))
-            places += [
-                FoundPlace(path, place.start, min(place.end, len(lines)), "", lines)
-                for place in best_places(field, candidate, _PLACES_PER_FILE)
-                if place.start <= len(lines)
-            ]
-        return Answer(tuple(places[:most]), notes)
+        chosen = choose_candidates(ranking).tolist()
+        texts = self._texts(chosen)
+        chosen = [index for index in chosen if texts[index]]
+        if not chosen:
+            return None
+        at = np.array(chosen, np.int64)
+        field = build_field([texts[index] for index in chosen], query, weight)
+        features = file_features(scores, self._paths, rows.lengths, at, ranking[at], field)
+        return _Candidates(chosen, [texts[index] for index in chosen], field, features)
+
+    def _answer(
+        self,
+        query: Query,
+        found: _Candidates,
+        weights: Weights,
+        most: int,
+        files: int,
+        notes: tuple[str, ...],
+    ) -> Answer:
+        chances = file_chances(weights, found.features)
+        order = np.argsort(-chances, kind="stable").tolist()
+        cited = order[: min(how_many_files(chances, files), most)]
+        cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
+        lines = {
+            index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited
+        }
+        merged = [
+            trimmed(place, lines[place.file])
+            for place in merge_cells(found.field, cells, cell_chances)
+        ]
+        # The best place of each file comes first, in the files' order; then what else there is.
+        firsts = {place.file: place for place in reversed(merged)}
+        rest = [place for place in merged if firsts[place.file] is not place]
+        ranked = [firsts[index] for index in cited if index in firsts] + rest
+        best = float(chances[order[0]])
+        name = [self._rows.paths[index] for index in found.rows]
+        return Answer(
+            places=tuple(
+                FoundPlace(
+                    name[place.file],
+                    place.start,
+                    place.end,
+                    _reason(query, lines[place.file][place.start - 1 : place.end]),
+                    lines[place.file],
+                )
+                for place in ranked[:most]
+            ),
+            notes=notes,
+            confidence=_confidence(best, weights),
+            chance=best,
+            further=tuple(name[index] for index in order[len(cited) : len(cited) + _FURTHER]),
+        )
 
     def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:
         """Read what is new or changed, drop what is gone. Stopping keeps what was done."""
-        now = stamps(self._workspace, paths)
+        wanted_paths = _bounded(paths)
+        now = stamps(self._workspace, wanted_paths)
         known = {path: index for index, path in enumerate(self._rows.paths)}
         keep: list[int] = []
         wanted: list[str] = []
-        for path, stamp in zip(paths, now, strict=True):
+        for path, stamp in zip(wanted_paths, now, strict=True):
             index = known.get(path)
             if index is not None and self._rows.stamps[index] == stamp:
                 keep.append(index)
@@ -117,6 +200,8 @@ class Engine:
             kept = select_rows(self._rows, sorted(keep))
             fresh = build_rows(read_files(self._workspace, wanted, stopped), stopped)
             self._rows = join_rows([kept, fresh])
+            if self._store is not None and not stopped():
+                store.save(self._store, self._rows)
         if self._paths.paths != self._rows.paths:
             self._paths = index_paths(self._rows.paths)
 
@@ -126,7 +211,57 @@ class Engine:
         return {index: text for (_, index), (_, _, text) in zip(by_path, read, strict=True)}
 
     def _notes(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        missing = len(paths) - len(self._rows.paths)
-        if missing <= 0:
-            return ()
-        return (f"{missing} of {len(paths)} files were not searched: the time was too short.",)
+        notes = []
+        bounded = min(len(paths), MAX_FILES)
+        if bounded < len(paths):
+            notes.append(
+                f"{len(paths) - bounded} of {len(paths)} files were left out: the scout indexes "
+                f"{MAX_FILES}; ask about a directory to search all of it."
+            )
+        missing = bounded - len(self._rows.paths)
+        if missing > 0:
+            notes.append(f"{missing} of {len(paths)} files were not searched: time was short.")
+        return tuple(notes)
+
+
+def _bounded(paths: tuple[str, ...]) -> tuple[str, ...]:
+    if len(paths) <= MAX_FILES:
+        return paths
+    index = index_paths(paths)
+    order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
+    return tuple(sorted(paths[place] for place in order[:MAX_FILES].tolist()))
+
+
+def _chosen_cells(
+    field: Field, cited: list[int], chances: list[float], weights: Weights
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The cells to cite of the cited candidates, at least one of each, and their chances."""
+    at: list[NDArray[np.int64]] = []
+    chance: list[NDArray[np.float64]] = []
+    needed: list[int] = []
+    for index in cited:
+        begin, end = (int(each) for each in field.spans[index])
+        own = sigmoid(weights.cells.logit(cell_features(field, index)))
+        at.append(np.arange(begin, end))
+        chance.append(own * chances[index])
+        needed.append(begin + int(np.argmax(own)))
+    every, all_chances = np.concatenate(at), np.concatenate(chance)
+    size = np.maximum(1, field.last[every] - field.first[every] + 1)
+    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
+    order = np.argsort(every)
+    return picked, all_chances[order[np.searchsorted(every, picked, sorter=order)]]
+
+
+def _confidence(chance: float, weights: Weights) -> Confidence:
+    if chance >= weights.high:
+        return "high"
+    return "medium" if chance >= weights.medium else "low"
+
+
+def _reason(query: Query, lines: Sequence[str]) -> str:
+    """The words of the query that stand in the lines, the weightiest first."""
+    text = "\n".join(lines).lower()
+    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
+    words = list(dict.fromkeys(query.words[index] for index in order))
+    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
+    return "has " + ", ".join(found) if found else ""

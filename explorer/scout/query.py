@@ -44,6 +44,7 @@ _TICKED: Final = re.compile(r"`+[^`\n]{1,200}`+")
 _CODE_WORD: Final = re.compile(
     r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|^_+[a-z]|^[A-Z]{2,}\d*$|^[A-Z]+[A-Z][a-z]"
 )
+_SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
 _FRAME: Final = re.compile(
     r"^\s*(?:File \"(?P<python>[^\"]+)\", line \d+(?:, in (?P<function>\S+))?"
     r"|at (?P<java>[\w$.<>/]+)\((?P<file>[\w$]+\.\w+)(?::\d+)?\)"
@@ -65,10 +66,16 @@ class Query:
     """How much a term counts before rarity: said often, in the title, as code."""
     title: Mask
     """The term stands in the first line."""
+    scope: Mask
+    """The term stands before a colon or in brackets at the beginning: ``net/http: ...``."""
+    lead: Mask
+    """The term stands in the first third."""
     code: Mask
     """The term is, or is part of, something written as code."""
     whole: Mask
     """The term is the whole of a word of several parts."""
+    words: tuple[str, ...]
+    """How each term was written first."""
     sequence: Indexes
     """Indexes of the terms in the order they are said; -1 between sentences."""
     paths: tuple[str, ...]
@@ -91,9 +98,14 @@ def parse_query(text: str) -> Query:
         text = text[:half] + "\n" + text[-half:]
     text = text.strip()
     title_end = _title_end(text)
+    prefix = _SCOPE.match(text)
+    scope_end = prefix.end() if prefix else 0
     ticked = [match.span() for match in _TICKED.finditer(text)]
     weights: dict[int, float] = {}
+    written: dict[int, str] = {}
     title: set[int] = set()
+    scope: set[int] = set()
+    lead: set[int] = set()
     code: set[int] = set()
     whole: set[int] = set()
     sequence: list[int] = []
@@ -115,7 +127,10 @@ def parse_query(text: str) -> Query:
         gain = (_TITLE_WEIGHT if in_title else 1.0) * (_CODE_WEIGHT if is_code else 1.0)
         for term in terms:
             weights[term] = weights.get(term, 0.0) + gain
+            written.setdefault(term, word)
             title.update([term] if in_title else ())
+            scope.update([term] if 0 < position <= scope_end else ())
+            lead.update([term] if 3 * position <= max(len(text), 600) else ())
             code.update([term] if is_code else ())
         sequence += [part for part in parts if part in weights] or [-1]
     kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
@@ -124,8 +139,11 @@ def parse_query(text: str) -> Query:
         terms=np.array(kept, np.uint32),
         weight=np.array([_saturated(weights[term]) for term in kept], np.float32),
         title=np.array([term in title for term in kept], np.bool_),
+        scope=np.array([term in scope for term in kept], np.bool_),
+        lead=np.array([term in lead for term in kept], np.bool_),
         code=np.array([term in code for term in kept], np.bool_),
         whole=np.array([term in whole for term in kept], np.bool_),
+        words=tuple(written[term] for term in kept),
         sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
         paths=_paths(text),
         quoted=_quoted(text),
