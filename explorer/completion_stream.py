@@ -38,7 +38,8 @@ class CompletionStream:
         """The deltas that this piece of the body completes.
 
         Raises:
-            NotACompletion: an event is no JSON of a completion, or is too large.
+            NotACompletion: an event is no JSON of a completion.
+            sse.EventTooLarge: an event does not end.
             completions.ServerError: an event is an error object.
         """
         if not self._streamed:
@@ -48,11 +49,7 @@ class CompletionStream:
                 return []
             self._streamed = True
             chunk = bytes(self._head)
-        try:
-            texts = self._decoder.feed(chunk)
-        except ValueError as error:
-            raise NotACompletion(str(error)) from None
-        return self._events(texts)
+        return self._events(self._decoder.feed(chunk))
 
     def close(self) -> list[EngineEvent]:
         """The last events, ``Finished`` the very last.

@@ -1,8 +1,8 @@
 """The one seam at which everything that goes wrong with an endpoint becomes an ``EngineError``.
 
 A message says what happened and then ``hint: what to do``. It never holds the API key, whoever
-repeated it: a server's error body, a header, a library's exception. Foreign exceptions are not
-chained, because their texts may hold headers.
+repeated it: a server's error body, a header, a library's exception. Foreign exceptions are neither
+cause nor context of an ``EngineError``, because their texts may hold headers.
 """
 
 import errno
@@ -47,6 +47,11 @@ _MIN_KEY_CHARS = 4
 OPTIONAL_FIELDS = ("chat_template_kwargs", "top_k", "stream_options", "seed")
 """Fields of a request that a server may refuse to know; a completion is as good without."""
 
+TOOL_CHOICE = "tool_choice"
+NO_TOOL_PARSER = "--tool-call-parser"
+"""What vLLM (0.32) names when it is asked for parsed calls and was started without a parser. With
+the tool choice ``none`` it renders the schemas all the same and leaves the calls in the text."""
+
 
 class StatusRejected(EngineRejected):
     """An HTTP status other than 200, with what decides whether to ask again."""
@@ -63,7 +68,7 @@ class StatusRejected(EngineRejected):
         self.retry_after_s = retry_after_s
         """What the server asked to wait; None if it did not say."""
         self.named_fields = named_fields
-        """The optional fields that its complaint about the request names."""
+        """The fields that its complaint names and that can be left out, or be ``none``."""
 
     @property
     def later(self) -> bool:
@@ -151,7 +156,9 @@ class Failures:
             message += "it is busy or still loading, so try again later"
         else:
             message += self._status_hint(status)
-        named = (name for name in OPTIONAL_FIELDS if status in (400, 422) and name in body)
+        named = {name for name in OPTIONAL_FIELDS if status in (400, 422) and name in body}
+        if status == 400 and NO_TOOL_PARSER in body:
+            named.add(TOOL_CHOICE)
         return StatusRejected(
             message,
             status=status,

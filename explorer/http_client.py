@@ -192,11 +192,14 @@ class HttpClient:
     ) -> T:
         """What the operation returns, within the limit and the deadline, whichever ends first."""
         left_s = deadline.left_s
+        if left_s <= limit_s:
+            failure: EngineError = self._failures.timeout("did not finish", deadline.total_s)
+        else:
+            failure = self._failures.timeout(what, limit_s)
         try:
             with anyio.move_on_after(min(limit_s, left_s)):
                 return await operation()
         except FOREIGN as error:
-            raise self._failures.foreign(error, "waiting for its answer") from None
-        if left_s <= limit_s:
-            raise self._failures.timeout("did not finish", deadline.total_s)
-        raise self._failures.timeout(what, limit_s)
+            failure = self._failures.foreign(error, "waiting for its answer")
+        # Raised out here so that no foreign exception hangs on it, whose text may hold headers.
+        raise failure

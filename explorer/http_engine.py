@@ -8,7 +8,7 @@ caller has to decide.
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,9 +21,10 @@ from explorer.completion_stream import CompletionStream, CutShort, NotACompletio
 from explorer.completions import ServerError
 from explorer.endpoint import parse_endpoint
 from explorer.engine import EngineEvent, Request
-from explorer.engine_failures import Failures, StatusRejected
+from explorer.engine_failures import TOOL_CHOICE, Failures, StatusRejected
 from explorer.errors import EngineError, EngineUnreachable
 from explorer.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
+from explorer.sse import MAX_EVENT_BYTES, EventTooLarge
 
 __all__ = ["EngineState", "HttpEngine", "Timeouts"]
 
@@ -170,11 +171,9 @@ class HttpEngine:
         client = self._connected()
         async with client.response("GET", "/models", deadline) as response:
             body = await client.body(response, deadline)
-        try:
+        with suppress(ValidationError):
             return _Models.model_validate_json(body).data
-        except ValidationError:
-            text = body.decode("utf-8", "replace")
-            raise self._failures.unexpected(text, "a list of models") from None
+        raise self._failures.unexpected(body.decode("utf-8", "replace"), "a list of models")
 
     def _connected(self) -> HttpClient:
         if self._client is None:
@@ -225,6 +224,7 @@ class HttpEngine:
 
     async def _read(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[EngineEvent, None]:
         stream = CompletionStream()
+        failure: EngineError
         try:
             async for chunk in chunks:
                 for event in stream.feed(chunk):
@@ -234,15 +234,23 @@ class HttpEngine:
                     break
             for event in stream.close():
                 yield event
+            return
         except ServerError as error:
-            raise self._failures.in_stream(str(error), error.code) from None
+            failure = self._failures.in_stream(str(error), error.code)
         except NotACompletion as error:
-            raise self._failures.unexpected(error.text, "a chat completion") from None
+            failure = self._failures.unexpected(error.text, "a chat completion")
+        except EventTooLarge:
+            failure = self._failures.too_large(MAX_EVENT_BYTES)
         except CutShort:
-            raise self._failures.cut_short() from None
+            failure = self._failures.cut_short()
+        raise failure
 
     def _body(self, request: Request) -> dict[str, Any]:
-        """The request as JSON, without what this server has refused to know."""
+        """The request as JSON, without what this server has refused to know.
+
+        A server without a parser of its own is sent the tools with the choice ``none``, and its
+        model's calls are read from the text.
+        """
         body: dict[str, Any] = {
             "model": self._model,
             "messages": [dict(message) for message in request.messages],
@@ -251,21 +259,26 @@ class HttpEngine:
             "stream_options": {"include_usage": True},
         }
         if request.tools:
-            body |= {"tools": list(request.tools), "tool_choice": request.tool_choice}
+            parsed = TOOL_CHOICE not in self._refused
+            body |= {
+                "tools": list(request.tools),
+                TOOL_CHOICE: request.tool_choice if parsed else "none",
+            }
         for name in ("temperature", "top_p", "top_k", "seed"):
             value = getattr(request.sampling, name)
             if value is not None:
                 body[name] = value
         if self._thinking is not None:
             body["chat_template_kwargs"] = {"enable_thinking": self._thinking}
-        return {key: value for key, value in body.items() if key not in self._refused}
+        left_out = self._refused - {TOOL_CHOICE}
+        return {key: value for key, value in body.items() if key not in left_out}
 
     def _learn_refusal(self, error: EngineError) -> bool:
         """Whether the server newly named fields it does not know; they are left out from now on."""
         named = error.named_fields if isinstance(error, StatusRejected) else frozenset()
         if named <= self._refused:
             return False
-        logger.info("the engine refuses %s, which it is not sent again", ", ".join(sorted(named)))
+        logger.info("the engine refuses %s, and is asked without", ", ".join(sorted(named)))
         self._refused |= named
         return True
 

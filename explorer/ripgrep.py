@@ -2,8 +2,8 @@
 
 rg runs without a shell, with stdin closed, in a session and process group of its own. Its output
 goes chunk by chunk to a sink that may end the run at any time, so memory stays bounded whatever rg
-prints. A blocking function in a worker thread reads the pipes: starting a process this way costs
-about a third of what an asyncio subprocess does, and parsing never holds up the event loop.
+prints. A blocking function in a worker thread reads the pipes: parsing never holds up the event
+loop, and callers without a loop use the same function.
 """
 
 import fcntl
@@ -118,7 +118,7 @@ class RgHandle:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie's group.
-                pass
+                self._process.kill()
 
 
 def run_rg(

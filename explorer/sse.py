@@ -9,6 +9,10 @@ one event below 100 kB; this only bounds the memory that a broken server can cla
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
+class EventTooLarge(ValueError):
+    """A line or an event is larger than ``MAX_EVENT_BYTES``."""
+
+
 class SseDecoder:
     """Bytes in any split become the ``data`` of each event.
 
@@ -20,7 +24,8 @@ class SseDecoder:
         self._line: list[bytes] = []
         self._data: list[str] = []
         self._held = b""
-        self._size = 0
+        self._line_bytes = 0
+        self._data_chars = 0
         self.stray = ""
         """The first line that is no field of an event; empty if there was none."""
 
@@ -28,7 +33,7 @@ class SseDecoder:
         """The data of the events that this chunk completes.
 
         Raises:
-            ValueError: an event is larger than ``MAX_EVENT_BYTES``.
+            EventTooLarge: more than one event would ever need.
         """
         chunk = self._held + chunk
         # Whether a carriage return at the very end is a line end shows with the next byte.
@@ -41,9 +46,9 @@ class SseDecoder:
             self._take_line(done)
         rest = chunk[at : len(chunk) - len(self._held)]
         self._line.append(rest)
-        self._size += len(rest)
-        if self._size > MAX_EVENT_BYTES:
-            raise ValueError(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        self._line_bytes += len(rest)
+        if self._line_bytes + self._data_chars > MAX_EVENT_BYTES:
+            raise EventTooLarge
         return done
 
     def close(self) -> list[str]:
@@ -57,15 +62,16 @@ class SseDecoder:
     def _take_line(self, done: list[str]) -> None:
         line = b"".join(self._line).decode("utf-8", "replace")
         self._line.clear()
+        self._line_bytes = 0
         if not line:
             if self._data:
                 done.append("\n".join(self._data))
                 self._data.clear()
-            self._size = 0
+            self._data_chars = 0
             return
         name, colon, value = line.removeprefix("\ufeff").partition(":")
         if name == "data":
             self._data.append(value.removeprefix(" "))
-            self._size += len(value)
+            self._data_chars += len(value)
         elif name not in ("", "event", "id", "retry") or not colon:
             self.stray = self.stray or line

@@ -4,7 +4,9 @@ Importing this has no effect, and neither importing nor ``initialize`` loads wha
 exploration needs: clients give up on servers that start slowly.
 """
 
+import importlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,13 +78,17 @@ class Backend:
             return self.made
 
     def _make(self) -> "ExplorationService":
-        # Imported here, in a thread, so that messages are answered meanwhile.
-        import explorer.scout
         from server.choice import http_engine
+        from server.memory import give_memory_back
         from server.service import ExplorationService
 
+        give_memory_back()
         settings = self.load()
         log_to_stderr(settings.log_level)
+        # In this thread, so that messages are answered while numpy and httpx are loaded.
+        model = ("explorer.http_engine", "explorer.loop") if settings.endpoint else ()
+        for name in ("explorer.scout.engine", *model):
+            importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
 
 
@@ -106,6 +112,8 @@ class ExplorerServer(MCPServer[Backend]):
             ValueError: the transport is neither ``stdio`` nor ``streamable-http``.
         """
         if transport == "stdio":
+            if sys.stdin.isatty():
+                sys.stderr.write("serving MCP on stdin and stdout, for a client; Ctrl-C ends it\n")
             wire = stdio.claim()
             lifecycle.run_to_end(partial(self._serve_stdio, wire), watch_parent=True)
         if transport == "streamable-http":

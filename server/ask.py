@@ -18,7 +18,8 @@ class Ask:
     repository: Repository
     engine: EngineChoice
     fallback: bool
-    max_turns: int
+    max_turns: int | None
+    """None: what the model was made for."""
     max_citations: int
     deadline_s: float
     include_hidden: bool

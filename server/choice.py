@@ -46,7 +46,8 @@ def http_engine(settings: Settings) -> "HttpEngine":
     Raises:
         ExplorationFailed: the key cannot stand in a header.
     """
-    from explorer.http_engine import HttpEngine, Timeouts
+    from explorer.http_client import Timeouts
+    from explorer.http_engine import HttpEngine
 
     timeouts = Timeouts(
         connect_s=settings.connect_timeout_s,

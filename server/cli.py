@@ -47,6 +47,7 @@ Endpoint = Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible 
 Model = Annotated[str | None, typer.Option(help="The model's name at the endpoint.")]
 MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds within which to answer.")]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of the model.")]
 Record = Annotated[Path | None, typer.Option(help="Keep the trajectory in this directory.")]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden, secret, ignored files too.")]
 NoFallback = Annotated[
@@ -76,6 +77,7 @@ def explore(
     max_turns: MaxTurns = None,
     max_citations: Annotated[int | None, typer.Option(help="Places at most.")] = None,
     deadline: Deadline = None,
+    temperature: Temperature = None,
     record: Record = None,
     hidden: Hidden = False,
     no_fallback: NoFallback = False,
@@ -92,6 +94,7 @@ def explore(
         max_turns=max_turns,
         max_citations=max_citations,
         deadline_s=deadline,
+        temperature=temperature,
         record_dir=record,
         include_hidden=hidden or None,
         fallback=False if no_fallback else None,
@@ -111,6 +114,7 @@ def serve(
     model: Model = None,
     max_turns: MaxTurns = None,
     deadline: Deadline = None,
+    temperature: Temperature = None,
     record: Record = None,
     no_fallback: NoFallback = False,
 ) -> None:
@@ -125,6 +129,7 @@ def serve(
         model=model,
         max_turns=max_turns,
         deadline_s=deadline,
+        temperature=temperature,
         record_dir=record,
         fallback=False if no_fallback else None,
     )
@@ -139,7 +144,7 @@ def serve(
 
 @app.command()
 def doctor() -> None:
-    """Check what an exploration needs, one line each with the next step."""
+    """Check what an exploration needs, a line each."""
     from server.doctor import run_checks
 
     raise typer.Exit(run_checks(sys.stdout))

@@ -100,7 +100,7 @@ def _repository(settings: Settings) -> Check:
         chosen = resolver.resolve(default_for_command())
     except ServerError as error:
         return Check("info", "repository", str(error), error.hint)
-    return Check("ok", "repository", f"{chosen.root} ({chosen.source})")
+    return Check("ok", "repository", f"{chosen.root}, where no other is given")
 
 
 def _endpoint(settings: Settings) -> Check:

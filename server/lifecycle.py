@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 CLEANUP_S = 1.5
 """Time for cancelled work to clean up. SDK clients send SIGTERM 2 s after closing stdin."""
+# Noted when this is imported, which ``main.py`` does before the half second of other imports: a
+# parent that dies in that time is noticed too.
+_PARENT = os.getppid()
 PARENT_POLL_S = 0.5
 """How often the parent is looked at; with ``CLEANUP_S`` it keeps the end within 2 s."""
 
@@ -65,8 +68,7 @@ async def _watch_signals(scope: anyio.CancelScope) -> None:
 
 
 async def _watch_parent(scope: anyio.CancelScope) -> None:
-    parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - no system offers an event for this
+    while os.getppid() == _PARENT:  # noqa: ASYNC110 - no system offers an event for this
         await anyio.sleep(PARENT_POLL_S)
     logger.info("ending because the parent process has ended")
     leave_soon()

@@ -48,6 +48,7 @@ _wire = _quiet_stdout()
 gc.disable()
 _import_from_here_only()
 
+import server.lifecycle  # noqa: E402, F401 - first, because it notes the parent
 from server.app import build_server, main  # noqa: E402 - only now is it known where from
 
 gc.freeze()

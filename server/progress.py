@@ -55,9 +55,15 @@ def _subject(arguments: str) -> str:
 class Feed:
     """The latest message, passed on when it changes and repeated while it does not."""
 
-    def __init__(self, send: Callable[[float, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        send: Callable[[float, str], Awaitable[None]],
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
         """``send`` gets the seconds since the start, strictly increasing, and the message."""
         self._send = send
+        self._heartbeat_s = heartbeat_s
         self._message = "starting"
         self._changed = anyio.Event()
         self._started = time.monotonic()
@@ -82,7 +88,7 @@ class Feed:
                 # Nobody listens any more; the work itself goes on until it is cancelled.
                 logger.debug("a progress message could not be sent", exc_info=True)
                 return
-            with anyio.move_on_after(HEARTBEAT_S):
+            with anyio.move_on_after(self._heartbeat_s):
                 await self._changed.wait()
 
 

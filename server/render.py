@@ -127,7 +127,7 @@ def summary(report: Report) -> str:
     work = f"{run.elapsed_s:.1f} s"
     if run.turns:
         work = f"{_count(run.turns, 'turn')}, {_count(run.tool_calls, 'tool call')}, {work}"
-    ended = "" if run.stop_reason == "answered" else f"; stopped: {run.stop_reason}"
+    ended = "" if run.stop_reason in ("answered", "fallback") else f"; stopped: {run.stop_reason}"
     return f"Answered by {who} ({because}{ended}): {work}."
 
 

@@ -74,7 +74,7 @@ class Resolver:
             raise refused
         raise RepositoryError(
             "no repository was given and none could be found",
-            'pass path="/absolute/path/to/repository", or set FASTCONTEXT_ROOTS',
+            'pass path="/absolute/path/to/it" (--repo in a shell), or set FASTCONTEXT_ROOTS',
         )
 
     def _bases(self, client_roots: Sequence[str]) -> list[tuple[Path, str, str]]:
@@ -113,11 +113,11 @@ class Resolver:
         candidates = [given] if given.is_absolute() else [base / given for base, _, _ in bases]
         if not given.is_absolute() and self.cwd is not None:
             candidates.append(self.cwd / given)
-        existing = next((place for place in candidates if _exists(place)), None)
+        existing = next((place for place in candidates if _may_exist(place)), None)
         if existing is None:
-            hint = "pass the repository's absolute path, or leave path empty"
+            hint = "pass the repository's absolute path, or leave it out"
             raise RepositoryError(f"path {text!r} does not exist", hint)
-        if not os.path.isdir(existing):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        if os.path.isfile(existing):  # noqa: PTH113 - Path.is_file raises where it may not look
             folder = repository_top(existing.parent) or existing.parent
             note = f"path {text!r} is a file; explored {str(folder)!r} instead"
             return Repository(self._checked(folder), "argument", note)
@@ -200,6 +200,17 @@ def _from_uri(text: str) -> Path | None:
 def _exists(path: Path) -> bool:
     # Path.exists raises for a folder that may not be searched and for a name too long.
     return os.path.lexists(path)
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether there is something, or permission is missing to tell."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _unusable(real: Path) -> str:

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import anyio
 
 from explorer.engine import Engine
-from explorer.errors import AnswerError, EngineError, ExplorerError
+from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
+from explorer.events import Listener
 from explorer.records import Citation, Exploration
 from server.ask import Ask
 from server.choice import Choice, choose_engine, http_engine
@@ -26,12 +27,17 @@ from server.render import Answerer, Report
 from server.settings import Settings
 from server.warm import Warm, WarmRepositories
 
+if TYPE_CHECKING:
+    from explorer.http_engine import EngineState
+
 logger = logging.getLogger(__name__)
 
 SCOUT_RESERVE_S = 8.0
 """Kept back of a deadline for the scout; a quarter of it where that is less."""
 _GRACE_S = 0.5
 """How much later than asked a part may end before it is cut off."""
+_PROBE_S = 5.0
+"""Longest wait for the endpoint to say which model it serves; a busy one takes a moment."""
 _SCOUTS = 2
 """Scouts at work at one time: they are bound by the processor."""
 
@@ -83,6 +89,14 @@ class _Attempt:
     """Empty when the run is an answer."""
 
 
+@runtime_checkable
+class Probed(Protocol):
+    """An engine that says whether it is ready, such as ``HttpEngine``."""
+
+    async def probe(self, timeout_s: float) -> "EngineState":
+        """Whether it answers, and with which model."""
+
+
 class ExplorationService:
     """Answers one question after another, several at a time. An async context manager."""
 
@@ -94,6 +108,7 @@ class ExplorationService:
         self._warm = WarmRepositories()
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
+        self._window: int | None = None
 
     async def __aenter__(self) -> Self:
         self._model_slots = anyio.CapacityLimiter(self.settings.max_concurrent)
@@ -134,7 +149,7 @@ class ExplorationService:
         return dataclasses.replace(report, exploration=run)
 
     async def status(self) -> EngineStatus:
-        """Whether the chosen explorer is ready. Asks the endpoint, for at most 5 s."""
+        """Whether the chosen explorer is ready; asks the endpoint."""
         choice = choose_engine(self.settings, self.settings.engine)
         slots = self._model_slots.statistics()
         ready, model, detail = True, "", "lexical search, needs nothing"
@@ -145,52 +160,44 @@ class ExplorationService:
         )
 
     async def _probe(self) -> tuple[bool, str, str]:
-        detail = "no answer within 5 s"
-        with anyio.move_on_after(5.0):
+        detail = f"no answer within {_PROBE_S:g} s"
+        with anyio.move_on_after(_PROBE_S + _GRACE_S):
             try:
                 engine = await self._open_engine()
-                probe = getattr(engine, "probe", None)
-                if probe is None:
-                    return True, engine.model, "scripted"
-                state = await probe()
+                if not isinstance(engine, Probed):
+                    return True, engine.model, "answers without being asked"
+                state = await engine.probe(_PROBE_S)
                 return state.ready, state.model, state.detail
-            except ExplorerError as error:
+            except (ExplorerError, ServerError) as error:
                 detail = str(error)
         return False, self.settings.model, detail
 
     async def _model_first(
         self, ask: Ask, warm: Warm, choice: Choice, say: Say, started: float
     ) -> Report:
-        attempt = await self._ask_model(ask, warm, say, started)
-        if not attempt.problem and attempt.run is not None:
-            return self._report(ask, "endpoint", choice.reason, attempt.run)
-        reason = attempt.problem.rstrip(".")
-        if not ask.fallback:
-            hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
-            raise ExplorationFailed(reason, hint)
-        logger.warning("the scout answers because %s", reason)
-        left_s = max(1.0, started + ask.deadline_s - anyio.current_time())
-        try:
-            run = await self._ask_scout(ask, warm, left_s, say)
-        except (ExplorationFailed, ExplorerError) as error:
-            if attempt.run is None or not attempt.run.citations:
-                raise
-            kept = dataclasses.replace(
-                attempt.run, stop_reason="fallback", notes=(*attempt.run.notes, str(error))
-            )
-            return self._report(ask, "endpoint", f"{reason}; what it had read is kept", kept)
-        return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
+        from explorer.events import RunFinished
+        from server.model_run import recording, telling
 
-    async def _ask_model(self, ask: Ask, warm: Warm, say: Say, started: float) -> _Attempt:
+        with recording(ask) as record:
+            attempt = await self._ask_model(ask, warm, telling(say, record), say, started)
+            if not attempt.problem and attempt.run is not None:
+                return self._report(ask, "endpoint", choice.reason, attempt.run)
+            report = await self._fall_back(ask, warm, attempt, say, started)
+            record(RunFinished(report.exploration))
+            return report
+
+    async def _ask_model(
+        self, ask: Ask, warm: Warm, listener: Listener, say: Say, started: float
+    ) -> _Attempt:
         reserve_s = min(SCOUT_RESERVE_S, ask.deadline_s / 4) if ask.fallback else _GRACE_S
         until = started + ask.deadline_s - reserve_s
-        attempt = _Attempt(problem="")
+        attempt = _Attempt()
         with anyio.CancelScope(deadline=until + _GRACE_S) as scope:
             try:
                 async with self._slot(say):
-                    attempt = await self._run_model(ask, warm, say, until)
+                    attempt = await self._run_model(ask, warm, listener, until)
             except (EngineError, AnswerError) as error:
-                attempt = _Attempt(getattr(error, "partial", None), f"the model failed: {error}")
+                attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
             except ServerError as error:
                 attempt = _Attempt(problem=f"the model failed: {error}")
             except ExplorerError:
@@ -203,22 +210,43 @@ class ExplorationService:
             return _Attempt(problem=f"the model gave no answer within {until - started:.0f} s")
         return attempt
 
-    async def _run_model(self, ask: Ask, warm: Warm, say: Say, until: float) -> _Attempt:
+    async def _run_model(self, ask: Ask, warm: Warm, listener: Listener, until: float) -> _Attempt:
         from explorer.loop import explore_with_model
+        from server.model_run import loop_settings
 
-        engine = await self._open_engine()
-        listener, close = self._listener(ask, say)
-        try:
-            run = await explore_with_model(
-                ask.query,
-                engine=engine,
-                workspace=warm.workspace,
-                settings=self._loop_settings(ask, engine, until - anyio.current_time()),
-                listener=listener,
-            )
-        finally:
-            close()
+        patience_s = round(min(_PROBE_S, (until - anyio.current_time()) / 3), 1)
+        engine, window = await self._ready_engine(patience_s)
+        left_s = round(until - anyio.current_time(), 1)
+        run = await explore_with_model(
+            ask.query,
+            engine=engine,
+            workspace=warm.workspace,
+            settings=loop_settings(
+                self.settings, ask, model=engine.model, window=window, deadline_s=left_s
+            ),
+            listener=listener,
+        )
         return _Attempt(run, "" if run.citations else "the model found no place")
+
+    async def _fall_back(
+        self, ask: Ask, warm: Warm, attempt: _Attempt, say: Say, started: float
+    ) -> Report:
+        """The scout's answer with what the model had cited, or that alone if the scout fails."""
+        reason = attempt.problem
+        if not ask.fallback:
+            hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
+            raise ExplorationFailed(reason, hint)
+        logger.info("the scout answers because %s", reason)
+        left_s = max(1.0, started + ask.deadline_s - anyio.current_time())
+        try:
+            run = await self._ask_scout(ask, warm, left_s, say)
+        except (ExplorationFailed, ExplorerError) as error:
+            if attempt.run is None or not attempt.run.citations:
+                raise
+            notes = (*attempt.run.notes, f"the scout failed too: {error}")
+            kept = dataclasses.replace(attempt.run, stop_reason="fallback", notes=notes)
+            return self._report(ask, "endpoint", f"{reason}; what it had read is kept", kept)
+        return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
 
     async def _ask_scout(self, ask: Ask, warm: Warm, left_s: float, say: Say) -> Exploration:
         say("the scout is searching")
@@ -252,6 +280,22 @@ class ExplorationService:
         async with self._model_slots:
             yield
 
+    async def _ready_engine(self, timeout_s: float) -> tuple[Engine, int | None]:
+        """The engine and its context in tokens, if it says that.
+
+        Raises:
+            EngineUnreachable: it does not say which model it serves, and none is set.
+        """
+        engine = await self._open_engine()
+        async with self._engine_lock:
+            if self._window is None and isinstance(engine, Probed):
+                # Asked until it answers: sampling and limits depend on which model it is.
+                state = await engine.probe(timeout_s)
+                if not state.ready and not engine.model:
+                    raise EngineUnreachable(state.detail)
+                self._window = (state.context_tokens or 0) if state.ready else None
+        return engine, self._window
+
     async def _open_engine(self) -> Engine:
         """The one engine of this service, opened at its first use."""
         async with self._engine_lock:
@@ -265,6 +309,11 @@ class ExplorationService:
     def _report(self, ask: Ask, engine: Answerer, reason: str, run: Exploration) -> Report:
         run = dataclasses.replace(run, notes=(*ask.notes, *run.notes))
         return Report(ask.repository.root, engine, reason, run)
+
+
+def _sentence(error: Exception) -> str:
+    """The error's text without its hint, which is for whoever runs the engine, or a full stop."""
+    return str(error).partition("; hint: ")[0].rstrip(".")
 
 
 def _merge(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:

@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     include_hidden: bool = False
     """Whether hidden, secret and ignored files may be listed, searched and read."""
 
-    max_turns: int = Field(default=8, ge=1, le=64)
-    """Model requests per exploration. The model was trained on at most 8."""
+    max_turns: int | None = Field(default=None, ge=1, le=64)
+    """Model requests per exploration. Unset: the default for the model, 8 for FastContext."""
     max_citations: int = Field(default=10, ge=1, le=50)
     """Places named in an answer."""
     deadline_s: float = Field(default=45.0, ge=1.0, le=3600.0)
@@ -77,10 +77,13 @@ class Settings(BaseSettings):
     """Tokens that sampling chooses from. Unset: the default for the model."""
     seed: int | None = None
     """Sampling seed. Unset: none is sent."""
-    max_tokens: int = Field(default=2048, ge=64, le=32_768)
-    """New tokens per model request."""
-    context_tokens: int = Field(default=65_536, ge=4_096, le=1_048_576)
-    """Context window to stay within, in tokens: prompt and answer together."""
+    max_tokens: int | None = Field(default=None, ge=64, le=32_768)
+    """New tokens per model request. Unset: the default for the model, 2,048 for FastContext."""
+    context_tokens: int | None = Field(default=None, ge=4_096, le=1_048_576)
+    """Context window to stay within, in tokens: prompt and answer together.
+
+    Unset: the default for the model, 65,536 for FastContext, or what the endpoint says if less.
+    """
 
     connect_timeout_s: float = Field(default=5.0, gt=0.0, le=120.0)
     """Seconds to wait for a connection to the endpoint."""

@@ -1,18 +1,20 @@
-"""A serving process to talk JSON-RPC with, and endpoints that answer, misbehave or hang."""
+"""A serving process to talk JSON-RPC with, and an endpoint that hangs."""
 
 import json
 import os
 import select
-import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import anyio
+
+from tests.fakes.openai_server import chunk, hangs, serving
 
 ROOT = Path(__file__).parents[1]
 MAIN = str(ROOT / "server/main.py")
@@ -23,8 +25,6 @@ INITIALIZE = {
 }
 PATIENCE_S = 30.0
 """How long anything may take that should be quick; only a failing test waits so long."""
-
-Behaviour = Literal["answers", "html", "hangs", "hangs_midway", "breaks", "refuses"]
 
 
 def bare_environment(home: Path, **settings: str) -> dict[str, str]:
@@ -138,20 +138,15 @@ def served(
             server.process.stderr.close()
 
 
-class Endpoint:
-    """An OpenAI-compatible endpoint on the loopback interface with one behaviour."""
+@dataclass(frozen=True)
+class Hanging:
+    """An endpoint that begins an answer and then says nothing more."""
 
-    def __init__(self, behaviour: Behaviour, turns: Sequence[str] = ()) -> None:
-        self.behaviour = behaviour
-        self.turns = list(turns)
-        self.bodies: list[dict[str, Any]] = []
-        """Every completion request."""
-        self.asked = threading.Event()
-        """Set when the first completion request is in."""
-        self.closed = threading.Event()
-        """Set when the client has closed a request that hangs."""
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
+    url: str
+    asked: threading.Event
+    """Set when the first answer has begun."""
+    closed: threading.Event
+    """Set when the client has closed that request."""
 
     def wait(self, event: threading.Event) -> None:
         """Return when the event is set; fails if it is not in time."""
@@ -159,99 +154,16 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint(behaviour: Behaviour, turns: Sequence[str] = ()) -> Iterator[Endpoint]:
-    """A running endpoint."""
-    state = Endpoint(behaviour, turns)
+def hanging() -> Iterator[Hanging]:
+    """A running endpoint that hangs."""
+    asked, closed = threading.Event(), threading.Event()
 
-    class Handler(_Handler):
-        endpoint = state
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-        block_on_close = False
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    async def hang() -> None:
+        asked.set()
         try:
-            yield state
+            await anyio.sleep_forever()
         finally:
-            server.shutdown()
-            thread.join(PATIENCE_S)
+            closed.set()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    endpoint: Endpoint
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_arguments: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.endpoint.behaviour == "html":
-            self._send(200, "text/html", b"<html><body>Hello</body></html>")
-        elif self.endpoint.behaviour == "hangs":
-            self._hang()
-        else:
-            models = {"object": "list", "data": [{"id": "fake-model", "object": "model"}]}
-            self._send(200, "application/json", json.dumps(models).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self.endpoint.bodies.append(json.loads(body))
-        self.endpoint.headers.append(dict(self.headers))
-        self.endpoint.asked.set()
-        match self.endpoint.behaviour:
-            case "html":
-                self._send(200, "text/html", b"<html><body>Hello</body></html>")
-            case "hangs":
-                self._hang()
-            case "refuses":
-                self._send(401, "application/json", b'{"error": {"message": "bad key"}}')
-            case _:
-                self._stream()
-
-    def _stream(self) -> None:
-        number = len(self.endpoint.bodies) - 1
-        over = number >= len(self.endpoint.turns)
-        if over and self.endpoint.behaviour == "breaks":
-            self._send(500, "application/json", b'{"error": {"message": "out of memory"}}')
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        if over:
-            self._chunk({"role": "assistant", "content": "I am "}, None)
-            self._hang()
-            return
-        self._chunk({"role": "assistant", "content": self.endpoint.turns[number]}, None)
-        self._chunk({}, "stop")
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None) -> None:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        chunk = {"id": "x", "object": "chat.completion.chunk", "choices": [choice]}
-        self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-        self.wfile.flush()
-
-    def _hang(self) -> None:
-        """Nothing more until the client closes."""
-        self.endpoint.asked.set()
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            ready, _, _ = select.select([self.connection], [], [], 0.5)
-            if ready and not self.connection.recv(65_536):
-                self.endpoint.closed.set()
-                break
-        self.close_connection = True
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    with serving([hangs(chunk({"content": "I am "}), hang)]) as server:
+        yield Hanging(server.url, asked, closed)

@@ -38,7 +38,8 @@ def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
         total += gain * share(scores[name])
     prior = np.where(paths.is_test, _TEST, 1.0) * np.where(paths.is_aside, _ASIDE, 1.0)
     prior *= np.where(paths.is_code, 1.0, _NO_CODE) * np.where(paths.is_document, _DOCUMENT, 1.0)
-    return (total * prior + 2.0 * np.minimum(scores["mention"], 2.0)).astype(np.float32)
+    ranking: Floats = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
+    return ranking.astype(np.float32)
 
 
 def choose_candidates(ranking: Floats, count: int = CANDIDATES) -> NDArray[np.int64]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from explorer.errors import WorkspaceError
 from explorer.paths import PathProblem
 from explorer.records import ToolCall, ToolResult
 from explorer.ripgrep import RgHandle, in_thread
@@ -67,6 +66,3 @@ class ToolBox:
         if isinstance(arguments, GlobArguments):
             return lambda _: glob(workspace, arguments, limits, room)
         return lambda handle: grep(workspace, arguments, limits, room, handle)
-
-
-__all__ = ["ToolBox", "WorkspaceError"]

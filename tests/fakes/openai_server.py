@@ -193,6 +193,8 @@ class _Reader:
     async def head(self) -> str:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             await self.more()
+            if self._buffer.startswith(b"\x16"):
+                raise anyio.EndOfStream  # A TLS handshake, which this server does not speak.
         return (await self.exactly(end + 4))[:-4].decode("latin-1")
 
 

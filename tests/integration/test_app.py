@@ -57,6 +57,12 @@ def text_of(result: Any) -> str:
     return result.content[0].text
 
 
+def replace(repository: Path) -> None:
+    """Another directory at the same path."""
+    repository.rename(repository.with_name("moved"))
+    write_tree(repository, {".git/HEAD": "", "new.py": "def retry_delay(): ...\n"})
+
+
 @pytest.mark.parametrize("mode", ERAS)
 async def test_the_model_answers_in_both_eras_as_text_and_as_the_same_facts(
     repository: Path, mode: Any
@@ -327,8 +333,7 @@ async def test_a_repository_replaced_between_two_calls_is_opened_anew(repository
     arguments = {"query": "retry delay", "path": str(repository)}
     async with connect() as client:
         await client.call_tool("explore_repository", arguments)
-        repository.rename(repository.with_name("moved"))
-        write_tree(repository, {".git/HEAD": "", "new.py": "def retry_delay(): ...\n"})
+        replace(repository)
         result = await client.call_tool("explore_repository", arguments)
     assert "new.py" in text_of(result)
     assert "a.py" not in text_of(result)

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.serving import PATIENCE_S, ROOT, bare_environment, endpoint
+from tests.fakes.openai_server import (
+    breaks,
+    chunk,
+    closed_port,
+    error,
+    hangs,
+    html,
+    says,
+    serving,
+    silent,
+)
+from tests.serving import PATIENCE_S, ROOT, bare_environment
 from tests.tooling import write_tree
 
 KEYS = [
@@ -17,7 +28,15 @@ KEYS = [
 ]  # fmt: skip
 GREP = '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry_delay"}}\n</tool_call>'
 READ = '<tool_call>\n{"name": "Read", "arguments": {"path": "a.py"}}\n</tool_call>'
-ANSWER = "<final_answer>\na.py:1-2 (the delay)\n</final_answer>"
+ANSWER = says("<final_answer>\na.py:1-2 (the delay)\n</final_answer>")
+FAILURES = {
+    "HTML": html(),
+    "a refused key": error(401, "bad key"),
+    "an internal error": error(500, "out of memory"),
+    "a broken stream": breaks(chunk({"content": "I am "})),
+    "silence": silent(),
+    "a stream that stops": hangs(chunk({"content": "I am "})),
+}
 
 
 @pytest.fixture
@@ -103,7 +122,7 @@ def test_a_dash_reads_the_query_from_stdin(home: Path, repository: Path) -> None
 
 
 def test_the_model_answers_through_the_endpoint(home: Path, repository: Path) -> None:
-    with endpoint("answers", [GREP + READ, ANSWER]) as model:
+    with serving([says(GREP + READ), ANSWER]) as model:
         done = fastcontext(
             home, "explore", "where?", "--repo", str(repository), "--endpoint", model.url, "--json"
         )
@@ -113,27 +132,27 @@ def test_the_model_answers_through_the_endpoint(home: Path, repository: Path) ->
     cited = found["citations"]
     assert [(each["path"], each["start"], each["end"]) for each in cited] == [("a.py", 1, 2)]
     assert cited[0]["verified"] is True
-    assert model.bodies[0]["model"] == "fake-model"
+    assert model.chats[0].json["model"] == "fake-model"
 
 
 def test_the_key_is_sent_and_never_shown(home: Path, repository: Path) -> None:
-    with endpoint("refuses") as model:
+    with serving([error(401, "bad key")]) as model:
         done = fastcontext(
             home, "explore", "retry", "--repo", str(repository), "--json",
             FASTCONTEXT_ENDPOINT=model.url,
             FASTCONTEXT_API_KEY="sk-very-secret",
             FASTCONTEXT_LOG_LEVEL="DEBUG",
         )  # fmt: skip
-    assert model.headers[0]["Authorization"] == "Bearer sk-very-secret"
+    assert model.chats[0].headers["authorization"] == "Bearer sk-very-secret"
     assert explored(done)["engine"] == "scout"
     assert "very-secret" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("behaviour", ["html", "refuses", "breaks", "hangs", "hangs_midway"])
+@pytest.mark.parametrize("failure", FAILURES)
 def test_the_scout_answers_for_an_endpoint_that_fails_and_says_why(
-    home: Path, repository: Path, behaviour: Any
+    home: Path, repository: Path, failure: str
 ) -> None:
-    with endpoint(behaviour) as model:
+    with serving([FAILURES[failure]]) as model:
         done = fastcontext(
             home, "explore", "retry delay", "--repo", str(repository), "--json",
             "--endpoint", model.url, "--deadline", "3",
@@ -147,7 +166,7 @@ def test_the_scout_answers_for_an_endpoint_that_fails_and_says_why(
 def test_the_scout_answers_for_an_endpoint_that_is_down(home: Path, repository: Path) -> None:
     done = fastcontext(
         home, "explore", "retry delay", "--repo", str(repository), "--json",
-        "--endpoint", "http://127.0.0.1:9/v1",
+        "--endpoint", f"http://127.0.0.1:{closed_port()}/v1",
     )  # fmt: skip
     assert explored(done)["stop_reason"] == "fallback"
 
@@ -155,7 +174,7 @@ def test_the_scout_answers_for_an_endpoint_that_is_down(home: Path, repository: 
 def test_what_the_model_read_before_the_endpoint_broke_is_kept(
     home: Path, repository: Path
 ) -> None:
-    with endpoint("breaks", [READ]) as model:
+    with serving([says(READ), error(500, "out of memory")]) as model:
         done = fastcontext(
             home, "explore", "zzz", "--repo", str(repository), "--json", "--endpoint", model.url
         )
@@ -168,7 +187,7 @@ def test_what_the_model_read_before_the_endpoint_broke_is_kept(
 def test_without_fallback_a_failing_endpoint_fails_the_command(
     home: Path, repository: Path
 ) -> None:
-    with endpoint("html") as model:
+    with serving([html()]) as model:
         done = fastcontext(
             home, "explore", "retry", "--repo", str(repository), "--no-fallback",
             "--endpoint", model.url,
@@ -180,13 +199,13 @@ def test_without_fallback_a_failing_endpoint_fails_the_command(
 
 
 def test_the_scout_can_be_asked_for_though_an_endpoint_is_set(home: Path, repository: Path) -> None:
-    with endpoint("answers") as model:
+    with serving([ANSWER]) as model:
         done = fastcontext(
             home, "explore", "retry delay", "--repo", str(repository), "--json",
             "--engine", "scout", FASTCONTEXT_ENDPOINT=model.url,
         )  # fmt: skip
     assert explored(done)["engine_reason"] == "the scout was asked for"
-    assert model.bodies == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize(
@@ -237,7 +256,7 @@ def test_a_query_of_100_kilobytes_is_answered(home: Path, repository: Path) -> N
 def test_the_trajectory_is_kept_where_asked_and_never_in_the_repository(
     home: Path, repository: Path, tmp_path: Path
 ) -> None:
-    with endpoint("answers", [READ, ANSWER]) as model:
+    with serving([says(READ), ANSWER]) as model:
         done = fastcontext(
             home, "explore", "where?", "--repo", str(repository), "--json",
             "--endpoint", model.url, "--record", str(tmp_path / "runs"),
@@ -280,10 +299,12 @@ def test_doctor_checks_each_thing_on_a_line_and_passes_without_an_endpoint(
 def test_doctor_fails_with_a_next_step_when_the_endpoint_is_down(
     home: Path, repository: Path
 ) -> None:
-    done = fastcontext(home, "doctor", cwd=repository, FASTCONTEXT_ENDPOINT="http://127.0.0.1:9/v1")
+    done = fastcontext(
+        home, "doctor", cwd=repository, FASTCONTEXT_ENDPOINT=f"http://127.0.0.1:{closed_port()}/v1"
+    )
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("fail")]
-    assert "127.0.0.1:9" in line
+    assert "127.0.0.1:" in line
     assert "next: " in line
 
 

@@ -9,13 +9,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
 from server.app import build_server
 from server.errors import UsageError
 from server.http_server import http_app, is_loopback, parse_address, run_http
 from server.settings import Settings
+from tests.tooling import write_tree
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-tests"
@@ -166,6 +170,30 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     finally:
         started.kill()
         started.communicate(timeout=10)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
+async def test_the_sdks_client_explores_over_http_in_both_eras(
+    process: tuple[subprocess.Popen[str], str, str], tmp_path: Path, mode: str
+) -> None:
+    _, url, token = process
+    repository = write_tree(tmp_path / "repository", {".git/HEAD": "", "a.py": "def slerp(): ..."})
+    heard: list[str | None] = []
+
+    async def hear(_progress: float, _total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    async with httpx2.AsyncClient(headers=bearer(token), trust_env=False) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            result = await client.call_tool(
+                "explore_repository",
+                {"query": "where is slerp?", "path": str(repository)},
+                progress_callback=hear,
+            )
+    assert not result.is_error
+    assert "a.py" in result.content[0].text  # type: ignore[union-attr]
+    assert heard
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,5 +1,6 @@
 """How a serving process ends: soon, and with the model's request closed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving import MAIN, PATIENCE_S, Served, bare_environment, endpoint, served
+from tests.serving import INITIALIZE, MAIN, PATIENCE_S, Served, bare_environment, hanging, served
 from tests.tooling import write_tree
 
 # SDK clients allow 2 s between closing stdin and SIGTERM. More is allowed here, for busy machines.
@@ -34,7 +35,7 @@ def test_the_process_ends_soon_and_closes_the_models_request(
     tmp_path: Path, repository: Path, how: str
 ) -> None:
     with (
-        endpoint("hangs_midway") as model,
+        hanging() as model,
         served(tmp_path, FASTCONTEXT_ENDPOINT=model.url) as server,
     ):
         start_a_call(server, repository)
@@ -51,10 +52,15 @@ def test_the_process_ends_soon_and_closes_the_models_request(
 
 def test_a_dead_client_whose_pipe_another_process_holds_is_noticed(tmp_path: Path) -> None:
     # The client starts the server and a bystander that inherits the server's stdin, then dies.
+    message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE})
+    message = message.encode() + b"\n"
     client = textwrap.dedent(f"""
         import os, subprocess, sys
         read, write = os.pipe()
-        server = subprocess.Popen([sys.executable, {MAIN!r}], stdin=read, cwd="/")
+        pipes = {{"stdin": read, "stdout": subprocess.PIPE}}
+        server = subprocess.Popen([sys.executable, {MAIN!r}], cwd="/", **pipes)
+        os.write(write, {message!r})
+        server.stdout.readline()
         holder = subprocess.Popen(["sleep", "60"], pass_fds=[write], stdout=subprocess.DEVNULL)
         print(server.pid, holder.pid, flush=True)
         sys.stdin.readline()
@@ -84,7 +90,7 @@ def test_cancelling_a_call_closes_the_models_request_and_the_server_goes_on(
     tmp_path: Path, repository: Path
 ) -> None:
     with (
-        endpoint("hangs_midway") as model,
+        hanging() as model,
         served(tmp_path, FASTCONTEXT_ENDPOINT=model.url) as server,
     ):
         called = start_a_call(server, repository)
@@ -109,7 +115,7 @@ def test_no_child_is_left_when_the_process_is_told_to_end(tmp_path: Path, reposi
 def test_interrupting_the_command_closes_the_models_request_at_once(
     tmp_path: Path, repository: Path, number: signal.Signals
 ) -> None:
-    with endpoint("hangs_midway") as model:
+    with hanging() as model:
         started = subprocess.Popen(
             [sys.executable, "-m", "server", "explore", "where is x?", "--repo", str(repository)],
             cwd=Path(MAIN).parents[1],

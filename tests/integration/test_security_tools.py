@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from explorer.records import ToolResult
 from explorer.tools import ToolBox
 from explorer.tools import grep as grep_module
 from explorer.workspace import Workspace
-from tests.tooling import run, write_tree
+from tests.tooling import run, write_name_that_is_no_utf8, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +73,11 @@ def root(tmp_path: Path, outside: Path) -> Path:
 def box(root: Path) -> Iterator[ToolBox]:
     with Workspace.open(root) as workspace:
         yield ToolBox(workspace)
+
+
+def link_instead(path: Path, target: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.symlink_to(target)
 
 
 def assert_harmless(result: ToolResult) -> None:
@@ -256,8 +260,7 @@ async def test_a_directory_swapped_for_a_link_is_not_searched(
     box: ToolBox, root: Path, outside: Path
 ) -> None:
     await box.workspace.files()
-    (root / "src").rename(root / "moved")
-    (root / "src").symlink_to(outside)
+    link_instead(root / "src", outside)
     for named in ({}, {"path": "src"}, {"path": "src/app.py"}, {"glob": "src/*.py"}):
         assert_harmless(await run(box, "Grep", pattern="visible", **named))
     assert_harmless(await run(box, "Read", path="src/app.py"))
@@ -272,8 +275,7 @@ async def test_what_rg_names_in_a_swapped_directory_is_dropped_afterwards(
     def swap_after(*args: object, **named: object) -> object:
         end = run_rg(*args, **named)  # type: ignore[arg-type]
         if not (root / "src").is_symlink():
-            (root / "src").rename(root / "moved")
-            (root / "src").symlink_to(outside)
+            link_instead(root / "src", outside)
         return end
 
     monkeypatch.setattr(grep_module, "run_rg", swap_after)
@@ -283,8 +285,7 @@ async def test_what_rg_names_in_a_swapped_directory_is_dropped_afterwards(
 
 async def test_a_swapped_root_ends_the_run(box: ToolBox, root: Path, outside: Path) -> None:
     await box.workspace.files()
-    shutil.rmtree(root)
-    root.symlink_to(outside)
+    link_instead(root, outside)
     for name, named in [
         ("Read", {"path": "app.py"}),
         ("Glob", {"pattern": "*"}),
@@ -314,11 +315,7 @@ async def test_fifos_devices_and_sockets_are_refused_without_hanging(
 
 async def test_names_that_break_lines_or_encodings_never_appear(box: ToolBox, root: Path) -> None:
     write_tree(root, {"a\n\nsrc/app.py": "visible fake\n", "tab\tname.py": "visible\n"})
-    try:
-        os.close(os.open(os.fsencode(root) + b"/bad\xff.py", os.O_CREAT | os.O_WRONLY))
-        Path(os.fsdecode(os.fsencode(root) + b"/bad\xff.py")).write_text("visible\n")
-    except OSError:
-        pass  # APFS takes UTF-8 only.
+    write_name_that_is_no_utf8(root, "visible\n")
     for mode in ("content", "files_with_matches", "count"):
         result = await run(box, "Grep", pattern="visible", output_mode=mode)
         assert "fake" not in result.text

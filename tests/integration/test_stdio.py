@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mcp import Client, StdioServerParameters
 
-from tests.serving import MAIN, ROOT, bare_environment, endpoint, served
+from tests.fakes.openai_server import says, serving
+from tests.serving import MAIN, ROOT, bare_environment, served
 from tests.tooling import write_tree
 
 BIN = Path(sys.executable).parent
@@ -28,7 +30,8 @@ class Noisy(ScriptedEngine):
         subprocess.run(["echo", "printed by a child"], check=True)
         return super().stream(request)
 
-engine = Noisy(["<final_answer>\\na.py:1-1 (here)\\n</final_answer>"] * 9)
+read = '<tool_call>{{"name": "Read", "arguments": {{"path": "a.py"}}}}</tool_call>'
+engine = Noisy([read, "<final_answer>a.py:1-1 (here)</final_answer>"])
 build_server(Settings(endpoint="http://127.0.0.1:1/v1"), engine_factory=lambda _: engine).run()
 """
 
@@ -85,6 +88,24 @@ def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, repository
             assert "PLANTED" not in server.errors()
 
 
+@pytest.mark.parametrize("module", ["server.main", "server"])
+def test_running_as_a_module_imports_nothing_from_the_working_directory(
+    tmp_path: Path, repository: Path, module: str
+) -> None:
+    # The interpreter itself puts it first on the path, so ``server`` has to be installed and what
+    # runpy loads is out of reach; from the first line of ours on it is gone.
+    planted = "import os; os.write(2, b'PLANTED\\n'); raise SystemExit('planted')\n"
+    names = ["mcp.py", "explorer/__init__.py", "launch.py", "numpy.py", "httpx.py", "anyio.py"]
+    write_tree(repository, dict.fromkeys([*names, "gc.py", "typer.py", "pathlib.py"], planted))
+    arguments = ["serve"] if module == "server" else []
+    command = [sys.executable, "-m", module, *arguments]
+    with served(tmp_path, command=command, cwd=repository, PYTHONPATH=str(ROOT)) as server:
+        server.initialize()
+        called = server.call("explore_repository", query="where is the retry delay?")
+        assert "a.py" in server.answer(called)["result"]["content"][0]["text"]
+        assert "PLANTED" not in server.errors()
+
+
 def test_the_servers_own_folder_hides_no_module_of_the_standard_library() -> None:
     ours = {path.stem for path in (ROOT / "server").glob("*.py")}
     assert ours & set(sys.stdlib_module_names) == set()
@@ -96,7 +117,7 @@ def test_stdout_carries_only_json_rpc_whatever_prints(tmp_path: Path, repository
     with served(tmp_path, command=[sys.executable, str(script)], cwd="/") as server:
         server.initialize()
         called = server.call("explore_repository", query="q", path=str(repository))
-        server.answer(called)
+        assert "`a.py:1-1`" in server.answer(called)["result"]["content"][0]["text"]
         assert server.process.stdin is not None
         server.process.stdin.close()
         assert server.end_of_output() == b""
@@ -105,6 +126,23 @@ def test_stdout_carries_only_json_rpc_whatever_prints(tmp_path: Path, repository
     assert "printed by the engine" in errors
     assert "written to descriptor 1" in errors
     assert "printed by a child" in errors
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
+async def test_the_sdks_client_talks_to_a_noisy_server_in_both_eras(
+    tmp_path: Path, repository: Path, mode: str
+) -> None:
+    script = tmp_path / "noisy.py"
+    script.write_text(NOISY_SERVER.format(root=str(ROOT)))
+    command = StdioServerParameters(command=sys.executable, args=[str(script)], cwd="/")
+    async with Client(command, mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 2
+        result = await client.call_tool(
+            "explore_repository", {"query": "q", "path": str(repository)}
+        )
+    assert not result.is_error
+    assert "`a.py:1-1`" in result.content[0].text  # type: ignore[union-attr]
 
 
 def test_what_is_printed_while_importing_does_not_reach_the_client(tmp_path: Path) -> None:
@@ -133,11 +171,11 @@ def test_progress_comes_with_rising_numbers_and_short_messages(
     tmp_path: Path, repository: Path
 ) -> None:
     turns = [
-        '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry"}}\n</tool_call>',
-        "<final_answer>\na.py:1-2 (the delay)\n</final_answer>",
+        says('<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry"}}\n</tool_call>'),
+        says("<final_answer>\na.py:1-2 (the delay)\n</final_answer>"),
     ]
     with (
-        endpoint("answers", turns) as model,
+        serving(turns) as model,
         served(tmp_path, FASTCONTEXT_ENDPOINT=model.url) as server,
     ):
         server.initialize()

@@ -1,5 +1,7 @@
 """Which directory is explored, and which never."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,28 @@ def test_a_command_without_a_path_explores_the_repository_around_it_else_where_i
     assert default_for_command() == str(tmp_path / "plain")
     monkeypatch.chdir("/")
     assert default_for_command() == ""
+
+
+def test_a_directory_without_permission_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    locked = make_repository(tmp_path / "locked")
+    locked.chmod(0)
+    # For root nothing is locked, so the question is asked as somebody else.
+    code = (
+        "import os, sys\n"
+        "from server.repositories import from_process\n"
+        "from server.errors import RepositoryError\n"
+        "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "try: from_process((), '').resolve(sys.argv[1])\n"
+        "except RepositoryError as error: print(error.text())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(locked)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    locked.chmod(0o700)
+    assert "may not be read" in done.stdout or "Permission denied" in done.stdout, done.stderr
+    assert "hint: " in done.stdout

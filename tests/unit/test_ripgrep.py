@@ -1,8 +1,10 @@
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import anyio.from_thread
@@ -88,11 +90,32 @@ _SLOW = "child = subprocess.Popen(['sleep', '300'])\n" + (
 )
 
 
-async def test_a_timeout_kills_the_whole_group(fake_rg: FakeRg, here: int) -> None:
+def all_ended(pids: Path) -> bool:
+    """True once none of the processes runs; killed ones may take a moment to go."""
+    deadline = time.monotonic() + 20
+    while any(is_running(int(pid)) for pid in pids.read_text().split()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+async def test_a_timeout_kills_the_whole_group(
+    fake_rg: FakeRg, here: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pids = fake_rg(_SLOW)
-    end = await stream_rg([], cwd_fd=here, sink=lambda _: True, timeout_s=1.0)
+    now_s = 0.0
+
+    def sink(_chunk: bytes) -> bool:
+        nonlocal now_s
+        now_s = 1000.0  # Both processes are up: now the time is over.
+        return True
+
+    clock = SimpleNamespace(monotonic=lambda: now_s + time.monotonic(), sleep=time.sleep)
+    monkeypatch.setattr(ripgrep, "time", clock)
+    end = await stream_rg([], cwd_fd=here, sink=sink, timeout_s=50)
     assert end.timed_out
-    assert not [pid for pid in pids.read_text().split() if is_running(int(pid))]
+    assert all_ended(pids)
 
 
 async def test_cancelling_kills_the_whole_group(fake_rg: FakeRg, here: int) -> None:
@@ -111,7 +134,7 @@ async def test_cancelling_kills_the_whole_group(fake_rg: FakeRg, here: int) -> N
         group.start_soon(search)
         await started.wait()
         group.cancel_scope.cancel()
-    assert not [pid for pid in pids.read_text().split() if is_running(int(pid))]
+    assert all_ended(pids)
 
 
 async def test_a_killed_handle_starts_nothing(fake_rg: FakeRg, here: int) -> None:
@@ -129,12 +152,13 @@ async def test_the_child_has_no_input_no_configuration_and_a_session_of_its_own(
     monkeypatch.setenv("RIPGREP_CONFIG_PATH", "/tmp/evil")
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     fake_rg(
-        "print(repr(sys.stdin.read()), os.getsid(0) == os.getpid(), sorted(os.environ), sys.argv[1])"
+        "print(repr(sys.stdin.read()), os.getsid(0) == os.getpid())\n"
+        "print(sorted(os.environ), sys.argv[1])\n"
     )
     chunks: list[bytes] = []
     await stream_rg([], cwd_fd=here, sink=lambda chunk: not chunks.append(chunk), timeout_s=30)
     out = b"".join(chunks).decode()
-    assert out.startswith("'' True [")
+    assert out.startswith("'' True\n[")
     assert "RIPGREP" not in out
     assert "SECRET" not in out
     assert out.rstrip().endswith("--no-config")

@@ -23,7 +23,7 @@ def user_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_flag_wins_over_the_environment_which_wins_over_the_file_which_wins_over_the_default(
     user_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert load_settings().max_turns == 8
+    assert load_settings().max_turns is None
     user_config.write_text("max_turns = 5\n")
     assert load_settings().max_turns == 5
     monkeypatch.setenv("FASTCONTEXT_MAX_TURNS", "6")

@@ -1,13 +1,11 @@
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.ripgrep import find_rg
 from explorer.tools.globs import GlobProblem, glob_filter, literal_directory, name_glob
-from tests.tooling import write_tree
+from tests.tooling import bare_rg, write_tree
 
 FILES = (
     "a.py",
@@ -63,13 +61,7 @@ def matching(*patterns: str, base: str = "") -> list[str]:
 )
 def test_patterns_match_what_ripgrep_matches(tmp_path: Path, pattern: str) -> None:
     write_tree(tmp_path, dict.fromkeys(FILES, "x"))
-    out = subprocess.run(
-        [find_rg(), "--no-config", "--files", "--sort=path", f"--glob={pattern}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
+    out = bare_rg(tmp_path, "--files", "--sort=path", f"--glob={pattern}")
     assert matching(pattern) == sorted(out.split())
 
 

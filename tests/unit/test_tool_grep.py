@@ -1,16 +1,14 @@
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from explorer.records import Span
-from explorer.ripgrep import find_rg
 from explorer.tools import ToolBox, ToolLimits
 from explorer.tools import grep as grep_module
 from explorer.tools.rg_output import Collector, rows_of
 from explorer.workspace import Workspace
-from tests.tooling import run, write_tree
+from tests.tooling import bare_rg, run, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -57,13 +55,7 @@ async def test_content_has_headings_rows_context_and_gaps(box: ToolBox) -> None:
 
 
 async def test_the_form_is_ripgreps_own(box: ToolBox) -> None:
-    bare = subprocess.run(
-        [find_rg(), "--no-config", "--heading", "-n", "--sort=path", "-A2", "load", "src/"],
-        cwd=box.workspace.root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    bare = bare_rg(box.workspace.root, "--heading", "-n", "--sort=path", "-A2", "load", "src/")
     ours = await text_of(box, pattern="load", path="src", _A=2)
     assert ours.replace("/testbed/p/", "") == bare.replace("\r", "").rstrip("\n")
 
@@ -289,3 +281,10 @@ def test_a_part_cut_off_ends_with_a_whole_line() -> None:
     assert not collector(b"a\x001:one\n2:two\n3:thr")
     collector.close()
     assert collector.parts == {"a": b"1:one\n2:two"}
+
+
+async def test_text_in_utf16_has_the_same_lines_in_grep_and_read(box: ToolBox) -> None:
+    write_tree(box.workspace.root, {"wide.txt": "\ufeffone\r\ntwo é\n".encode("utf-16-le")})
+    for path in ("", "wide.txt"):
+        assert "2:two é" in await text_of(box, pattern="two é", path=path)
+    assert "2|two é" in (await run(box, "Read", path="wide.txt")).text
