@@ -79,7 +79,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidates:
+class Candidates:
     """The files that were read for a query, best by the first ranking first."""
 
     rows: list[int]
@@ -121,12 +121,13 @@ class Engine:
         notes = self._notes(paths)
         found = None
         if not cancelled() and self._rows.paths and most > 0:
-            found = self._candidates(parsed)
+            found = self.candidates(parsed)
         if found is None or cancelled():
             return Answer((), notes)
         return self._answer(parsed, found, load_weights(), most, files, notes)
 
-    def _candidates(self, query: Query) -> _Candidates | None:
+    def candidates(self, query: Query) -> Candidates | None:
+        """The files worth reading for the query, read; None when there are none."""
         rows = self._rows
         scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
         ranking = first_ranking(scores, self._paths)
@@ -138,12 +139,12 @@ class Engine:
         at = np.array(chosen, np.int64)
         field = build_field([texts[index] for index in chosen], query, weight)
         features = file_features(scores, self._paths, rows.lengths, at, ranking[at], field)
-        return _Candidates(chosen, [texts[index] for index in chosen], field, features)
+        return Candidates(chosen, [texts[index] for index in chosen], field, features)
 
     def _answer(
         self,
         query: Query,
-        found: _Candidates,
+        found: Candidates,
         weights: Weights,
         most: int,
         files: int,
@@ -204,6 +205,10 @@ class Engine:
                 store.save(self._store, self._rows)
         if self._paths.paths != self._rows.paths:
             self._paths = index_paths(self._rows.paths)
+
+    def path_of(self, row: int) -> str:
+        """The path of an indexed file."""
+        return self._rows.paths[row]
 
     def _texts(self, chosen: list[int]) -> dict[int, bytes]:
         by_path = sorted((self._rows.paths[index], index) for index in chosen)
