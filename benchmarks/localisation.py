@@ -40,7 +40,8 @@ def run(args: Sequence[str] = ()) -> int:
         scout: dict[str, Prediction] = _read(options.predictions)
         floor: dict[str, Prediction] = {}
     else:
-        scout, floor = anyio.run(_predict, tasks, options.mirror, options.trees)
+        floored = options.baseline is None and not options.no_floor
+        scout, floor = anyio.run(_predict, tasks, options.mirror, options.trees, floored)
         folder = _keep(options.runs, {"scout": scout, "floor": floor}, options.tasks)
         print(f"predictions: {folder}\n")
     _report(tasks, scout, _read(options.baseline) if options.baseline else floor)
@@ -60,6 +61,7 @@ def _options(args: Sequence[str]) -> argparse.Namespace:
     add("runs", str(Path(__file__).parent / "runs"), "where predictions are kept")
     add("predictions", None, "score these predictions instead of asking")
     add("baseline", None, "predictions to compare with instead of the floor")
+    parser.add_argument("--no-floor", action="store_true", help="leave the slow floor out")
     parser.add_argument("--limit", type=int, default=None, help="first so many tasks")
     options = parser.parse_args(list(args))
     for name in ("tasks",) if options.predictions else ("tasks", "mirror", "trees"):
@@ -69,7 +71,7 @@ def _options(args: Sequence[str]) -> argparse.Namespace:
 
 
 async def _predict(
-    tasks: list[dict[str, Any]], mirror: Path, trees: Path
+    tasks: list[dict[str, Any]], mirror: Path, trees: Path, floored: bool
 ) -> tuple[dict[str, Prediction], dict[str, Prediction]]:
     scout_answers: dict[str, Prediction] = {}
     floor_answers: dict[str, Prediction] = {}
@@ -89,9 +91,10 @@ async def _predict(
         scout_answers[task["id"]] = _prediction(task, cited, begun) | {
             "confidence": answer.confidence
         }
-        begun = time.perf_counter()
-        cited = floor_citations(workspace, await workspace.files(), task["query"])
-        floor_answers[task["id"]] = _prediction(task, cited, begun)
+        if floored:
+            begun = time.perf_counter()
+            cited = floor_citations(workspace, await workspace.files(), task["query"])
+            floor_answers[task["id"]] = _prediction(task, cited, begun)
     return scout_answers, floor_answers
 
 
@@ -110,6 +113,8 @@ def _keep(runs: Path, answers: dict[str, dict[str, Prediction]], tasks: Path) ->
     folder = runs / f"{stamp}-{platform.machine()}-{os.cpu_count()}cpu"
     folder.mkdir(parents=True)
     for name, predictions in answers.items():
+        if not predictions:
+            continue
         lines = [json.dumps(each) for each in predictions.values()]
         (folder / f"localisation-{tasks.stem}-{name}.jsonl").write_text("\n".join(lines) + "\n")
     return folder

@@ -47,6 +47,9 @@ MAX_FILES: Final = 40_000
 
 _ANSWER_SHARE: Final = 0.15
 """Of the time left, kept back from indexing for the search itself."""
+_SAVED_SHARE: Final = 100
+"""The index is written again when more than one in so many files changed since it was."""
+
 _REASON_WORDS: Final = 4
 _FURTHER: Final = 4
 
@@ -97,6 +100,7 @@ class Engine:
         self._store = cache_dir and store.store_path(
             cache_dir, workspace.root, include_hidden=workspace.include_hidden
         )
+        self._unsaved = 0
         self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
 
     def search(
@@ -198,13 +202,22 @@ class Engine:
             elif stamp.size >= 0:
                 wanted.append(path)
         if wanted or len(keep) != len(self._rows.paths):
-            kept = select_rows(self._rows, sorted(keep))
+            kept = select_rows(self._rows, keep)
             fresh = build_rows(read_files(self._workspace, wanted, stopped), stopped)
-            self._rows = join_rows([kept, fresh])
-            if self._store is not None and not stopped():
-                store.save(self._store, self._rows)
+            joined = join_rows([kept, fresh])
+            # In the order of their paths: as long as no path comes or goes, theirs is kept.
+            order = sorted(range(len(joined.paths)), key=joined.paths.__getitem__)
+            self._rows = select_rows(joined, order)
+            self._unsaved += len(wanted) + abs(len(self._rows.paths) - len(known))
+            if self._unsaved > len(paths) // _SAVED_SHARE and not stopped():
+                self._save()
         if self._paths.paths != self._rows.paths:
             self._paths = index_paths(self._rows.paths)
+
+    def _save(self) -> None:
+        if self._store is not None:
+            store.save(self._store, self._rows)
+        self._unsaved = 0
 
     def path_of(self, row: int) -> str:
         """The path of an indexed file."""

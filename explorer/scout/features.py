@@ -35,7 +35,7 @@ def log_rank(values: Floats) -> Floats:
     """Minus the logarithm of each value's place; equal values share the best place of theirs."""
     ordered = np.sort(-values)
     place = np.searchsorted(ordered, -values, side="left")
-    return (-np.log1p(place) / np.log(2)).astype(np.float32)
+    return np.asarray(-np.log1p(place) / np.log(2), np.float32)
 
 
 def first_features(scores: Scores, paths: PathIndex, lengths: NDArray[np.int32]) -> Floats:
@@ -116,11 +116,11 @@ def cell_features(field: Field, file: int) -> Floats:
         values = field.features[name][begin:end]
         columns += [share(values), log_rank(values) * (values > 0)]
     count = end - begin
-    place = (np.arange(count, dtype=np.float32) + 1) / count
+    place = np.asarray((np.arange(count) + 1) / count, np.float32)
     whole = field.features["around"]
     columns += [
-        whole[begin:end] / max(1e-6, float(whole.max())),
-        field.features["near"][begin:end] / max(1e-6, float(field.features["near"].max())),
+        share(whole)[begin:end],
+        share(field.features["near"])[begin:end],
         field.starts_block[begin:end].astype(np.float32),
         place,
         (np.arange(count) == 0).astype(np.float32),
@@ -128,8 +128,8 @@ def cell_features(field: Field, file: int) -> Floats:
         field.features["blank"][begin:end],
         field.features["comment"][begin:end],
         field.features["import"][begin:end],
-        np.minimum(field.features["indent"][begin:end], 16) / 16,
-        field.features["lines"][begin:end] / 8,
+        np.asarray(np.minimum(field.features["indent"][begin:end], 16) / 16, np.float32),
+        field.features["lines"][begin:end] / np.float32(8),
         _block_size(field, begin, end),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -137,4 +137,4 @@ def cell_features(field: Field, file: int) -> Floats:
 
 def _block_size(field: Field, begin: int, end: int) -> Floats:
     blocks = field.block[begin:end] - field.block[begin]
-    return np.log1p(np.bincount(blocks)[blocks]).astype(np.float32)
+    return np.asarray(np.log1p(np.bincount(blocks)[blocks]), np.float32)
