@@ -102,7 +102,12 @@ def calibration_features(raw: NDArray[np.float64]) -> Floats:
 def file_chances(weights: Weights, features: Floats) -> NDArray[np.float64]:
     """Of each candidate the chance that it is one of the files sought."""
     raw = weights.files.logit(features)
-    return sigmoid(weights.calibration.logit(calibration_features(raw)))
+    chances = sigmoid(weights.calibration.logit(calibration_features(raw)))
+    # The calibration says how much the best, second and further files are worth, never which
+    # those are: it must not turn the order around.
+    ordered = np.empty_like(chances)
+    ordered[np.argsort(-raw, kind="stable")] = np.sort(chances)[::-1]
+    return ordered
 
 
 def how_many_files(chances: NDArray[np.float64], most: int) -> int:
