@@ -33,24 +33,43 @@ class ParsedAnswer:
     citations: tuple[RawCitation, ...]
 
 
-_BULLET = re.compile(r"^(?:[-*+\u2022\u2013>]|\d{1,3}[.)]|\[\d{1,3}\])\s+")
+_BULLET = re.compile(
+    r"^\|?\s*(?:(?:[-*+\u2022\u2013>]|\d{1,3}[.)]|\[\d{1,3}\])\s+)?(?:\[[ xX]\]\s+)?"
+    r"(?:(?:file|path|location|source)\s*[:=](?!//)\s*)?",
+    re.IGNORECASE,
+)
+_WRAPPED = re.compile(
+    r"^(?:\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|\*([^*]+)\*|__([^_]\S*)__|\[([^\[\]]+[:#]L?\d+(?:-L?\d+)?)\])"
+    r"(?=$|[\s:,;(\[])"
+)
 _LINK = re.compile(r"\[([^\]\n]+)\]\(([^)\s]+)\)")
-_DASH = r"(?:-|\u2010|\u2011|\u2012|\u2013|\u2014|\.{2,3}|\bto\b)"
+_DASH = r"(?:-|~|\u2010|\u2011|\u2012|\u2013|\u2014|\.{2,3}|\bto\b|:(?=L))"
 _NUMBER = r"[Ll]?(\d{1,9})"
 _END = rf"(?:\s*{_DASH}\s*{_NUMBER})?"
 _PLACE = re.compile(
     r"(?P<path>\S(?:.*?\S)?)"
     r"(?:\s*#\s*|\s*:\s*|[\s,@(\[]+(?:lines?|ll?\.?)(?=[\s\d:])\s*:?\s*|\s*[(\[]\s*)"
     rf"{_NUMBER}(?::\d{{1,6}})?{_END}"
-    r"(?P<rest>(?=[\s,;:)\]\-\u2013\u2014(\[.]|$).*)",
+    r"(?P<rest>(?=[\s,;:)\]\-\u2013\u2014(\[.|+]|$).*)",
+    re.IGNORECASE,
+)
+_SPACED = re.compile(
+    r"(?P<path>\S*[^\s,:;|])"
+    rf"(?:\s*[,|]\s*|\s+[-\u2013\u2014@]?\s*)(?:lines?\s*)?{_NUMBER}\s*{_DASH}\s*{_NUMBER}"
+    r"(?P<rest>(?=[\s,;:)\-\u2013\u2014(\[.|]|$).*)",
     re.IGNORECASE,
 )
 _FURTHER = re.compile(rf"\s*(?:,|;|&|\band\b)\s*(?:lines?\s*)?{_NUMBER}{_END}(?![\w./])", re.I)
 _BARE_PATH = re.compile(
     r"(?P<path>\S*(?:[/\\]\S*[^\s/\\:,;.]|\.[A-Za-z]\w{0,9}))(?P<rest>[\s:,;.]*$|:?\s+.*|\(.*)"
 )
-_NEXT_CITATION = re.compile(r"[,;]\s+(?=[^\s,;]*[^\s,;\d:][:#]L?\d)")
-_REASON_EDGES = " \t-:;,.\u2013\u2014"
+_NEXT_CITATION = re.compile(r"(?:,\s+|;\s*)(?=[^\s,;]*[^\s,;\d:][:#]L?\d)")
+_ONE = r"[^\s,;]*[^\s,;\d:][:#]L?\d+(?:-L?\d+)?"
+_ONLY_CITATIONS = re.compile(rf"{_ONE}(?:\s+(?:and\s+|&\s+)?{_ONE})+")
+_PLACED = re.compile(r"[:#]L?\d")
+_EXTENSION = re.compile(r"\.[A-Za-z]\w{0,9}$")
+_REASON_EDGES = " \t-:;,.|>#=+\u2013\u2014\u2192"
+_AFTER_PATH = re.compile(r"\s+[-\u2013\u2014|]+$")
 
 
 def parse_answer(text: str) -> ParsedAnswer:
@@ -89,13 +108,17 @@ def citations_outside(text: str) -> tuple[RawCitation, ...]:
 
 def _citations_of(line: str) -> Iterator[RawCitation]:
     text = _bare(line)
-    if len(text) <= _MAX_LINE_CHARS:
-        for part in _NEXT_CITATION.split(text):
-            yield from _citations_of_one_path(part)
+    if len(text) > _MAX_LINE_CHARS:
+        return
+    parts = text.split() if _ONLY_CITATIONS.fullmatch(text) else _NEXT_CITATION.split(text)
+    for part in parts:
+        yield from _citations_of_one_path(part)
 
 
 def _citations_of_one_path(text: str) -> Iterator[RawCitation]:
-    place = _PLACE.fullmatch(text)
+    place = _SPACED.fullmatch(text)
+    if place is None or not _is_bare_file(place["path"]):
+        place = _PLACE.fullmatch(text)
     if place and _is_path(place["path"]):
         path = _clean(place["path"])
         rest = place["rest"]
@@ -112,7 +135,7 @@ def _citations_of_one_path(text: str) -> Iterator[RawCitation]:
 
 
 def _clean(path: str) -> str:
-    return path.strip(" \t\"'<>").rstrip(":")
+    return _AFTER_PATH.sub("", path.strip(" \t\"'<>|").rstrip(":"))
 
 
 def _ranged(path: str, first: str, last: str | None, reason: str) -> RawCitation:
@@ -124,7 +147,8 @@ def _ranged(path: str, first: str, last: str | None, reason: str) -> RawCitation
 def _bare(line: str) -> str:
     text = _BULLET.sub("", line.strip())
     text = _LINK.sub(lambda link: link[1] if _is_path(link[1]) else link[2], text)
-    return text.replace("`", "").replace("**", "").strip()
+    text = text.replace("`", "").replace("**", "").rstrip(" |")
+    return _WRAPPED.sub(lambda wrapped: "".join(filter(None, wrapped.groups())), text).strip()
 
 
 def _is_path(text: str) -> bool:
@@ -133,6 +157,11 @@ def _is_path(text: str) -> bool:
     if not words or len(words) > 4 or "://" in text.replace("file://", ""):
         return False
     return len(words) == 1 or "/" in text
+
+
+def _is_bare_file(text: str) -> bool:
+    """Whether the text names a file and no line of it: numbers behind it can be the range."""
+    return ("/" in text or bool(_EXTENSION.search(text))) and not _PLACED.search(text)
 
 
 def _reason(rest: str) -> str:

@@ -1,5 +1,6 @@
 """How many tokens are left, from the server's own counts and estimates of what it has not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.records import Usage
@@ -90,3 +91,16 @@ class Budget:
     def _room(self, sent_chars: int) -> int:
         unseen = max(0, sent_chars - self._known_chars)
         return self.limits.context - self._known_tokens - self.tokens_of(unseen)
+
+
+def fair_share(sizes: Sequence[int], room: int) -> int:
+    """The most that each of several results may have so that together they fit into ``room``.
+
+    What short results leave of their share goes to the others; the longest size where all fit.
+    """
+    for done, size in enumerate(ordered := sorted(sizes)):
+        share = room // (len(ordered) - done)
+        if size > share:
+            return max(0, share)
+        room -= size
+    return max(sizes, default=0)

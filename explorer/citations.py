@@ -1,11 +1,13 @@
 """From what the model cited to what is true: resolved, clamped, checked against what was read.
 
 The rule: a citation is verified when its file exists and may be shown, and every line of its range
-stands in the file and in a tool result of this run. A range that was seen in part is cut to the
+stands in the file and in a tool result of this run; up to three lines without a letter or a digit
+count as seen where the lines around them were. A range that was seen in part is cut to the longest
 part that was seen, and says so; one that was not seen at all stays unverified. So nothing that is
 given to the caller was ever guessed.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +20,9 @@ from explorer.records import Citation
 from explorer.workspace import Workspace
 
 SMALL_GAP_LINES = 3
-"""Unseen lines between seen ones that do not split a range: a blank line, a brace."""
+"""Unseen lines without a word that do not split a range: a blank line, a brace."""
+
+_WORD = re.compile(r"\w")
 
 MAX_RANGES_OF_A_BARE_PATH = 3
 
@@ -40,7 +44,8 @@ def check(raw: Sequence[RawCitation], workspace: Workspace, observed: Observed) 
     verified: list[Citation] = []
     problems: list[str] = []
     notes: list[str] = []
-    for citation in raw:
+    for written in raw:
+        citation = replace(written, reason=without_root(written.reason, workspace))
         try:
             found = _check_one(citation, workspace, observed)
         except _Unverified as problem:
@@ -65,6 +70,15 @@ def merge_overlapping(citations: Iterable[Citation]) -> tuple[Citation, ...]:
         else:
             merged.append(citation)
     return tuple(merged)
+
+
+def without_root(text: str, workspace: Workspace) -> str:
+    """The model's words with virtual paths made relative: callers know no virtual root."""
+    root = workspace.virtual_root
+    if root not in text:
+        return text
+    text = re.sub(rf"{re.escape(root)}/+(?=\w|\.)", "", text)
+    return re.sub(rf"{re.escape(root)}(?![\w-]|\.\w)/*", workspace.name, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ def _ranged(
         lines = "1 line" if total == 1 else f"{total} lines"
         raise _Unverified(f"lies past the end, the file has {lines}")
     first, last = max(1, start), min(end, total)
-    seen = _closed_gaps(observed.within(document.path, first, last))
+    seen = _closed_gaps(observed.within(document.path, first, last), document.lines)
     if not seen:
         raise _Unverified("was never read")
     notes: list[str] = []
@@ -130,10 +144,11 @@ def _lines_of(document: Document, observed: Observed) -> int:
     return max([len(document.lines), *(end for _, end in observed.of(document.path))])
 
 
-def _closed_gaps(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _closed_gaps(ranges: Sequence[tuple[int, int]], lines: Sequence[str]) -> list[tuple[int, int]]:
     closed: list[tuple[int, int]] = []
     for low, high in ranges:
-        if closed and low - closed[-1][1] - 1 <= SMALL_GAP_LINES:
+        gap = lines[closed[-1][1] : low - 1] if closed and low <= len(lines) else ("unknown",)
+        if len(gap) <= SMALL_GAP_LINES and not any(map(_WORD.search, gap)):
             closed[-1] = (closed[-1][0], high)
         else:
             closed.append((low, high))

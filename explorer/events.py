@@ -47,7 +47,11 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A tool call has its observation."""
+    """A tool call has its observation.
+
+    A second one for the same call holds the observation that took the place of the first, which
+    was too long beside the others of its turn.
+    """
 
     turn: int
     call: ToolCall
@@ -72,6 +76,20 @@ class TurnFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """A request came to no end: the connection broke, or the server refused it."""
+
+    turn: int
+    kind: str
+    """The error's class in ``explorer.errors``."""
+    text: str
+    status: int | None = None
+    """The HTTP status, where one was the reason."""
+    received: bool = False
+    """Whether a part of the answer had come."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something was corrected, dropped, cut or retried."""
 
@@ -86,7 +104,16 @@ class RunFinished:
     result: Exploration
 
 
-Event = RunStarted | TurnStarted | CallStarted | CallFinished | TurnFinished | Note | RunFinished
+Event = (
+    RunStarted
+    | TurnStarted
+    | CallStarted
+    | CallFinished
+    | TurnFinished
+    | TurnFailed
+    | Note
+    | RunFinished
+)
 Listener = Callable[[Event], None]
 
 

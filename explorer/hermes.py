@@ -104,12 +104,23 @@ class HermesParser:
         self._answer: list[str] = []
         self._answer_escaped = False
         self._events: list[HermesEvent] = []
+        self._kept: list[str] = []
+
+    def kept(self) -> str:
+        """All that was consumed, verbatim, tags included, but for what stood in ``<think>``."""
+        return "".join(self._kept)
 
     def feed(self, text: str) -> list[HermesEvent]:
         """What became certain with this piece of the message."""
         data = self._tail + text
         at = 0
-        while (end := self._step(data, at)) > at:
+        while True:
+            thinking = self._state is _State.THINK
+            end = self._step(data, at)
+            if end <= at:
+                break
+            if not thinking and self._state is not _State.THINK:
+                self._kept.append(data[at:end])
             at = end
         self._tail = data[at:]
         events, self._events = self._events, []

@@ -7,7 +7,6 @@ tools called after the last turn are refused once, and then what was read is sal
 """
 
 import time
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +16,9 @@ import anyio.to_thread
 from explorer import prompt
 from explorer.answer import ParsedAnswer
 from explorer.budget import Budget
-from explorer.citations import check
+from explorer.calls import Calls
+from explorer.citations import check, without_root
+from explorer.clock import Clock
 from explorer.engine import Engine, Request
 from explorer.errors import (
     AnswerError,
@@ -32,15 +33,16 @@ from explorer.events import (
     Note,
     RunFinished,
     RunStarted,
+    TurnFailed,
     TurnFinished,
     TurnStarted,
     ignore,
 )
 from explorer.loop_settings import LoopSettings
 from explorer.observed import Observed
-from explorer.records import Citation, Exploration, Span, StopReason, ToolCall, ToolResult
+from explorer.records import Citation, Exploration, Span, StopReason, ToolCall
 from explorer.salvage import salvage
-from explorer.tools import ToolBox, canonical_key
+from explorer.tools import ToolBox
 from explorer.transcript import Transcript, assistant, observation, size_of, user
 from explorer.turn import Answered, Outcome, Tools, TurnReader
 from explorer.workspace import Workspace
@@ -50,12 +52,6 @@ __all__ = ["LoopSettings", "explore_with_model"]
 Step = Literal["turn", "final", "stop"]
 """How a run goes on: with another turn, with the last request, or not."""
 
-MIN_RESULT_CHARS = 400
-"""Less room than this shows nothing of use of a result."""
-
-_ANSWER_SHARE = 0.35
-"""Most of the deadline that is kept for the last request."""
-_LEAST_ANSWER_S = 1.0
 _RETRY_TEMPERATURE = 0.7
 """At least: near zero another seed changes nothing."""
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))
@@ -74,7 +70,8 @@ async def explore_with_model(
 
     Raises:
         EngineError: the engine failed. ``partial`` is an ``Exploration`` of what was read, or None.
-        AnswerError: the model named no place, and none was read. ``partial`` is None.
+        AnswerError: the model named no place that could be verified, at other seeds neither.
+            ``partial`` as above.
         WorkspaceError: the repository is gone.
         RipgrepError: rg does not start.
     """
@@ -116,18 +113,19 @@ class _Run:
         self.settings = settings
         self.listener = listener
         self.tools = tools
+        self.calls = Calls(tools, listener)
+        self.ids: set[str] = set()
+        """Of all calls so far: a server that counts anew each turn would repeat them."""
         self.budget = Budget(settings.limits)
         self.observed = Observed()
         self.unseen: list[Span] = []
         """Lines in observations that no accepted request has carried yet."""
-        self.reader: TurnReader | None = None
         self.notes: list[str] = []
-        self.record: dict[Hashable, ToolCall] = {}
         self.turns = 0
-        self.tool_calls = 0
-        self.started = time.monotonic()
-        self.slowest_turn_s = 0.0
+        self.clock = Clock(settings.deadline_s)
         self.ended_by: StopReason = "malformed"
+        self.given_up = False
+        """Whether asking again at other seeds came to nothing, so that the run has no answer."""
         self.seed_shift = 0
         self.corrections = settings.corrections
         self.nudges = settings.nudges
@@ -191,8 +189,8 @@ class _Run:
             return await self._answered(parsed, outcome, final)
         if outcome.is_empty:
             return self._retry("The model wrote nothing")
-        if not final and (outcome.calls or outcome.malformed):
-            self._observe(outcome)
+        if not final and outcome.calls:
+            await self._observe(outcome)
             return "turn"
         if final:
             return self._refuse(outcome)
@@ -220,7 +218,8 @@ class _Run:
 
     def _retry(self, why: str) -> Step:
         """Send the same request again at another seed, if that is still allowed."""
-        if not self.retries or self._left_s() < self._answer_reserve_s():
+        if not self.retries or self.clock.is_short:
+            self.given_up = True
             return "stop"
         self.retries -= 1
         self.seed_shift += 1
@@ -235,7 +234,8 @@ class _Run:
         checked = await anyio.to_thread.run_sync(
             check, parsed.citations, self.workspace, self.observed
         )
-        answer = _Answer(parsed.explanation, checked.verified, checked.problems, checked.notes)
+        explanation = without_root(parsed.explanation, self.workspace)
+        answer = _Answer(explanation, checked.verified, checked.problems, checked.notes)
         if self.best is None or len(answer.citations) >= len(self.best.citations):
             self.best = answer
         if answer.problems and self.corrections and not final:
@@ -261,25 +261,23 @@ class _Run:
     async def _without_answer(self) -> Exploration:
         if self.best is not None and self.best.citations:
             return self._exploration(self.ended_by, self.best)
-        found = await self._salvaged()
+        found = () if self.given_up else await self._salvaged()
         if found:
             self._note("The model gave no usable answer; these are the places that it read.")
             return self._exploration(self.ended_by, _Answer("", found, (), ()))
-        if self.ended_by == "deadline":
+        if self.ended_by == "deadline" and not self.given_up:
             raise EngineTimeout(
                 f"the model read nothing within {self.settings.deadline_s:g} s; "
                 "hint: allow more time or check the endpoint's speed"
             )
         raise AnswerError(
-            f"the model named no place that exists, in {self.turns} turns; "
+            f"the model named no place that could be verified, in {self.turns} turns; "
             "hint: ask with names or messages that stand in the code"
         )
 
     async def _salvaged(self) -> tuple[Citation, ...]:
         # What the last turn read counts here, although the model did not get to see it.
-        self.observed.add(self.unseen)
-        for done in self.reader.outcome.calls if self.reader else ():
-            self.observed.add(done.answered.result.observed if done.answered else ())
+        self.observed.add(self.calls.found)
         if not self.observed:
             return ()
         limit = self.settings.max_citations
@@ -304,10 +302,10 @@ class _Run:
             answer=answer.explanation,
             citations=answer.citations[:limit],
             turns=self.turns,
-            tool_calls=self.tool_calls,
+            tool_calls=self.calls.count,
             usage=self.budget.usage,
             notes=tuple(dict.fromkeys(notes)),
-            elapsed_s=time.monotonic() - self.started,
+            elapsed_s=self.clock.elapsed_s,
         )
 
     # Turns.
@@ -319,30 +317,27 @@ class _Run:
         transcript = self.transcript
         sent_chars = transcript.chars + self._schema_chars
         self.listener(TurnStarted(number, transcript.newly_sent(), final))
-        reader = self.reader = TurnReader(
+        self.calls.begin_turn()
+        reader = TurnReader(
             number,
             self._answer_call,
             concurrency=self.settings.concurrency,
             allowed=not final,
             listener=self.listener,
+            taken_ids=self.ids,
         )
         started = time.monotonic()
         try:
             outcome = await reader.run(self.engine, self._request(final, sent_chars))
-        except EngineRejected as error:
-            if not self._take_back(error):
-                raise
-            return None
-        except EngineUnreachable:
-            if not (self.reconnects and reader.outcome.received):
-                raise
-            self.reconnects -= 1
-            self._note("The connection broke while the model wrote; the turn was repeated.")
-            return await self._turn(final)
+        except EngineError as error:
+            status = error.status if isinstance(error, EngineRejected) else None
+            received = reader.outcome.received
+            self.listener(TurnFailed(number, type(error).__name__, str(error), status, received))
+            return await self._after_failure(error, received, final)
         self.observed.add(self.unseen)
         self.unseen.clear()
         elapsed_s = time.monotonic() - started
-        self.slowest_turn_s = max(self.slowest_turn_s, elapsed_s)
+        self.clock.took(elapsed_s)
         written = len(outcome.text) + sum(len(call.arguments) for call in outcome.parsed_calls)
         usage = self.budget.record(outcome.usage, sent_chars, written)
         self.listener(
@@ -357,6 +352,18 @@ class _Run:
             )
         )
         return outcome
+
+    async def _after_failure(
+        self, error: EngineError, received: bool, final: bool
+    ) -> Outcome | None:
+        """The outcome of the repeated turn, None after taking results back, or the error."""
+        if isinstance(error, EngineRejected) and self._take_back(error):
+            return None
+        if not (isinstance(error, EngineUnreachable) and self.reconnects and received):
+            raise error
+        self.reconnects -= 1
+        self._note("The connection broke while the model wrote; the turn was repeated.")
+        return await self._turn(final)
 
     def _request(self, final: bool, sent_chars: int) -> Request:
         sampling = self.settings.sampling
@@ -374,36 +381,22 @@ class _Run:
         )
 
     async def _answer_call(self, call: ToolCall) -> Answered:
-        key = canonical_key(call)
-        if key is not None and key in self.record:
-            return Answered(ToolResult(prompt.REPEATED), repeated=True)
-        if key is not None:
-            self.record[key] = call
-        self.tool_calls += 1
-        result = await self.tools.run(call, max_chars=self.budget.result_chars())
-        return Answered(result)
+        return await self.calls.answer(call, self.budget.result_chars())
 
     def _keep(self, outcome: Outcome) -> None:
         self.transcript.append(assistant(outcome.text, outcome.parsed_calls))
 
-    def _observe(self, outcome: Outcome) -> None:
+    async def _observe(self, outcome: Outcome) -> None:
         """Append the message and the observations of its calls, in call order, within budget."""
         self._keep(outcome)
         room = self.budget.turn_chars(self.transcript.chars + self._schema_chars)
+        await self.calls.fit(self.turns, outcome.calls, room, self.settings.concurrency)
         for done in outcome.calls:
-            answered = done.answered or Answered(ToolResult(prompt.CONTEXT_IS_FULL, ok=False))
-            result = answered.result
-            if len(result.text) > max(room, MIN_RESULT_CHARS):
-                result = ToolResult(prompt.TURN_IS_FULL, ok=False)
-                # It was not shown, so the model may ask for it again.
-                self.record.pop(canonical_key(done.call), None)
-            room -= len(result.text)
-            self.unseen += result.observed
-            self.transcript.append(observation(done.call.id, result.text))
-        for number, malformed in enumerate(outcome.malformed, 1):
-            text = prompt.malformed(malformed.problem)
-            self.transcript.append(observation(f"call_{self.turns}_m{number}", text))
-            self._note("A tool call that could not be read was sent back.")
+            self.calls.shown(done)
+            self.unseen += done.answered.result.observed if done.answered else ()
+            self.transcript.append(observation(done.call.id, done.text))
+            if done.malformed:
+                self._note("A tool call that could not be read was sent back.")
 
     def _take_back(self, error: EngineRejected) -> bool:
         """Whether the request was too long and its last observations could be taken back."""
@@ -434,18 +427,10 @@ class _Run:
         if self.budget.must_answer(self.transcript.chars + self._schema_chars):
             self.ended_by = "token_budget"
             return True
-        if self.turns and self._left_s() < self._answer_reserve_s():
+        if self.turns and self.clock.is_short:
             self.ended_by = "deadline"
             return True
         return False
-
-    def _left_s(self) -> float:
-        return self.settings.deadline_s - (time.monotonic() - self.started)
-
-    def _answer_reserve_s(self) -> float:
-        """Time to keep for the last request: as long as the slowest turn, and a little."""
-        most = _ANSWER_SHARE * self.settings.deadline_s
-        return min(most, max(_LEAST_ANSWER_S, 1.25 * self.slowest_turn_s))
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

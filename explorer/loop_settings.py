@@ -1,7 +1,8 @@
 """How long and how hard a model explores."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 from explorer.budget import TokenLimits
 from explorer.engine import Sampling
@@ -34,3 +35,15 @@ class LoopSettings:
         limits: dict[str, int] = values.pop("limits")
         sampling: dict[str, Any] = values.pop("sampling")
         return {**values, **sampling, **{f"{name}_tokens": n for name, n in limits.items()}}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Self:
+        """The settings that ``plain`` gave; defaults for what is missing, and no more than that."""
+        named = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        sampling = {each.name: values.get(each.name) for each in fields(Sampling)}
+        limits = {
+            each.name: values[f"{each.name}_tokens"]
+            for each in fields(TokenLimits)
+            if f"{each.name}_tokens" in values
+        }
+        return cls(**named, sampling=Sampling(**sampling), limits=TokenLimits(**limits))

@@ -14,6 +14,13 @@ from explorer.workspace import Workspace
 LISTED_ENTRIES = 200
 """Top-level entries named in the prompt; a repository rarely has more."""
 
+MAX_PROBLEMS = 20
+"""Wrong citations named in one correction; more are no slip but a guess."""
+
+_CONTROL = re.compile(r"<(?=\|[A-Za-z_]{1,40}\|>|/?tool_response>)")
+"""What chat templates mark turns and tool results with: a tokenizer makes control tokens of it
+wherever it stands (ChatML as Qwen3's tokenizer_config.json has it)."""
+
 _QUERY_TAG = re.compile(r"<\s*(/?)\s*query\s*>", re.IGNORECASE)
 
 _SYSTEM = """\
@@ -93,7 +100,7 @@ def opening(query: str, workspace: Workspace) -> tuple[Message, Message]:
 
 def correction(problems: Sequence[str]) -> str:
     """The request to put right the citations that could not be verified."""
-    lines = "\n".join(f"- {problem}" for problem in problems)
+    lines = "\n".join(f"- {harmless(problem)}" for problem in problems[:MAX_PROBLEMS])
     return (
         f"These citations could not be verified:\n{lines}\n"
         "Read what you want to cite if you have not, then give the whole <final_answer> again, "
@@ -110,7 +117,7 @@ def malformed(problem: str) -> str:
 
 
 def _listing(entries: Sequence[str]) -> str:
-    names = [entry.removesuffix("/") for entry in entries]
+    names = sorted(harmless(entry.removesuffix("/")) for entry in entries)
     shown = names[:LISTED_ENTRIES]
     if len(names) > len(shown):
         shown.append(f"... ({len(names) - len(shown)} more)")
@@ -119,4 +126,13 @@ def _listing(entries: Sequence[str]) -> str:
 
 def _contained(query: str) -> str:
     """The query with its own query tags broken, so that it cannot end the one around it."""
-    return _QUERY_TAG.sub(lambda tag: f"<{tag[1]} query>", query)
+    return _QUERY_TAG.sub(lambda tag: f"<{tag[1]} query>", harmless(query))
+
+
+def harmless(text: str) -> str:
+    """The text with its control tokens broken by a blank; itself where it has none.
+
+    A file that holds ``<|im_end|>`` would otherwise end the tool result in which it is shown, and
+    what follows would be read as a message of the system or the user.
+    """
+    return _CONTROL.sub("< ", text) if "<|" in text or "tool_response>" in text else text

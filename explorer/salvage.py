@@ -1,6 +1,7 @@
 """What a run that ended without an answer has found all the same: the places that it read."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from explorer.evidence import evidence_of
@@ -11,6 +12,9 @@ from explorer.workspace import Workspace
 
 WINDOW_LINES = 40
 """Longest range that is given: a whole file that was read tells nothing."""
+
+MAX_OF_ONE_FILE = 3
+"""Places in one file: the matches of one Grep would otherwise take them all."""
 
 REASON = "read while exploring; the model did not get to cite it"
 
@@ -43,7 +47,13 @@ def salvage(
         # Of equals the one seen last: explorations go from broad to narrow.
         ranked.append((-score, -order, Citation(span.path, start, stop, REASON, evidence, True)))
     ranked.sort(key=lambda row: row[:2])
-    return tuple(citation for _, _, citation in ranked[:limit])
+    kept: list[Citation] = []
+    of_file: Counter[str] = Counter()
+    for _, _, citation in ranked:
+        of_file[citation.path] += 1
+        if of_file[citation.path] <= MAX_OF_ONE_FILE and len(kept) < limit:
+            kept.append(citation)
+    return tuple(kept)
 
 
 def _terms(text: str) -> frozenset[str]:

@@ -23,6 +23,7 @@ from explorer.events import (
     Note,
     RunFinished,
     RunStarted,
+    TurnFailed,
     TurnFinished,
     TurnStarted,
 )
@@ -36,6 +37,7 @@ _EVENTS: dict[str, type[Any]] = {
     "call_started": CallStarted,
     "call_finished": CallFinished,
     "turn_finished": TurnFinished,
+    "turn_failed": TurnFailed,
     "note": Note,
     "run_finished": RunFinished,
 }
@@ -127,7 +129,10 @@ def read(path: Path) -> Sequence[TimedEvent]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TrajectoryError(f"{str(path)!r} cannot be read: {error}") from None
-    return list(_events(text.splitlines(), whole=text.endswith("\n")))
+    # Not splitlines: JSON leaves U+2028 and the like as they are, and they end no line here.
+    lines = text.split("\n")
+    whole = not lines[-1]
+    return list(_events(lines[:-1] if whole else lines, whole=whole))
 
 
 def _events(lines: Sequence[str], *, whole: bool) -> Iterator[TimedEvent]:

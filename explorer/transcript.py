@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from explorer import lenient_json
 from explorer.events import Message
 from explorer.records import ToolCall
 
@@ -48,8 +49,8 @@ def assistant(text: str, parsed: Sequence[ToolCall]) -> Message:
     """The assistant's message as it goes back to the server.
 
     Without parsed calls the text stands verbatim, hermes tags and all: templates render it as the
-    very tokens that were generated. With them, the arguments stay verbatim, and one line break
-    before the first call is left to the template, which writes it again.
+    very tokens that were generated. With them, the arguments stay verbatim where they are a JSON
+    object, and one line break before the first call is left to the template, which writes it again.
     """
     if not parsed:
         return {"role": "assistant", "content": text}
@@ -60,11 +61,29 @@ def assistant(text: str, parsed: Sequence[ToolCall]) -> Message:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
+                "function": {"name": call.name, "arguments": _object(call.arguments)},
             }
             for call in parsed
         ],
     }
+
+
+def _object(arguments: str) -> str:
+    """The arguments as the JSON object that every server demands of its own calls sent back.
+
+    Verbatim if they are one; else as they are read, or empty. Servers refuse the whole request
+    for anything else (llama.cpp, vLLM to 0.23) or empty it themselves (vLLM 0.32).
+    """
+    try:
+        if isinstance(json.loads(arguments), dict):
+            return arguments
+    except ValueError:
+        pass
+    try:
+        value = lenient_json.parse(arguments)
+    except ValueError:
+        return "{}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else "{}"
 
 
 def observation(call_id: str, text: str) -> Message:

@@ -7,13 +7,14 @@ its siblings alone.
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
+from explorer import prompt
 from explorer.answer import ParsedAnswer, citations_outside, parse_answer
 from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
@@ -48,6 +49,8 @@ class Answered:
 
     result: ToolResult
     repeated: bool = False
+    key: Hashable | None = None
+    """What an identical call has in common with this one; None when it cannot be read."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,13 @@ class Done:
     parsed: bool
     """Whether the server had parsed it."""
     answered: Answered | None = None
+    malformed: bool = False
+    """Whether its text could not be read as a call, so that nothing was run."""
+
+    @property
+    def text(self) -> str:
+        """The observation; a refusal if the call was never run."""
+        return self.answered.result.text if self.answered else prompt.CONTEXT_IS_FULL
 
 
 @dataclass(slots=True)
@@ -65,13 +75,12 @@ class Outcome:
     """What a turn came to."""
 
     text: str = ""
-    """All content, verbatim, hermes tags included."""
+    """All content, verbatim, hermes tags included, without what the model thought."""
     prose: str = ""
     """The content outside calls, answers and thinking."""
     answer: FinalAnswer | None = None
     """The last answer block."""
     calls: list[Done] = field(default_factory=list)
-    malformed: list[Malformed] = field(default_factory=list)
     finish_reason: str | None = None
     usage: Usage | None = None
     first_token_s: float | None = None
@@ -90,25 +99,38 @@ class Outcome:
         A block counts even where calls stand beside it.
         """
         if self.answer is not None:
-            inside = parse_answer(self.answer.text)
+            inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed))
             explanation = " ".join(self.prose.split()) or inside.explanation
             return ParsedAnswer(explanation, inside.citations)
-        if self.calls or self.malformed:
+        if self.calls:
             return None
-        found = citations_outside(self.prose)
+        found = citations_outside(self._whole_lines(self.prose, False))
         return ParsedAnswer("", found) if found else None
+
+    def _whole_lines(self, text: str, closed: bool) -> str:
+        """The text without a last line that the length limit cut: its range may lack digits."""
+        if closed or self.finish_reason != "length":
+            return text
+        return text.rstrip().rpartition("\n")[0] or text
 
     @property
     def is_empty(self) -> bool:
         """Whether the model wrote nothing of use."""
-        return not (self.calls or self.malformed or self.answer or self.prose.strip())
+        return not (self.calls or self.answer or self.prose.strip())
 
 
 class TurnReader:
     """Reads one completion and starts its calls."""
 
     def __init__(
-        self, number: int, answer: Answerer, *, concurrency: int, allowed: bool, listener: Listener
+        self,
+        number: int,
+        answer: Answerer,
+        *,
+        concurrency: int,
+        allowed: bool,
+        listener: Listener,
+        taken_ids: set[str] | None = None,
     ) -> None:
         self.outcome = Outcome()
         self._number = number
@@ -118,7 +140,7 @@ class TurnReader:
         self._listener = listener
         self._parser = HermesParser()
         self._pending: dict[int, _Pending] = {}
-        self._ids: set[str] = set()
+        self._ids = set() if taken_ids is None else taken_ids
         self._failure: ExplorerError | None = None
         self._group: anyio.abc.TaskGroup | None = None
 
@@ -148,7 +170,6 @@ class TurnReader:
     async def _read(self, engine: Engine, request: Request) -> None:
         started = time.monotonic()
         outcome = self.outcome
-        texts: list[str] = []
         prose: list[str] = []
         try:
             async with engine.stream(request) as events:
@@ -157,7 +178,6 @@ class TurnReader:
                         outcome.received = True
                         outcome.first_token_s = time.monotonic() - started
                     if isinstance(event, TextDelta):
-                        texts.append(event.text)
                         self._take(self._parser.feed(event.text), prose)
                     elif isinstance(event, CallDelta):
                         self._take_delta(event)
@@ -167,7 +187,7 @@ class TurnReader:
                 self._start_pending(pending)
             self._take(self._parser.close(), prose)
         finally:
-            outcome.text, outcome.prose = "".join(texts), "".join(prose)
+            outcome.text, outcome.prose = self._parser.kept(), "".join(prose)
             outcome.model_s = time.monotonic() - started
 
     def _take(self, events: list[HermesEvent], prose: list[str]) -> None:
@@ -177,8 +197,8 @@ class TurnReader:
                     prose.append(text)
                 case Call(name, arguments):
                     self._start("", name, arguments, parsed=False)
-                case Malformed():
-                    self.outcome.malformed.append(event)
+                case Malformed(text, problem):
+                    self._refuse(text, problem)
                 case FinalAnswer(text):
                     # An empty block is no answer; the calls beside it go on.
                     self.outcome.answer = event if text else self.outcome.answer
@@ -201,16 +221,26 @@ class TurnReader:
             pending.started = True
             self._start(pending.id, pending.name, pending.arguments or "{}", parsed=True)
 
-    def _start(self, call_id: str, name: str, arguments: str, *, parsed: bool) -> None:
+    def _refuse(self, text: str, problem: str) -> None:
+        """Give a call that cannot be read its observation, in its place among the others."""
+        call = ToolCall(self._new_id(""), "", text)
+        answered = Answered(ToolResult(prompt.malformed(problem), ok=False))
+        self.outcome.calls.append(Done(call, False, answered, malformed=True))
+
+    def _new_id(self, given: str) -> str:
+        """The server's id, or one of ours where it is missing or taken."""
         number = len(self.outcome.calls) + 1
-        if not call_id or call_id in self._ids:
-            call_id = f"call_{self._number}_{number}"
-        self._ids.add(call_id)
-        done = Done(ToolCall(call_id, name, arguments), parsed)
+        if not given or given in self._ids:
+            given = f"call_{self._number}_{number}"
+        self._ids.add(given)
+        return given
+
+    def _start(self, call_id: str, name: str, arguments: str, *, parsed: bool) -> None:
+        done = Done(ToolCall(self._new_id(call_id), name, arguments), parsed)
         self.outcome.calls.append(done)
         if not self._allowed or self.outcome.answer is not None or self._group is None:
             return
-        if number > MAX_CALLS_PER_TURN:
+        if len(self.outcome.calls) > MAX_CALLS_PER_TURN:
             done.answered = Answered(ToolResult(TOO_MANY, ok=False))
             return
         self._group.start_soon(self._run_call, done)

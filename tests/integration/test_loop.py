@@ -260,6 +260,48 @@ async def test_one_turn_is_enough_when_only_one_is_allowed(root: Path, form: str
         await explore(root, [ANSWER, ANSWER], settings=settings)
 
 
+@both_forms
+async def test_the_results_of_a_turn_share_its_room(root: Path, form: str) -> None:
+    for number in range(6):
+        (root / f"big{number}.py").write_text("x = 'backoff and more text'\n" * 1500)
+    calls = [call(form, "Read", path=f"big{number}.py") for number in range(6)]
+    heard: list[Event] = []
+    script = [Turn(*calls, call(form, "Read", **READ)), answer("big5.py:1-40", "client.py:4-5")]
+    result, engine = await explore(root, script, listener=heard.append)
+    *big, small = observations(engine)
+    assert [text.partition("\n")[0].partition(":")[0] for text in big] == [
+        f"```/testbed/proj/big{number}.py" for number in range(6)
+    ]
+    assert max(map(len, big)) - min(map(len, big)) < 100
+    assert sum(map(len, big)) + len(small) <= 4 * LoopSettings().limits.turn
+    assert all("continue with offset" in text for text in big)
+    assert "10|" in small
+    assert places(result) == ["big5.py:1-40", "src/net/client.py:4-5"]
+    assert result.tool_calls == 7
+    last = [event.result.text for event in heard if isinstance(event, CallFinished)][-6:]
+    assert sorted(last) == sorted(big)
+
+
+@both_forms
+async def test_what_was_cut_off_a_result_cannot_be_cited(root: Path, form: str) -> None:
+    for number in range(6):
+        (root / f"big{number}.py").write_text("x = 'backoff and more text'\n" * 1500)
+    calls = [call(form, "Read", path=f"big{number}.py") for number in range(6)]
+    settings = LoopSettings(corrections=0)
+    script = [Turn(*calls), answer("big5.py:700-720", "big5.py:1-2")]
+    result, _ = await explore(root, script, settings=settings)
+    assert places(result) == ["big5.py:1-2"]
+
+
+@both_forms
+async def test_answers_name_paths_as_the_caller_knows_them(root: Path, form: str) -> None:
+    line = "/testbed/proj/src/net/client.py:4-5 (uses /testbed/proj/src/config.py)"
+    said = answer(line, prose="See `/testbed/proj/src/net/client.py` in /testbed/proj.")
+    result, _ = await explore(root, [read_turn(form), said])
+    assert result.answer == "See `src/net/client.py` in proj."
+    assert result.citations[0].reason == "uses src/config.py"
+
+
 async def test_more_citations_than_wanted_are_cut_and_said(root: Path) -> None:
     lines = [f"src/net/client.py:{n}-{n}" for n in (1, 4, 8)]
     settings = LoopSettings(max_citations=2)

@@ -3,17 +3,31 @@
 import json
 import os
 import stat
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from explorer.events import Note
+from explorer.budget import TokenLimits
+from explorer.engine import Sampling
+from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
+from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
 from explorer.replay import replay
 from explorer.scripted_engine import Turn
 from explorer.trajectory import TrajectoryError, TrajectoryWriter, read
 from explorer.workspace import Workspace
-from tests.integration.loops import ANSWER, FORMS, answer, call, explore, make_tree, read_turn
+from tests.integration.loops import (
+    ANSWER,
+    FORMS,
+    answer,
+    call,
+    call_text,
+    explore,
+    make_tree,
+    read_turn,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +59,61 @@ async def test_a_replayed_run_gives_the_same_exploration(
     assert again.usage == result.usage
     assert (again.turns, again.tool_calls) == (result.turns, result.tool_calls)
     assert len(engine.requests) == 5
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_replay_repeats_what_went_wrong_under_the_settings_of_then(
+    root: Path, tmp_path: Path, form: str
+) -> None:
+    for number in range(6):
+        (root / f"big{number}.py").write_text("x = 'some more text'\n" * 1500)
+    path = tmp_path / "run.jsonl"
+    full = EngineRejected("maximum context length is 4096 tokens", status=400)
+    script = [
+        Turn(call(form, "Glob", pattern="*.py"), "and ", EngineUnreachable("the connection broke")),
+        Turn(call_text(form, "Read", '{"path" 3 ]'), call(form, "Read", path="src/net/client.py")),
+        Turn(*[call(form, "Read", path=f"big{number}.py") for number in range(6)]),
+        full,
+        ANSWER,
+    ]
+    settings = LoopSettings(corrections=1, limits=TokenLimits(turn=9_000))
+    with TrajectoryWriter(path, repository=root) as writer:
+        result, _ = await explore(root, script, listener=writer, settings=settings)
+    replayed: list[Event] = []
+    with Workspace.open(root) as workspace:
+        again = await replay(path, workspace, listener=replayed.append)
+    assert replace(again, elapsed_s=0) == replace(result, elapsed_s=0)
+    assert appended(replayed) == appended([timed.event for timed in read(path)])
+    assert any("context was full" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_run_that_failed_fails_the_same_way_in_its_replay(
+    root: Path, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    with TrajectoryWriter(path, repository=root) as writer, pytest.raises(EngineTimeout) as first:
+        await explore(root, [read_turn(form), EngineTimeout("no answer")], listener=writer)
+    with Workspace.open(root) as workspace, pytest.raises(EngineTimeout) as second:
+        await replay(path, workspace)
+    assert str(first.value) == str(second.value)
+    assert first.value.partial is not None
+    assert second.value.partial is not None
+    assert first.value.partial.citations == second.value.partial.citations
+
+
+def appended(events: Iterable[Event]) -> list[object]:
+    """What each request had beyond the one before, as JSON types."""
+    started = (event for event in events if isinstance(event, TurnStarted))
+    return [[dict(message) for message in event.appended] for event in started]
+
+
+def test_settings_come_back_from_the_record() -> None:
+    settings = LoopSettings(
+        max_turns=3, sampling=Sampling(temperature=0.5, seed=1), limits=TokenLimits(context=9_000)
+    )
+    assert LoopSettings.from_plain(settings.plain()) == settings
+    assert LoopSettings.from_plain({}) == LoopSettings()
 
 
 async def test_every_line_is_json_and_the_first_names_the_format(
@@ -105,6 +174,14 @@ async def test_a_file_that_is_no_record_is_refused_with_the_line(
     path.write_text(text)
     with Workspace.open(root) as workspace, pytest.raises(TrajectoryError, match=problem):
         await replay(path, workspace, settings=LoopSettings())
+
+
+def test_line_separators_in_a_text_end_no_line_of_the_record(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    note = Note(1, "a\u2028b\u2029c\x85d\x0ce\rf\ng")
+    with TrajectoryWriter(path, repository=root) as writer:
+        writer(note)
+    assert [timed.event for timed in read(path)] == [note]
 
 
 def test_text_that_is_not_utf8_can_be_recorded(root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Token budgets from the server's counts."""
 
-from explorer.budget import Budget, TokenLimits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.budget import Budget, TokenLimits, fair_share
 from explorer.records import Usage
 
 LIMITS = TokenLimits(context=10_000, answer=1_000, turn=4_000, result=2_000)
@@ -54,3 +57,18 @@ def test_usage_adds_up() -> None:
     budget.record(Usage(10, 5, 1, 1), 10, 10)
     budget.record(Usage(20, 10, 2, 1), 20, 10)
     assert budget.usage == Usage(30, 15, 3, 2)
+
+
+def test_what_short_results_leave_goes_to_the_long_ones() -> None:
+    assert fair_share([100, 900, 900], 1_000) == 450
+    assert fair_share([100, 200], 1_000) == 200
+    assert fair_share([500, 500], 0) == 0
+    assert fair_share([], 1_000) == 0
+
+
+@given(st.lists(st.integers(0, 1_000), max_size=12), st.integers(0, 5_000))
+def test_shares_fill_the_room_and_never_more(sizes: list[int], room: int) -> None:
+    share = fair_share(sizes, room)
+    total = sum(min(size, share) for size in sizes)
+    assert total <= room
+    assert total == sum(sizes) or room - total < len(sizes)

@@ -83,10 +83,24 @@ def test_a_range_that_was_read_in_part_is_cut_to_that_part_and_says_so(
     assert checked.notes == ("big.py:20-60 was cut to lines 20-30, which the model had read.",)
 
 
-def test_a_small_gap_does_not_split_a_range(workspace: Workspace) -> None:
-    observed = seen(("big.py", 10, 20), ("big.py", 23, 30))
+def test_blank_lines_between_seen_ones_do_not_split_a_range(workspace: Workspace) -> None:
+    observed = seen(("src/a.py", 1, 1), ("src/a.py", 4, 5), ("src/a.py", 8, 8))
+    checked = check([RawCitation("src/a.py", 1, 8)], workspace, observed)
+    assert [(c.start, c.end) for c in checked.verified] == [(1, 8)]
+    assert checked.notes == ()
+
+
+def test_one_unseen_line_with_a_word_splits_a_range(workspace: Workspace) -> None:
+    observed = seen(("big.py", 10, 20), ("big.py", 22, 30))
     checked = check([RawCitation("big.py", 10, 30)], workspace, observed)
-    assert [(c.start, c.end) for c in checked.verified] == [(10, 30)]
+    assert [(c.start, c.end) for c in checked.verified] == [(10, 20)]
+    assert checked.notes == ("big.py:10-30 was cut to lines 10-20, which the model had read.",)
+
+
+def test_reasons_name_paths_as_the_caller_knows_them(workspace: Workspace) -> None:
+    reason = "calls /testbed/proj/src/a.py in /testbed/proj, not /testbed/project/x"
+    checked = check([RawCitation("src/a.py", 4, 5, reason)], workspace, seen(("src/a.py", 1, 9)))
+    assert checked.verified[0].reason == "calls src/a.py in proj, not /testbed/project/x"
 
 
 def test_a_file_without_a_range_becomes_the_lines_read_of_it(workspace: Workspace) -> None:
@@ -141,6 +155,13 @@ def test_salvage_gives_the_window_with_the_most_words_of_the_query(workspace: Wo
     assert found[0].end - found[0].start + 1 <= WINDOW_LINES
     assert {citation.path for citation in found} == {"big.py", "src/a.py"}
     assert all(citation.verified for citation in found)
+
+
+def test_salvage_is_not_filled_by_the_matches_of_one_file(workspace: Workspace) -> None:
+    matches = [("big.py", n, n) for n in range(2, 60, 3)]
+    found = salvage("line", seen(*matches, ("src/a.py", 1, 9)), workspace, limit=10)
+    assert [citation.path for citation in found].count("big.py") == 3
+    assert "src/a.py" in {citation.path for citation in found}
 
 
 def test_nothing_read_is_nothing_salvaged(workspace: Workspace) -> None:

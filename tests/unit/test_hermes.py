@@ -342,6 +342,26 @@ def test_thinking_is_dropped_with_the_calls_that_it_drafts() -> None:
     assert read("<think>never closed <final_answer>a") == []
 
 
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_all_but_the_thinking_is_kept_verbatim(message: str, size: int) -> None:
+    parser = HermesParser()
+    for at in range(0, len(message), size):
+        parser.feed(message[at : at + size])
+    parser.close()
+    if "<think" not in message.lower():
+        assert parser.kept() == message
+    else:
+        assert len(parser.kept()) <= len(message)
+
+
+def test_what_is_kept_holds_no_thinking_but_its_mention() -> None:
+    parser = HermesParser()
+    parser.feed("<think>\nso <tool_call>{</tool_call></think>\nI `<think>` of\n<thinking>no")
+    parser.close()
+    assert parser.kept() == "\nI `<think>` of\n"
+
+
 def test_thinking_in_the_middle_of_a_line_is_a_mention() -> None:
     text = "It drops <think> blocks.\n"
     assert read(text + "<final_answer>a</final_answer>") == [Prose(text), FinalAnswer("a", True)]

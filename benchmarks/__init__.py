@@ -1,0 +1,1 @@
+"""Measurements of the project, each a scenario that prints a table and keeps its raw rows."""

@@ -1,0 +1,127 @@
+"""Samples, the table they are printed as, and the files in which they are kept."""
+
+import datetime
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+RUNS = Path(__file__).with_name("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of a scenario's table."""
+
+    name: str
+    samples: tuple[float, ...]
+    unit: str
+    """``ms`` or ``MB``; MB are millions of bytes."""
+    against: str = ""
+    """The case that the ratio is taken to; empty for a baseline."""
+    equal_work: str = ""
+    """The figure that proves that the case did what the others did."""
+
+    @property
+    def median(self) -> float:
+        """The middle sample."""
+        return statistics.median(self.samples)
+
+    @property
+    def p95(self) -> float:
+        """The smallest sample that is not exceeded by 95% of them (nearest rank)."""
+        return sorted(self.samples)[math.ceil(0.95 * len(self.samples)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a scenario is run with."""
+
+    folder: Path
+    """An empty directory that is removed afterwards; trees in it are shared by the scenarios."""
+    samples: int
+    """How often each case is measured; 0 takes the scenario's own number."""
+    say: Callable[[str], None]
+    """Tells whoever waits what goes on."""
+
+    def count(self, usual: int) -> int:
+        """How many samples to take."""
+        return self.samples or usual
+
+
+Scenario = Callable[[Bench], list[Case]]
+
+
+def table(cases: Sequence[Case]) -> str:
+    """The cases as a Markdown table."""
+    medians = {case.name: case.median for case in cases}
+    rows = [("case", "n", "median", "p95", "ratio", "equal work")]
+    for case in cases:
+        base = medians.get(case.against)
+        rows.append(
+            (
+                case.name,
+                str(len(case.samples)),
+                f"{case.median:.4g} {case.unit}",
+                f"{case.p95:.4g} {case.unit}",
+                f"{case.median / base:.2f}" if base else "",
+                case.equal_work,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [_row(row, widths) for row in rows]
+    lines.insert(1, _row(["-" * width for width in widths], widths))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def machine() -> str:
+    """A name for the kind of machine that says nothing about whose it is."""
+    system, arch = platform.system().lower(), platform.machine()
+    return f"{system}-{arch}-{os.cpu_count()}cpu"
+
+
+def keep(scenario: str, cases: Sequence[Case], *, name: str, runs: Path = RUNS) -> Path:
+    """The new file that holds the raw rows: first what was measured on, then a line per case.
+
+    It lies in ``runs/<date>-<name>/``. No file is ever overwritten; a later run gets a number.
+    """
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    folder = runs / f"{today}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"scenario": scenario, **_conditions()}, *(asdict(case) for case in cases)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    number = 1
+    while True:
+        path = folder / (f"{scenario}.jsonl" if number == 1 else f"{scenario}-{number}.jsonl")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _conditions() -> dict[str, object]:
+    load = os.getloadavg()[0]
+    return {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "mcp": version("mcp"),
+        "system": f"{platform.system()} {platform.release()}",
+        "arch": platform.machine(),
+        "cpus": os.cpu_count(),
+        "load_1min": round(load, 2),
+        "command": " ".join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+    }
