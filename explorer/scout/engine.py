@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.documents import split_lines
+from explorer.records import Confidence
 from explorer.scout import store
-from explorer.scout.agreement import Confidence
 from explorer.scout.candidates import (
     choose_candidates,
     first_ranking,

@@ -12,8 +12,7 @@ import anyio
 import anyio.to_thread
 
 from explorer.evidence import evidence_of
-from explorer.records import Citation
-from explorer.scout.agreement import Confidence
+from explorer.records import Citation, Confidence
 from explorer.workspace import Workspace
 
 # numpy takes longer to import than a server may take to answer `initialize`.
