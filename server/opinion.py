@@ -17,6 +17,7 @@ class LookedAt:
         """The lines that stood in the model's tool results."""
 
     def __call__(self, event: Event) -> None:
+        """Hand the event on."""
         self._listener(event)
         if isinstance(event, CallFinished):
             self.spans += event.result.observed

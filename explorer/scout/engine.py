@@ -1,7 +1,7 @@
 """The work behind a question: index, first ranking, candidates' texts, places."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from explorer.documents import split_lines
 from explorer.records import Confidence
 from explorer.scout import store
 from explorer.scout.candidates import (
+    Place,
     choose_candidates,
     first_ranking,
     merge_cells,
@@ -38,8 +39,10 @@ from explorer.scout.model import (
 )
 from explorer.scout.paths import PathIndex, index_paths
 from explorer.scout.query import Query, parse_query
+from explorer.scout.ranges import Outline, joined
 from explorer.scout.reading import read_files, stamps
 from explorer.scout.scores import score_files
+from explorer.scout.traces import resolve
 from explorer.workspace import Workspace
 
 MAX_FILES: Final = 40_000
@@ -50,6 +53,8 @@ _ANSWER_SHARE: Final = 0.15
 _SAVED_SHARE: Final = 100
 """The index is written again when more than one in so many files changed since it was."""
 
+_NAMED_FILES: Final = 12
+"""Most files that are read for standing in a stack trace."""
 _REASON_WORDS: Final = 4
 _FURTHER: Final = 4
 
@@ -135,7 +140,8 @@ class Engine:
         rows = self._rows
         scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
         ranking = first_ranking(scores, self._paths)
-        chosen = choose_candidates(ranking).tolist()
+        named = list(dict.fromkeys(row for row, _ in self._frames(query)))[:_NAMED_FILES]
+        chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
         texts = self._texts(chosen)
         chosen = [index for index in chosen if texts[index]]
         if not chosen:
@@ -157,14 +163,17 @@ class Engine:
         chances = file_chances(weights, found.features)
         order = np.argsort(-chances, kind="stable").tolist()
         cited = order[: min(how_many_files(chances, files), most)]
+        named = self._named(query, found)
+        order = list(dict.fromkeys([*named, *order])) if query.trace.bare else order
+        cited = list(dict.fromkeys([*order[: len(cited)], *named]))[:files]
         cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
         lines = {
             index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited
         }
-        merged = [
-            trimmed(place, lines[place.file])
-            for place in merge_cells(found.field, cells, cell_chances)
-        ]
+        places = merge_cells(found.field, cells, cell_chances)
+        if query.trace.bare:
+            places = [place for place in places if place.file not in named]
+        merged = citable(found.field, [trimmed(p, lines[p.file]) for p in places], lines, named)
         # The best place of each file comes first, in the files' order; then what else there is.
         firsts = {place.file: place for place in reversed(merged)}
         rest = [place for place in merged if firsts[place.file] is not place]
@@ -187,6 +196,31 @@ class Engine:
             chance=best,
             further=tuple(name[index] for index in order[len(cited) : len(cited) + _FURTHER]),
         )
+
+    def _named(self, query: Query, found: Candidates) -> dict[int, list[int]]:
+        """The candidates that the query names with line numbers, and those, in its order."""
+        row_of = {row: index for index, row in enumerate(found.rows)}
+        result: dict[int, list[int]] = {}
+        for row, line in self._frames(query):
+            index = row_of.get(row)
+            if index is not None and line <= found.field.line_counts[index]:
+                result.setdefault(index, []).append(line)
+        return result
+
+    def _frames(self, query: Query) -> list[tuple[int, int]]:
+        """The rows of the files that the query names with a line number, and the line."""
+        if not query.trace.frames:
+            return []
+        names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
+        by_name: dict[str, list[str]] = {}
+        row_of: dict[str, int] = {}
+        for row, path in enumerate(self._rows.paths):
+            name = path.rpartition("/")[2]
+            if name in names:
+                by_name.setdefault(name, []).append(path)
+                row_of[path] = row
+        resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+        return [(row_of[path], line) for path, line in resolved if path is not None]
 
     def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:
         """Read what is new or changed, drop what is gone. Stopping keeps what was done."""
@@ -248,6 +282,35 @@ def _bounded(paths: tuple[str, ...]) -> tuple[str, ...]:
     index = index_paths(paths)
     order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
     return tuple(sorted(paths[place] for place in order[:MAX_FILES].tolist()))
+
+
+def citable(
+    field: Field,
+    places: Sequence[Place],
+    lines: Mapping[int, Sequence[str]],
+    named: Mapping[int, Sequence[int]],
+) -> list[Place]:
+    """The places as whole definitions and blocks, those that touch joined, best first.
+
+    ``named`` are the lines of each file that the query names; they come before all others.
+    """
+    result: list[Place] = []
+    for file in lines:
+        begin, end = (int(each) for each in field.spans[file])
+        heads = field.first[begin:end][field.starts_block[begin:end]].tolist()
+        outline = Outline(lines[file], heads)
+        ranges = [
+            (*outline.citable(place.start, place.end), place.score)
+            for place in places
+            if place.file == file
+        ]
+        # A sort by place would lose which frame is the innermost; a score keeps it.
+        ranges += [
+            (*outline.at(line), 2.0 - number / 1_000)
+            for number, line in enumerate(named.get(file, ()))
+        ]
+        result += [Place(file, *each) for each in joined(ranges)]
+    return sorted(result, key=lambda place: -place.score)
 
 
 def _chosen_cells(
