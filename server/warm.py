@@ -36,7 +36,9 @@ class Warm:
 class WarmRepositories:
     """The repositories used last. Must be used from one event loop and closed at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, index_dir: Path | None = None) -> None:
+        """``index_dir`` is where indexes are kept between processes; None keeps them nowhere."""
+        self._index_dir = index_dir
         self._kept: OrderedDict[tuple[Path, bool], Warm] = OrderedDict()
 
     @asynccontextmanager
@@ -72,7 +74,7 @@ class WarmRepositories:
                     warm.close()
                 warm = None
         if warm is None:
-            warm = self._kept[key] = _open(*key)
+            warm = self._kept[key] = _open(*key, self._index_dir)
         elif not warm.users:
             warm.workspace.forget()
         self._kept.move_to_end(key)
@@ -84,9 +86,12 @@ class WarmRepositories:
             self._kept.pop(key).close()
 
 
-def _open(root: Path, include_hidden: bool) -> Warm:
+def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:
     from explorer.scout import Scout
     from explorer.workspace import Workspace
 
     workspace = Workspace.open(root, include_hidden=include_hidden)
-    return Warm(workspace, Scout(workspace))
+    if index_dir is not None and index_dir.is_relative_to(workspace.root):
+        # Nothing is ever written below a root that is explored.
+        index_dir = None
+    return Warm(workspace, Scout(workspace, index_dir))

@@ -1,40 +1,34 @@
 """From all files to the few whose texts are read, and from their cells to places worth citing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.features import Floats, share
 from explorer.scout.field import Field
 from explorer.scout.paths import PathIndex
 from explorer.scout.scores import Scores
 
 CANDIDATES: Final = 48
-"""Files whose texts are read for one query; 95% of the files sought are among them."""
-
-Floats = NDArray[np.float32]
+"""Files whose texts are read for one query; 96% of the files sought are among them."""
 
 _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code": 0.4, "path": 0.2}
-_PEAKS: Final = {"near": 0.8, "around": 0.8, "block": 0.5, "pairs_near": 0.4, "quoted_near": 0.2}
-_CELL: Final = {"around": 1.0, "near": 1.0, "own": 0.5, "pairs_near": 0.5, "quoted_near": 0.3}
 _TEST, _ASIDE, _NO_CODE, _DOCUMENT = 0.45, 0.6, 0.35, 0.6
+_WHOLE_BLOCK_LINES: Final = 24
+"""A definition of up to this size is cited whole when half of it is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Consecutive cells of one candidate."""
+    """A range of lines of one candidate, 1-based and inclusive."""
 
     file: int
     start: int
     end: int
     score: float
-
-
-def share(values: Floats) -> Floats:
-    """The values as shares of the largest."""
-    most = float(values.max()) if len(values) else 0.0
-    return values / np.float32(most) if most > 0 else np.zeros_like(values)
 
 
 def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
@@ -56,34 +50,49 @@ def choose_candidates(ranking: Floats, count: int = CANDIDATES) -> NDArray[np.in
     return top[ranking[top] > 0]
 
 
-def rank_candidates(first: Floats, field: Field) -> Floats:
-    """Of each candidate its final score: the first ranking and its best cells."""
-    result = share(first) * 2.5
-    for name, gain in _PEAKS.items():
-        peaks = np.array([field.features[name][a:b].max() for a, b in field.spans], np.float32)
-        result += gain * share(peaks)
-    return result
+def merge_cells(
+    field: Field, cells: NDArray[np.int64], chances: NDArray[np.float64]
+) -> list[Place]:
+    """The chosen cells as places: neighbours joined, small definitions whole, best first.
 
-
-def best_places(field: Field, file: int, most: int) -> list[Place]:
-    """The best ranges of a candidate, best first: the best cell with good neighbours, and so on."""
-    begin, end = (int(each) for each in field.spans[file])
-    score = np.zeros(end - begin, np.float32)
-    for name, gain in _CELL.items():
-        score += gain * share(field.features[name][begin:end])
+    ``cells`` are indexes into the field, ``chances`` theirs.
+    """
+    order = np.argsort(cells)
+    cells, chances = cells[order], chances[order]
     places: list[Place] = []
-    left = score.copy()
-    while len(places) < most:
-        peak = int(np.argmax(left))
-        best = float(left[peak])
-        if places and best < 0.75 * places[0].score:
-            break
-        low = high = peak
-        if low > 0 and left[low - 1] > 0.8 * best:
-            low -= 1
-        if high + 1 < len(left) and left[high + 1] > 0.8 * best:
-            high += 1
-        start, stop = int(field.first[begin + low]), int(field.last[begin + high])
-        places.append(Place(file, start, max(start, stop), best))
-        left[max(0, low - 1) : high + 2] = 0
-    return places
+    for cell, chance in zip(cells.tolist(), chances.tolist(), strict=True):
+        low, high = _whole_block(field, cell, cells)
+        file, start, end = int(field.file[cell]), int(field.first[low]), int(field.last[high])
+        last = places[-1] if places else None
+        if last is not None and last.file == file and start <= last.end + 1:
+            start, chance = last.start, max(last.score, chance)
+            end = max(end, last.end)
+            places.pop()
+        places.append(Place(file, start, max(start, end), chance))
+    return sorted(places, key=lambda place: -place.score)
+
+
+def _whole_block(field: Field, cell: int, chosen: NDArray[np.int64]) -> tuple[int, int]:
+    """The cell, or the first and last cell of its definition if that is small and half chosen."""
+    low = high = cell
+    block = field.block[cell]
+    while field.file[low - 1] == field.file[cell] and field.block[low - 1] == block:
+        low -= 1
+    while field.file[high + 1] == field.file[cell] and field.block[high + 1] == block:
+        high += 1
+    lines = int(field.last[high] - field.first[low]) + 1
+    inside = chosen[(chosen >= low) & (chosen <= high)]
+    taken = int((field.last[inside] - field.first[inside] + 1).sum())
+    if lines <= _WHOLE_BLOCK_LINES and 2 * taken >= lines:
+        return low, high
+    return cell, cell
+
+
+def trimmed(place: Place, lines: Sequence[str]) -> Place:
+    """The place without blank lines at its ends, within the file."""
+    start, end = place.start, min(place.end, len(lines))
+    while start < end and not lines[start - 1].strip():
+        start += 1
+    while end > start and not lines[end - 1].strip():
+        end -= 1
+    return Place(place.file, start, end, place.score)

@@ -1,31 +1,62 @@
 """The work behind a question: index, first ranking, candidates' texts, places."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer.documents import split_lines
+from explorer.records import Confidence
+from explorer.scout import store
 from explorer.scout.candidates import (
-    best_places,
+    Place,
     choose_candidates,
     first_ranking,
-    rank_candidates,
+    merge_cells,
+    trimmed,
 )
-from explorer.scout.field import build_field
-from explorer.scout.index import Rows, build_rows, empty_rows, join_rows, select_rows
+from explorer.scout.features import Floats, cell_features, file_features
+from explorer.scout.field import Field, build_field
+from explorer.scout.index import (
+    Rows,
+    build_rows,
+    empty_rows,
+    find,
+    join_rows,
+    select_rows,
+)
+from explorer.scout.model import (
+    Weights,
+    choose_cells,
+    file_chances,
+    how_many_files,
+    load_weights,
+    sigmoid,
+)
 from explorer.scout.paths import PathIndex, index_paths
-from explorer.scout.query import parse_query
+from explorer.scout.query import Query, parse_query
+from explorer.scout.ranges import Outline, joined
 from explorer.scout.reading import read_files, stamps
 from explorer.scout.scores import score_files
+from explorer.scout.traces import resolve
 from explorer.workspace import Workspace
 
-_ANSWER_SHARE = 0.15
+MAX_FILES: Final = 40_000
+"""Files that are indexed; of a larger repository those of code first, then the shallowest."""
+
+_ANSWER_SHARE: Final = 0.15
 """Of the time left, kept back from indexing for the search itself."""
-_PLACES_PER_FILE = 3
-_FURTHER_FILE = 0.9
-"""A further file is cited when its score reaches this share of the best one's."""
+_SAVED_SHARE: Final = 100
+"""The index is written again when more than one in so many files changed since it was."""
+
+_NAMED_FILES: Final = 12
+"""Most files that are read for standing in a stack trace."""
+_REASON_WORDS: Final = 4
+_FURTHER: Final = 4
 
 Stop = Callable[[], bool]
 
@@ -47,16 +78,35 @@ class Answer:
 
     places: tuple[FoundPlace, ...]
     notes: tuple[str, ...] = ()
+    confidence: Confidence = "low"
+    chance: float = 0.0
+    """Of the first file to be right."""
+    further: tuple[str, ...] = ()
+    """The files next in line."""
     empty_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The files that were read for a query, best by the first ranking first."""
+
+    rows: list[int]
+    texts: list[bytes]
+    field: Field
+    features: Floats
 
 
 class Engine:
     """The index of one workspace and the search through it. Used by one thread at a time."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
         self._workspace = workspace
-        self._rows: Rows = empty_rows()
         self._paths: PathIndex = index_paths(())
+        self._store = cache_dir and store.store_path(
+            cache_dir, workspace.root, include_hidden=workspace.include_hidden
+        )
+        self._unsaved = 0
+        self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
 
     def search(
         self,
@@ -68,57 +118,144 @@ class Engine:
         until: float,
         cancelled: Stop,
     ) -> Answer:
-        """The best places for the query among the files at ``paths``, which are sorted."""
+        """The best places for the query among the files at ``paths``, which are sorted.
+
+        ``until`` is a ``time.monotonic`` moment; ``files`` the most files to cite from.
+        """
         parsed = parse_query(query)
         if parsed.empty:
             return Answer((), empty_query=True)
-        left = until - time.monotonic()
-        index_until = until - _ANSWER_SHARE * left
+        index_until = until - _ANSWER_SHARE * (until - time.monotonic())
         self.refresh(paths, lambda: cancelled() or time.monotonic() > index_until)
         notes = self._notes(paths)
-        if cancelled() or not self._rows.paths or most < 1:
+        found = None
+        if not cancelled() and self._rows.paths and most > 0:
+            found = self.candidates(parsed)
+        if found is None or cancelled():
             return Answer((), notes)
-        scores, weight = score_files(self._rows, self._paths, parsed)
+        return self._answer(parsed, found, load_weights(), most, files, notes)
+
+    def candidates(self, query: Query) -> Candidates | None:
+        """The files worth reading for the query, read; None when there are none."""
+        rows = self._rows
+        scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
         ranking = first_ranking(scores, self._paths)
-        chosen = choose_candidates(ranking)
-        texts = self._texts(chosen.tolist())
-        chosen = np.array([index for index in chosen.tolist() if texts[index]], np.int64)
-        if cancelled() or not len(chosen):
-            return Answer((), notes)
-        field = build_field([texts[index] for index in chosen.tolist()], parsed, weight)
-        final = rank_candidates(ranking[chosen], field)
-        places: list[FoundPlace] = []
-        order = np.argsort(-final, kind="stable")[:files]
-        for candidate in order.tolist():
-            if final[candidate] < _FURTHER_FILE * final[order[0]]:
-                break
-            path = self._rows.paths[int(chosen[candidate])]
-            lines = split_lines(texts[int(chosen[candidate])].decode("utf-8", "replace"))
-            places += [
-                FoundPlace(path, place.start, min(place.end, len(lines)), "", lines)
-                for place in best_places(field, candidate, _PLACES_PER_FILE)
-                if place.start <= len(lines)
-            ]
-        return Answer(tuple(places[:most]), notes)
+        named = list(dict.fromkeys(row for row, _ in self._frames(query)))[:_NAMED_FILES]
+        chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
+        texts = self._texts(chosen)
+        chosen = [index for index in chosen if texts[index]]
+        if not chosen:
+            return None
+        at = np.array(chosen, np.int64)
+        field = build_field([texts[index] for index in chosen], query, weight)
+        features = file_features(scores, self._paths, rows.lengths, at, ranking[at], field)
+        return Candidates(chosen, [texts[index] for index in chosen], field, features)
+
+    def _answer(
+        self,
+        query: Query,
+        found: Candidates,
+        weights: Weights,
+        most: int,
+        files: int,
+        notes: tuple[str, ...],
+    ) -> Answer:
+        chances = file_chances(weights, found.features)
+        order = np.argsort(-chances, kind="stable").tolist()
+        cited = order[: min(how_many_files(chances, files), most)]
+        named = self._named(query, found)
+        order = list(dict.fromkeys([*named, *order])) if query.trace.bare else order
+        cited = list(dict.fromkeys([*order[: len(cited)], *named]))[:files]
+        cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
+        lines = {
+            index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited
+        }
+        places = merge_cells(found.field, cells, cell_chances)
+        if query.trace.bare:
+            places = [place for place in places if place.file not in named]
+        merged = citable(found.field, [trimmed(p, lines[p.file]) for p in places], lines, named)
+        # The best place of each file comes first, in the files' order; then what else there is.
+        firsts = {place.file: place for place in reversed(merged)}
+        rest = [place for place in merged if firsts[place.file] is not place]
+        ranked = [firsts[index] for index in cited if index in firsts] + rest
+        best = float(chances[order[0]])
+        name = [self._rows.paths[index] for index in found.rows]
+        return Answer(
+            places=tuple(
+                FoundPlace(
+                    name[place.file],
+                    place.start,
+                    place.end,
+                    _reason(query, lines[place.file][place.start - 1 : place.end]),
+                    lines[place.file],
+                )
+                for place in ranked[:most]
+            ),
+            notes=notes,
+            confidence=_confidence(best, weights),
+            chance=best,
+            further=tuple(name[index] for index in order[len(cited) : len(cited) + _FURTHER]),
+        )
+
+    def _named(self, query: Query, found: Candidates) -> dict[int, list[int]]:
+        """The candidates that the query names with line numbers, and those, in its order."""
+        row_of = {row: index for index, row in enumerate(found.rows)}
+        result: dict[int, list[int]] = {}
+        for row, line in self._frames(query):
+            index = row_of.get(row)
+            if index is not None and line <= found.field.line_counts[index]:
+                result.setdefault(index, []).append(line)
+        return result
+
+    def _frames(self, query: Query) -> list[tuple[int, int]]:
+        """The rows of the files that the query names with a line number, and the line."""
+        if not query.trace.frames:
+            return []
+        names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
+        by_name: dict[str, list[str]] = {}
+        row_of: dict[str, int] = {}
+        for row, path in enumerate(self._rows.paths):
+            name = path.rpartition("/")[2]
+            if name in names:
+                by_name.setdefault(name, []).append(path)
+                row_of[path] = row
+        resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+        return [(row_of[path], line) for path, line in resolved if path is not None]
 
     def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:
         """Read what is new or changed, drop what is gone. Stopping keeps what was done."""
-        now = stamps(self._workspace, paths)
+        wanted_paths = _bounded(paths)
+        now = stamps(self._workspace, wanted_paths)
         known = {path: index for index, path in enumerate(self._rows.paths)}
         keep: list[int] = []
         wanted: list[str] = []
-        for path, stamp in zip(paths, now, strict=True):
+        for path, stamp in zip(wanted_paths, now, strict=True):
             index = known.get(path)
             if index is not None and self._rows.stamps[index] == stamp:
                 keep.append(index)
             elif stamp.size >= 0:
                 wanted.append(path)
         if wanted or len(keep) != len(self._rows.paths):
-            kept = select_rows(self._rows, sorted(keep))
+            kept = select_rows(self._rows, keep)
             fresh = build_rows(read_files(self._workspace, wanted, stopped), stopped)
-            self._rows = join_rows([kept, fresh])
+            joined = join_rows([kept, fresh])
+            # In the order of their paths: as long as no path comes or goes, theirs is kept.
+            order = sorted(range(len(joined.paths)), key=joined.paths.__getitem__)
+            self._rows = select_rows(joined, order)
+            self._unsaved += len(wanted) + abs(len(self._rows.paths) - len(known))
+            if self._unsaved > len(paths) // _SAVED_SHARE and not stopped():
+                self._save()
         if self._paths.paths != self._rows.paths:
             self._paths = index_paths(self._rows.paths)
+
+    def _save(self) -> None:
+        if self._store is not None:
+            store.save(self._store, self._rows)
+        self._unsaved = 0
+
+    def path_of(self, row: int) -> str:
+        """The path of an indexed file."""
+        return self._rows.paths[row]
 
     def _texts(self, chosen: list[int]) -> dict[int, bytes]:
         by_path = sorted((self._rows.paths[index], index) for index in chosen)
@@ -126,7 +263,86 @@ class Engine:
         return {index: text for (_, index), (_, _, text) in zip(by_path, read, strict=True)}
 
     def _notes(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        missing = len(paths) - len(self._rows.paths)
-        if missing <= 0:
-            return ()
-        return (f"{missing} of {len(paths)} files were not searched: the time was too short.",)
+        notes = []
+        bounded = min(len(paths), MAX_FILES)
+        if bounded < len(paths):
+            notes.append(
+                f"{len(paths) - bounded} of {len(paths)} files were left out: the scout indexes "
+                f"{MAX_FILES}; ask about a directory to search all of it."
+            )
+        missing = bounded - len(self._rows.paths)
+        if missing > 0:
+            notes.append(f"{missing} of {len(paths)} files were not searched: time was short.")
+        return tuple(notes)
+
+
+def _bounded(paths: tuple[str, ...]) -> tuple[str, ...]:
+    if len(paths) <= MAX_FILES:
+        return paths
+    index = index_paths(paths)
+    order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
+    return tuple(sorted(paths[place] for place in order[:MAX_FILES].tolist()))
+
+
+def citable(
+    field: Field,
+    places: Sequence[Place],
+    lines: Mapping[int, Sequence[str]],
+    named: Mapping[int, Sequence[int]],
+) -> list[Place]:
+    """The places as whole definitions and blocks, those that touch joined, best first.
+
+    ``named`` are the lines of each file that the query names; they come before all others.
+    """
+    result: list[Place] = []
+    for file in lines:
+        begin, end = (int(each) for each in field.spans[file])
+        heads = field.first[begin:end][field.starts_block[begin:end]].tolist()
+        outline = Outline(lines[file], heads)
+        ranges = [
+            (*outline.citable(place.start, place.end), place.score)
+            for place in places
+            if place.file == file
+        ]
+        # A sort by place would lose which frame is the innermost; a score keeps it.
+        ranges += [
+            (*outline.at(line), 2.0 - number / 1_000)
+            for number, line in enumerate(named.get(file, ()))
+        ]
+        result += [Place(file, *each) for each in joined(ranges)]
+    return sorted(result, key=lambda place: -place.score)
+
+
+def _chosen_cells(
+    field: Field, cited: list[int], chances: list[float], weights: Weights
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The cells to cite of the cited candidates, at least one of each, and their chances."""
+    at: list[NDArray[np.int64]] = []
+    chance: list[NDArray[np.float64]] = []
+    needed: list[int] = []
+    for index in cited:
+        begin, end = (int(each) for each in field.spans[index])
+        own = sigmoid(weights.cells.logit(cell_features(field, index)))
+        at.append(np.arange(begin, end))
+        chance.append(own * chances[index])
+        needed.append(begin + int(np.argmax(own)))
+    every, all_chances = np.concatenate(at), np.concatenate(chance)
+    size = np.maximum(1, field.last[every] - field.first[every] + 1)
+    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
+    order = np.argsort(every)
+    return picked, all_chances[order[np.searchsorted(every, picked, sorter=order)]]
+
+
+def _confidence(chance: float, weights: Weights) -> Confidence:
+    if chance >= weights.high:
+        return "high"
+    return "medium" if chance >= weights.medium else "low"
+
+
+def _reason(query: Query, lines: Sequence[str]) -> str:
+    """The words of the query that stand in the lines, the weightiest first."""
+    text = "\n".join(lines).lower()
+    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
+    words = list(dict.fromkeys(query.words[index] for index in order))
+    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
+    return "has " + ", ".join(found) if found else ""

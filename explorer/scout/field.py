@@ -229,6 +229,10 @@ class _Lines:
         out["wide"] = _saturate(windows[4]) @ gains
         out["near_title"] = _saturate(windows[1]) @ (gains * query.title[best])
         out["near_code"] = _saturate(windows[1]) @ (gains * query.code[best])
+        local = _local_gains(counts, field, query.weight[best])
+        out["local_own"] = np.einsum("ij,ij->i", _saturate(windows[0]), local)
+        out["local_near"] = np.einsum("ij,ij->i", _saturate(windows[1]), local)
+        out["local_around"] = np.einsum("ij,ij->i", _saturate(windows[2]), local)
         blocks = int(field.block[-1]) + 1 if cells else 0
         per_block = np.zeros((blocks, len(best)), np.float32)
         np.add.at(per_block, field.block, counts)
@@ -303,6 +307,19 @@ def _windows(counts: Floats) -> dict[int, Floats]:
         low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, size)
         result[reach] = total[high] - total[low]
     return result
+
+
+def _local_gains(counts: Floats, field: Field, weight: Floats) -> Floats:
+    """Of each cell and term the term's weight times its rarity among the cells of the file.
+
+    A word that stands all over a file says nothing of where in it to look.
+    """
+    gains = np.zeros_like(counts)
+    for begin, end in field.spans.tolist():
+        size = end - begin
+        frequency = np.count_nonzero(counts[begin:end], axis=0)
+        gains[begin:end] = weight * np.log(1.0 + (size - frequency + 0.5) / (frequency + 0.5))
+    return gains
 
 
 def _spread(values: Floats, reach: int) -> Floats:

@@ -5,7 +5,9 @@ entries a second, and counts in how many files each of its terms occurs as it go
 file costs no more than its own terms, and the whole stays at about a fifth of the source's size.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +19,7 @@ from explorer.scout.reading import Stamp
 from explorer.scout.tokens import PAD, Hashes, Indexes, long_enough, scan
 
 _CHUNK_BYTES: Final = 1 << 18
+_WORKERS: Final = 2
 _MAX_COUNT: Final = 63
 _SYMBOL_SHIFT: Final = 6
 
@@ -52,11 +55,17 @@ def build_rows(
     files: Iterable[tuple[str, Stamp, bytes]], stopped: Callable[[], bool] = lambda: False
 ) -> Rows:
     """The rows of the files, in their order; of those before the stop when ``stopped`` says so."""
-    pieces = []
-    for chunk in _chunks(files):
-        if stopped():
-            break
-        pieces.append(_rows_of_chunk(chunk))
+    pieces: list[Rows] = []
+    waiting: deque[Future[Rows]] = deque()
+    # Array arithmetic lets go of the interpreter's lock: two cores do nearly twice as much.
+    with ThreadPoolExecutor(_WORKERS, "scout-index") as pool:
+        for chunk in _chunks(files):
+            if stopped():
+                break
+            waiting.append(pool.submit(_rows_of_chunk, chunk))
+            if len(waiting) > 2 * _WORKERS:
+                pieces.append(waiting.popleft().result())
+        pieces += [each.result() for each in waiting]
     return join_rows(pieces)
 
 
@@ -77,24 +86,22 @@ def join_rows(pieces: Sequence[Rows]) -> Rows:
     )
 
 
-def select_rows(rows: Rows, keep: Sequence[int]) -> Rows:
-    """The rows at the ascending indexes."""
-    if len(keep) == len(rows.paths):
+def select_rows(rows: Rows, chosen: Sequence[int]) -> Rows:
+    """The rows at the indexes, in their order."""
+    if len(chosen) == len(rows.paths) and all(a == b for a, b in enumerate(chosen)):
         return rows
-    chosen = np.asarray(keep, np.int64)
-    sizes = np.diff(rows.offsets)
-    mask = np.zeros(len(rows.paths), np.bool_)
-    mask[chosen] = True
-    entries = np.repeat(mask, sizes)
-    offsets = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(sizes[chosen], out=offsets[1:])
+    at = np.asarray(chosen, np.int64)
+    sizes = np.diff(rows.offsets)[at]
+    offsets = np.zeros(len(at) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    entries = np.repeat(rows.offsets[at] - offsets[:-1], sizes) + np.arange(offsets[-1])
     return Rows(
-        tuple(rows.paths[index] for index in keep),
-        tuple(rows.stamps[index] for index in keep),
+        tuple(rows.paths[index] for index in chosen),
+        tuple(rows.stamps[index] for index in chosen),
         offsets,
         rows.terms[entries],
         rows.counts[entries],
-        rows.lengths[chosen],
+        rows.lengths[at],
     )
 
 

@@ -34,6 +34,10 @@ _ASIDE: Final = re.compile(
     re.IGNORECASE,
 )
 
+_TEST_AFFIX: Final = re.compile(
+    r"^tests?_|_(?:test|tests|spec|unittest)$|(?:Tests?|TestCase|Spec|IT)$"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PathIndex:
@@ -58,6 +62,8 @@ class PathIndex:
     depth: NDArray[np.float32]
     common: NDArray[np.float32]
     """Of each path: the share of its suffix among the files of code."""
+    partner: NDArray[np.int32]
+    """Of each path: the number of the name it shares with its test, ``test_pool`` with ``pool``."""
 
 
 def index_paths(paths: Sequence[str]) -> PathIndex:
@@ -92,8 +98,18 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         is_document=np.array([suffix in DOCUMENT_SUFFIXES for suffix in suffixes], np.bool_),
         is_header=np.array([suffix in ("h", "hpp", "hh", "pyi") for suffix in suffixes], np.bool_),
         depth=np.array([path.count("/") for path in paths], np.float32),
+        partner=_partners(stems),
         common=np.array([counts.get(suffix, 0) / total for suffix in suffixes], np.float32),
     )
+
+
+def _partners(stems: Sequence[str]) -> NDArray[np.int32]:
+    numbers: dict[str, int] = {}
+    found = []
+    for stem in stems:
+        bare = _TEST_AFFIX.sub("", stem).lower().replace("_", "") or stem
+        found.append(numbers.setdefault(bare, len(numbers)))
+    return np.array(found, np.int32)
 
 
 def _terms(texts: Sequence[str]) -> tuple[NDArray[np.int32], Hashes, Hashes]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.tokens import Hashes, Indexes, Mask, words_of
+from explorer.scout.traces import Trace, parse_trace
 
 MAX_QUERY_CHARS: Final = 20_000
 """What is read of a query: of a longer one the beginning and the end, where errors stand."""
@@ -44,14 +45,8 @@ _TICKED: Final = re.compile(r"`+[^`\n]{1,200}`+")
 _CODE_WORD: Final = re.compile(
     r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|^_+[a-z]|^[A-Z]{2,}\d*$|^[A-Z]+[A-Z][a-z]"
 )
-_FRAME: Final = re.compile(
-    r"^\s*(?:File \"(?P<python>[^\"]+)\", line \d+(?:, in (?P<function>\S+))?"
-    r"|at (?P<java>[\w$.<>/]+)\((?P<file>[\w$]+\.\w+)(?::\d+)?\)"
-    r"|at (?:[\w$.<> \[\]]+ \()?(?P<script>[^\s()]+):\d+:\d+\)?"
-    r"|#?\d+:?\s.*?(?P<native>[\w./-]+\.\w+):\d+"
-    r"|(?P<plain>[\w./-]+\.\w+):\d+)",
-    re.MULTILINE,
-)
+_SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
+_LONG: Final = re.compile(r"[^\s/]{200,}|\S{600,}")
 _TITLE_WEIGHT: Final = 1.6
 _CODE_WEIGHT: Final = 1.5
 
@@ -65,18 +60,24 @@ class Query:
     """How much a term counts before rarity: said often, in the title, as code."""
     title: Mask
     """The term stands in the first line."""
+    scope: Mask
+    """The term stands before a colon or in brackets at the beginning: ``net/http: ...``."""
+    lead: Mask
+    """The term stands in the first third."""
     code: Mask
     """The term is, or is part of, something written as code."""
     whole: Mask
     """The term is the whole of a word of several parts."""
+    words: tuple[str, ...]
+    """How each term was written first."""
     sequence: Indexes
     """Indexes of the terms in the order they are said; -1 between sentences."""
     paths: tuple[str, ...]
     """File names and paths that are mentioned, ``/`` between parts, lower case."""
     quoted: tuple[bytes, ...]
     """Texts in quotes or backticks, lower case."""
-    frames: int
-    """Lines of stack traces."""
+    trace: Trace
+    """The places that are named with a line number."""
 
     @property
     def empty(self) -> bool:
@@ -91,9 +92,17 @@ def parse_query(text: str) -> Query:
         text = text[:half] + "\n" + text[-half:]
     text = text.strip()
     title_end = _title_end(text)
-    ticked = [match.span() for match in _TICKED.finditer(text)]
+    prefix = _SCOPE.match(text)
+    scope_end = prefix.end() if prefix else 0
+    ticked = bytearray(len(text) + 1)
+    for match in _TICKED.finditer(text):
+        ticked[match.start() : match.end() + 1] = b"\1" * (match.end() + 1 - match.start())
+    trace = parse_trace(text)
     weights: dict[int, float] = {}
+    written: dict[int, str] = {}
     title: set[int] = set()
+    scope: set[int] = set()
+    lead: set[int] = set()
     code: set[int] = set()
     whole: set[int] = set()
     sequence: list[int] = []
@@ -105,9 +114,7 @@ def parse_query(text: str) -> Query:
                 sequence.append(-1)
             position = found + len(word)
         in_title = position <= title_end
-        is_code = bool(_CODE_WORD.search(word)) or any(
-            begin <= position <= end for begin, end in ticked
-        )
+        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position])
         terms = [part for part in parts if part not in _STOPPED or is_code]
         if len(parts) > 1:
             terms.append(complete)
@@ -115,7 +122,10 @@ def parse_query(text: str) -> Query:
         gain = (_TITLE_WEIGHT if in_title else 1.0) * (_CODE_WEIGHT if is_code else 1.0)
         for term in terms:
             weights[term] = weights.get(term, 0.0) + gain
+            written.setdefault(term, word)
             title.update([term] if in_title else ())
+            scope.update([term] if 0 < position <= scope_end else ())
+            lead.update([term] if 3 * position <= max(len(text), 600) else ())
             code.update([term] if is_code else ())
         sequence += [part for part in parts if part in weights] or [-1]
     kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
@@ -124,12 +134,15 @@ def parse_query(text: str) -> Query:
         terms=np.array(kept, np.uint32),
         weight=np.array([_saturated(weights[term]) for term in kept], np.float32),
         title=np.array([term in title for term in kept], np.bool_),
+        scope=np.array([term in scope for term in kept], np.bool_),
+        lead=np.array([term in lead for term in kept], np.bool_),
         code=np.array([term in code for term in kept], np.bool_),
         whole=np.array([term in whole for term in kept], np.bool_),
+        words=tuple(written[term] for term in kept),
         sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
-        paths=_paths(text),
+        paths=_paths(text, trace),
         quoted=_quoted(text),
-        frames=sum(1 for _ in _FRAME.finditer(text)),
+        trace=trace,
     )
 
 
@@ -152,14 +165,13 @@ def _breaks(between: str) -> bool:
     return len(between) > 3 or any(mark in between for mark in ".;!?\n")
 
 
-def _paths(text: str) -> tuple[str, ...]:
+def _paths(text: str, trace: Trace) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for match in _PATH.finditer(text):
+    # No path has names of that length, and looking for one in them takes time squared.
+    for match in _PATH.finditer(_LONG.sub(" ", text)):
         found[match[0].replace("\\", "/").removeprefix("./").lower()] = None
-    for match in _FRAME.finditer(text):
-        for name in match.groupdict().values():
-            if name and "." in name and "/" in name:
-                found[name.lstrip("/").lower()] = None
+    for frame in trace.frames:
+        found[frame.path.lower()] = None
     return tuple(found)[:100]
 
 

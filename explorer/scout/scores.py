@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.definitions import is_among
-from explorer.scout.index import Postings, Rows, find
+from explorer.scout.index import Postings
 from explorer.scout.paths import PathIndex
 from explorer.scout.query import Query
+from explorer.scout.tokens import Indexes
 
 Scores = dict[str, NDArray[np.float32]]
 
@@ -20,22 +21,23 @@ _NAME_GAIN: Final = 6.0
 _DIRECTORY_GAIN: Final = 2.0
 
 
-def rarity(rows: Rows, found: Postings, terms: int) -> NDArray[np.float32]:
+def rarity(lengths: Indexes, found: Postings, terms: int) -> NDArray[np.float32]:
     """Of each term its inverse document frequency, 0 where it occurs nowhere."""
-    files = max(1, int(np.count_nonzero(rows.lengths)))
+    files = max(1, int(np.count_nonzero(lengths)))
     frequency = np.bincount(found.term, minlength=terms).astype(np.float32)
     idf = np.log(1.0 + (files - frequency + 0.5) / (frequency + 0.5))
     return np.where(frequency > 0, np.maximum(idf, 0.01), 0.0).astype(np.float32)
 
 
-def score_files(rows: Rows, paths: PathIndex, query: Query) -> tuple[Scores, NDArray[np.float32]]:
+def score_files(
+    found: Postings, lengths: Indexes, paths: PathIndex, query: Query
+) -> tuple[Scores, NDArray[np.float32]]:
     """Each score over all files, and the weight of each term: its rarity times its weight.
 
-    ``rows.paths`` and ``paths.paths`` are the same.
+    ``found`` and ``lengths`` are of the files of ``paths``, in their order.
     """
-    count, terms = len(rows.paths), len(query.terms)
-    found = find(rows, query.terms)
-    idf = rarity(rows, found, terms)
+    count, terms = len(paths.paths), len(query.terms)
+    idf = rarity(lengths, found, terms)
     path_hits = np.flatnonzero(is_among(paths.terms, query.terms))
     path_term = np.searchsorted(query.terms, paths.terms[path_hits])
     path_owner = paths.owner[path_hits]
@@ -45,9 +47,9 @@ def score_files(rows: Rows, paths: PathIndex, query: Query) -> tuple[Scores, NDA
     idf = np.where((idf == 0) & in_paths, np.log(1.0 + count), idf).astype(np.float32)
     weight = idf * query.weight
 
-    lengths = rows.lengths.astype(np.float32)
-    mean = max(1.0, float(lengths[lengths > 0].mean()) if np.any(lengths > 0) else 1.0)
-    norm = 1.0 - _B + _B * lengths / mean
+    full = lengths[lengths > 0]
+    mean = max(1.0, float(full.mean())) if len(full) else 1.0
+    norm = (1.0 - _B + _B * lengths / mean).astype(np.float32)
 
     def total(values: NDArray[np.floating], owner: NDArray[np.int32]) -> NDArray[np.float32]:
         return np.bincount(owner, weights=values, minlength=count).astype(np.float32)
@@ -61,6 +63,8 @@ def score_files(rows: Rows, paths: PathIndex, query: Query) -> tuple[Scores, NDA
         "body": bm25(weight, norm),
         "flat": bm25(weight, np.ones_like(norm)),
         "title": bm25(weight * query.title, norm),
+        "lead": bm25(weight * query.lead, norm),
+        "rare": total(own * (idf[found.term] > np.log(max(2.0, count / 8))), found.file),
         "code": bm25(weight * query.code, norm),
         "whole": bm25(weight * query.whole, norm),
         "cover": total(own, found.file) / max(1e-6, float(weight.sum())),
@@ -91,6 +95,12 @@ def score_files(rows: Rows, paths: PathIndex, query: Query) -> tuple[Scores, NDA
     whole_at = np.flatnonzero(is_among(paths.stem_whole, query.terms))
     scores["stem"] = np.zeros(count, np.float32)
     scores["stem"][whole_at] = weight[np.searchsorted(query.terms, paths.stem_whole[whole_at])]
+    scoped = np.where(query.scope[path_term], path_weight, 0)
+    scores["scope"] = _once(path_owner, path_term, scoped, terms, count)
+    tests = np.where(paths.is_test, scores["fields"], 0)
+    best = np.zeros(int(paths.partner.max()) + 1 if count else 0, np.float32)
+    np.maximum.at(best, paths.partner, tests)
+    scores["partner"] = np.where(paths.is_test, 0, best[paths.partner]).astype(np.float32)
     scores["mention"] = _mentions(paths, query)
     return scores, weight
 

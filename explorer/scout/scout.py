@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from explorer.evidence import evidence_of
-from explorer.records import Citation
+from explorer.records import Citation, Confidence
 from explorer.workspace import Workspace
 
 # numpy takes longer to import than a server may take to answer `initialize`.
@@ -29,9 +30,11 @@ class ScoutAnswer:
     citations: tuple[Citation, ...]
     """Best first, all verified. Empty when nothing in the repository resembles the query."""
     answer: str
-    """One sentence."""
+    """One or two sentences, the confidence among them."""
     notes: tuple[str, ...] = ()
-    """What was left out, one plain sentence each."""
+    """What was left out, and which files come next, one plain sentence each."""
+    confidence: Confidence = "low"
+    """How likely the first file is right: "high" was so in nine of ten cases it was given."""
 
 
 class Scout:
@@ -41,8 +44,10 @@ class Scout:
     looked up at every question.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
+        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere."""
         self._workspace = workspace
+        self._cache_dir = cache_dir
         self._engine: Engine | None = None
         self._lock = threading.Lock()
 
@@ -86,7 +91,7 @@ class Scout:
             if cancelled():
                 return ScoutAnswer((), "The search was cancelled.")
             if self._engine is None:
-                self._engine = Engine(self._workspace)
+                self._engine = Engine(self._workspace, self._cache_dir)
             found = self._engine.search(
                 query, paths, most=most, files=_FILES, until=until, cancelled=cancelled
             )
@@ -105,14 +110,20 @@ def _told(found: "Answer") -> ScoutAnswer:
         )
         for place in found.places
     )
-    return ScoutAnswer(citations, _sentence(found, citations), found.notes)
+    notes = found.notes
+    if found.further and citations and found.confidence != "high":
+        notes = (*notes, f"Next in line: {', '.join(found.further)}.")
+    return ScoutAnswer(citations, _sentence(found, citations), notes, found.confidence)
 
 
 def _sentence(found: "Answer", citations: tuple[Citation, ...]) -> str:
     if citations:
         files = len({citation.path for citation in citations})
-        where = f"{files} files" if files > 1 else citations[0].path
-        return f"By its words the query points to {where}; nothing was reasoned about."
+        where = f"{citations[0].path} first of {files} files" if files > 1 else citations[0].path
+        return (
+            f"By its words the query points to {where}, with {found.confidence} confidence; "
+            "this is a search, nothing was reasoned about."
+        )
     if found.empty_query:
         return "The query has no words to search for; name what the code does or is called."
     return "No file shares a telling word with the query; use words that the code would use."

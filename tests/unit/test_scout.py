@@ -275,3 +275,25 @@ async def test_the_same_question_has_the_same_answer(tree):
     second = await ask(tree, "cart discount")
 
     assert first == second
+
+
+async def test_beyond_the_bound_code_is_indexed_first_and_the_rest_is_named(tree, monkeypatch):
+    monkeypatch.setattr("explorer.scout.engine.MAX_FILES", 8)
+    found = await ask(tree, "discount of a cart, everything in hash tables")
+
+    assert found.citations[0].path == "shop/cart.py"
+    assert "README.md" not in {citation.path for citation in found.citations}
+    assert any("1 of 9 files were left out" in note for note in found.notes)
+
+
+async def test_the_answer_says_how_sure_it_is(tree):
+    found = await ask(tree, "apply_discount of a cart")
+
+    assert found.confidence in ("high", "medium", "low")
+    assert f"{found.confidence} confidence" in found.answer
+
+
+async def test_the_reason_names_the_words_that_were_found(tree):
+    found = await ask(tree, "apply_discount of a cart")
+
+    assert "apply_discount" in found.citations[0].reason

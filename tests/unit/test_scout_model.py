@@ -1,0 +1,82 @@
+"""The shipped weights, against a sample of the features that they were trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.scout.model import (
+    calibration_features,
+    choose_cells,
+    file_chances,
+    how_many_files,
+    load_weights,
+    parse_weights,
+)
+
+SAMPLE = Path(__file__).parents[1] / "data" / "scout_sample.npz"
+
+
+def sample():
+    """Of each of 31 tasks: candidates' features, which are right, how many files are sought."""
+    with np.load(SAMPLE) as kept:
+        ends = np.cumsum(kept["sizes"])[:-1]
+        files = np.split(kept["files"].astype(np.float32), ends)
+        return list(zip(files, np.split(kept["right"], ends), kept["sought"], strict=True))
+
+
+def test_the_weights_reach_their_score_on_the_sample():
+    weights = load_weights()
+    scores, first = [], []
+    for files, right, sought in sample():
+        chances = file_chances(weights, files)
+        order = np.argsort(-chances, kind="stable")
+        count = how_many_files(chances, 6)
+        both = right[order[:count]].sum()
+        scores.append(2 * both / (count + sought))
+        first.append(right[order[0]])
+
+    assert np.mean(scores) >= 0.60
+    assert np.mean(first) >= 0.64
+
+
+def test_what_is_found_with_high_confidence_is_right_nine_times_of_ten():
+    weights = load_weights()
+    right_first = []
+    for files, right, _ in sample():
+        chances = file_chances(weights, files)
+        if chances.max() >= weights.high:
+            right_first.append(bool(right[np.argmax(chances)]))
+
+    assert len(right_first) >= 8
+    assert np.mean(right_first) >= 0.9
+
+
+def test_chances_lie_between_0_and_1_and_follow_the_scores():
+    weights = load_weights()
+    for files, _, _ in sample():
+        chances = file_chances(weights, files)
+        assert np.all((chances > 0) & (chances < 1))
+        assert np.argmax(chances) == np.argmax(weights.files.logit(files))
+
+
+def test_a_single_candidate_has_a_chance():
+    assert calibration_features(np.array([1.5])).shape == (1, 4)
+    assert how_many_files(np.array([0.4]), 6) == 1
+
+
+def test_one_sure_file_is_cited_alone_and_two_likely_ones_together():
+    assert how_many_files(np.array([0.95, 0.05, 0.03]), 6) == 1
+    assert how_many_files(np.array([0.7, 0.65, 0.02]), 6) == 2
+
+
+def test_the_likely_cells_are_chosen_before_the_others():
+    chosen = choose_cells(np.array([0.1, 0.8, 0.05, 0.7]), np.array([8, 8, 8, 8], np.int32))
+
+    assert chosen[:2].tolist() == [1, 3]
+    assert len(chosen) <= 3
+
+
+def test_weights_of_another_format_are_refused():
+    with pytest.raises(ValueError, match="format 99"):
+        parse_weights({"format": 99})

@@ -1,0 +1,101 @@
+import threading
+
+import numpy as np
+import pytest
+
+from explorer.scout import store
+from explorer.scout.index import build_rows
+from explorer.scout.reading import Stamp
+
+
+@pytest.fixture
+def rows():
+    return build_rows(
+        [
+            ("a.py", Stamp(1, 20, 3), b"def total(cart):\n    return cart\n"),
+            ("b/ü.py", Stamp(2, 0, 4), b""),
+        ]
+    )
+
+
+def same(one, other):
+    return (
+        one.paths == other.paths
+        and one.stamps == other.stamps
+        and np.array_equal(one.offsets, other.offsets)
+        and np.array_equal(one.terms, other.terms)
+        and np.array_equal(one.counts, other.counts)
+        and np.array_equal(one.lengths, other.lengths)
+    )
+
+
+def test_what_was_saved_is_loaded(tmp_path, rows):
+    path = tmp_path / "cache" / "x.index"
+
+    assert store.save(path, rows)
+    assert same(store.load(path), rows)
+
+
+def test_the_cache_is_readable_by_the_user_alone(tmp_path, rows):
+    path = tmp_path / "cache" / "x.index"
+    store.save(path, rows)
+
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_missing_file_is_no_index(tmp_path):
+    assert store.load(tmp_path / "none.index") is None
+
+
+@pytest.mark.parametrize("size", [0, 5, 20, 60, 200])
+def test_a_file_cut_short_is_not_used(tmp_path, rows, size):
+    path = tmp_path / "x.index"
+    store.save(path, rows)
+    path.write_bytes(path.read_bytes()[:size])
+
+    assert store.load(path) is None
+
+
+def test_a_flipped_bit_is_noticed(tmp_path, rows):
+    path = tmp_path / "x.index"
+    store.save(path, rows)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+    assert store.load(path) is None
+
+
+def test_an_index_of_another_version_is_not_used(tmp_path, rows, monkeypatch):
+    path = tmp_path / "x.index"
+    store.save(path, rows)
+    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+
+    assert store.load(path) is None
+
+
+def test_a_directory_that_cannot_be_written_is_no_failure(tmp_path, rows):
+    (tmp_path / "file").write_text("in the way")
+
+    assert not store.save(tmp_path / "file" / "x.index", rows)
+
+
+def test_two_writers_leave_a_whole_index_and_no_litter(tmp_path, rows):
+    path = tmp_path / "x.index"
+    writers = [threading.Thread(target=store.save, args=(path, rows)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert same(store.load(path), rows)
+    assert [each.name for each in tmp_path.iterdir()] == ["x.index"]
+
+
+def test_only_so_many_indexes_are_kept(tmp_path, rows, monkeypatch):
+    monkeypatch.setattr(store, "MAX_KEPT", 2)
+    for number in range(4):
+        store.save(tmp_path / f"{number}.index", rows)
+
+    assert len(list(tmp_path.glob("*.index"))) == 2
