@@ -69,9 +69,7 @@ class Engine(Protocol):
     def model(self) -> str:
         """The name under which the model is served."""
 
-    def stream(
-        self, request: Request
-    ) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
         """Events of one completion, ending with exactly one ``Finished``.
 
         Leaving the context closes the request, so that the server stops generating.

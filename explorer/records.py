@@ -7,9 +7,7 @@ Line numbers are 1-based and ranges include both ends.
 from dataclasses import dataclass, field
 from typing import Literal
 
-StopReason = Literal[
-    "answered", "max_turns", "deadline", "token_budget", "malformed", "fallback"
-]
+StopReason = Literal["answered", "max_turns", "deadline", "token_budget", "malformed", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)

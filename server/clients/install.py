@@ -13,7 +13,7 @@ from typing import Any
 
 from server.clients import jsonc, toml_config
 from server.clients.jsonc import ConfigError
-from server.clients.locations import CLIENTS, Client
+from server.clients.locations import Client
 
 SERVER_NAME = "fastcontext"
 """The entry's name. Cursor hides tools whose server and tool name exceed 60 characters."""

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-ClientName = Literal[
-    "claude-desktop", "claude-code", "cursor", "vscode", "codex", "windsurf"
-]
+ClientName = Literal["claude-desktop", "claude-code", "cursor", "vscode", "codex", "windsurf"]
 Scope = Literal["user", "project"]
 Format = Literal["json", "toml"]
 
