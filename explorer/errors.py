@@ -10,6 +10,8 @@ ExplorerError
   AnswerError             the model answered, but nothing citable was left
 """
 
+from explorer.records import Exploration
+
 
 class ExplorerError(Exception):
     """Base of everything that this package raises on purpose.
@@ -28,6 +30,9 @@ class RipgrepError(ExplorerError):
 
 class EngineError(ExplorerError):
     """The engine did not give a usable answer."""
+
+    partial: Exploration | None = None
+    """What the run had read when it failed, ranked; None if nothing."""
 
 
 class EngineUnreachable(EngineError):
@@ -48,3 +53,24 @@ class EngineRejected(EngineError):
 
 class AnswerError(ExplorerError):
     """The model finished without a single citation that could be verified."""
+
+    partial: Exploration | None = None
+    """As in ``EngineError``."""
+
+
+_OVERFLOW_PHRASES = (
+    "context length",
+    "context size",
+    "context window",
+    "max_model_len",
+    "maximum context",
+    "n_ctx",
+    "too long",
+    "too many tokens",
+)
+
+
+def is_overflow(error: EngineRejected) -> bool:
+    """True when the request was refused for its length, as vLLM, llama.cpp and others word it."""
+    text = str(error).casefold()
+    return error.status in (400, 413, 422) and any(word in text for word in _OVERFLOW_PHRASES)

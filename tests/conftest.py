@@ -1,8 +1,24 @@
 """Fixtures that every test may use."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the settings nor the project of whoever runs the tests reach a test."""
+    nowhere: Path = tmp_path_factory.getbasetemp() / "no-user-settings"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(nowhere))
+    monkeypatch.delenv("CLAUDE_PROJECT_DIR", raising=False)
+    for name in list(os.environ):
+        if name.startswith("FASTCONTEXT_") and not name.startswith("FASTCONTEXT_TEST_"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,161 @@
+"""From what the model cited to what is true: resolved, clamped, checked against what was read.
+
+The rule: a citation is verified when its file exists and may be shown, and every line of its range
+stands in the file and in a tool result of this run. A range that was seen in part is cut to the
+part that was seen, and says so; one that was not seen at all stays unverified. So nothing that is
+given to the caller was ever guessed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from explorer.answer import RawCitation
+from explorer.documents import Document
+from explorer.evidence import evidence_of
+from explorer.observed import Observed
+from explorer.paths import PathProblem, shown
+from explorer.records import Citation
+from explorer.workspace import Workspace
+
+SMALL_GAP_LINES = 3
+"""Unseen lines between seen ones that do not split a range: a blank line, a brace."""
+
+MAX_RANGES_OF_A_BARE_PATH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What checking an answer's citations gave."""
+
+    verified: tuple[Citation, ...]
+    """In the model's order, merged where they overlap."""
+    problems: tuple[str, ...]
+    """One line per citation that could not be verified, in virtual paths, for the model."""
+    notes: tuple[str, ...]
+    """What was corrected without asking, for the caller."""
+
+
+def check(raw: Sequence[RawCitation], workspace: Workspace, observed: Observed) -> Checked:
+    """The citations that hold, and what is wrong with the others. Reads files, blocking."""
+    verified: list[Citation] = []
+    problems: list[str] = []
+    notes: list[str] = []
+    for citation in raw:
+        try:
+            found = _check_one(citation, workspace, observed)
+        except _Unverified as problem:
+            problems.append(f"{shown(str(citation))[1:-1]}: {problem}")
+            continue
+        verified += found.citations
+        notes += found.notes
+    return Checked(
+        merge_overlapping(verified), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(notes))
+    )
+
+
+def merge_overlapping(citations: Iterable[Citation]) -> tuple[Citation, ...]:
+    """Citations with those of one file that overlap made one, at the place of the first."""
+    merged: list[Citation] = []
+    for citation in citations:
+        overlapping = [at for at, other in enumerate(merged) if _overlap(other, citation)]
+        for at in reversed(overlapping[1:]):
+            citation = _union(merged.pop(at), citation)
+        if overlapping:
+            merged[overlapping[0]] = _union(merged[overlapping[0]], citation)
+        else:
+            merged.append(citation)
+    return tuple(merged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    citations: list[Citation]
+    notes: list[str]
+
+
+class _Unverified(Exception):
+    """Why a citation cannot be verified, as the end of a sentence."""
+
+
+def _check_one(raw: RawCitation, workspace: Workspace, observed: Observed) -> _Found:
+    try:
+        resolved = workspace.resolve(raw.path)
+        if resolved.kind == "directory":
+            raise _Unverified("is a directory, cite files")
+        document = workspace.read(resolved.path)
+    except PathProblem as problem:
+        if problem.candidates:
+            candidates = ", ".join(workspace.to_virtual(path) for path in problem.candidates)
+            raise _Unverified(f"does not name one file; perhaps {candidates}") from None
+        raise _Unverified("does not exist") from None
+    if document.binary:
+        raise _Unverified("is a binary file")
+    if raw.start is None or raw.end is None:
+        return _bare_path(raw, document, observed)
+    return _ranged(raw, raw.start, raw.end, document, observed)
+
+
+def _bare_path(raw: RawCitation, document: Document, observed: Observed) -> _Found:
+    total = _lines_of(document, observed)
+    seen = sorted(observed.within(document.path, 1, total), key=lambda r: r[0] - r[1])
+    if not seen:
+        raise _Unverified("was never read, and has no line range")
+    chosen = sorted(seen[:MAX_RANGES_OF_A_BARE_PATH])
+    return _Found([_citation(raw, document, *each) for each in chosen], [])
+
+
+def _ranged(
+    raw: RawCitation, start: int, end: int, document: Document, observed: Observed
+) -> _Found:
+    total = _lines_of(document, observed)
+    if start > total:
+        lines = "1 line" if total == 1 else f"{total} lines"
+        raise _Unverified(f"lies past the end, the file has {lines}")
+    first, last = max(1, start), min(end, total)
+    seen = _closed_gaps(observed.within(document.path, first, last))
+    if not seen:
+        raise _Unverified("was never read")
+    notes: list[str] = []
+    low, high = max(seen, key=lambda r: (r[1] - r[0], -r[0]))
+    if (low, high) != (first, last):
+        name = f"{document.path}:{first}-{last}"
+        notes.append(f"{name} was cut to lines {low}-{high}, which the model had read.")
+    return _Found([_citation(raw, document, low, high)], notes)
+
+
+def _lines_of(document: Document, observed: Observed) -> int:
+    """How many lines the file has; of one too large to be kept whole, how many are known of."""
+    if document.complete:
+        return len(document.lines)
+    return max([len(document.lines), *(end for _, end in observed.of(document.path))])
+
+
+def _closed_gaps(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    closed: list[tuple[int, int]] = []
+    for low, high in ranges:
+        if closed and low - closed[-1][1] - 1 <= SMALL_GAP_LINES:
+            closed[-1] = (closed[-1][0], high)
+        else:
+            closed.append((low, high))
+    return closed
+
+
+def _citation(raw: RawCitation, document: Document, start: int, end: int) -> Citation:
+    evidence = evidence_of(document.lines, start, end)
+    return Citation(document.path, start, end, raw.reason, evidence, verified=True)
+
+
+def _overlap(one: Citation, other: Citation) -> bool:
+    return one.path == other.path and one.start <= other.end + 1 and other.start <= one.end + 1
+
+
+def _union(one: Citation, other: Citation) -> Citation:
+    first = one if one.start <= other.start else other
+    return replace(
+        one,
+        start=first.start,
+        end=max(one.end, other.end),
+        reason=one.reason or other.reason,
+        evidence=first.evidence or one.evidence or other.evidence,
+        verified=one.verified and other.verified,
+    )

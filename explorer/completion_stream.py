@@ -1,0 +1,87 @@
+"""The body of a chat completion answer, byte by byte as it arrives, turned into engine events."""
+
+from explorer.completions import Completion
+from explorer.engine import EngineEvent
+from explorer.sse import SseDecoder
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class NotACompletion(ValueError):
+    """The body, or an event in it, is something else; ``text`` holds it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("the body is not a chat completion")
+        self.text = text
+
+
+class CutShort(EOFError):
+    """The body ended before the completion did."""
+
+
+class CompletionStream:
+    """Reads server-sent events, or the one JSON object of a server that does not stream.
+
+    Which of them it is shows in the first character; the content type is not relied on, because
+    servers and proxies set it wrongly. A stream is complete with ``[DONE]`` or a finish reason.
+    """
+
+    def __init__(self) -> None:
+        self._completion = Completion()
+        self._decoder = SseDecoder()
+        self._head = bytearray()
+        self._streamed = False
+        self.done = False
+        """Whether ``[DONE]`` came; nothing after it is read."""
+
+    def feed(self, chunk: bytes) -> list[EngineEvent]:
+        """The deltas that this piece of the body completes.
+
+        Raises:
+            NotACompletion: an event is no JSON of a completion.
+            sse.EventTooLarge: an event does not end.
+            completions.ServerError: an event is an error object.
+        """
+        if not self._streamed:
+            self._head += chunk
+            begin = bytes(self._head[:64]).lstrip(_BLANK)[:1]
+            if not begin or begin in b"{[<":
+                return []
+            self._streamed = True
+            chunk = bytes(self._head)
+        return self._events(self._decoder.feed(chunk))
+
+    def close(self) -> list[EngineEvent]:
+        """The last events, ``Finished`` the very last.
+
+        Raises:
+            NotACompletion: as ``feed``, or nothing in the body was an event.
+            CutShort: the completion is not complete.
+            completions.ServerError: the body, or its last event, is an error object.
+        """
+        if self._streamed:
+            events = self._events(self._decoder.close())
+        elif text := self._head.decode("utf-8", "replace").strip("\ufeff \t\r\n"):
+            events = self._read(text)
+        else:
+            events = []
+        if not self.done and self._completion.reason is None:
+            if self._decoder.stray:
+                raise NotACompletion(self._decoder.stray)
+            raise CutShort
+        return [*events, self._completion.finished()]
+
+    def _events(self, texts: list[str]) -> list[EngineEvent]:
+        events: list[EngineEvent] = []
+        for text in texts:
+            self.done = self.done or text.strip() == "[DONE]"
+            if self.done:
+                break
+            events += self._read(text)
+        return events
+
+    def _read(self, text: str) -> list[EngineEvent]:
+        try:
+            return self._completion.read(text)
+        except ValueError:
+            raise NotACompletion(text) from None

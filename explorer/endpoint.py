@@ -1,0 +1,94 @@
+"""Where the engine is: an OpenAI-compatible base URL, or a Unix socket that serves one."""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
+
+FORMS = "http://127.0.0.1:30000/v1, https://HOST/v1 or unix:///PATH/TO/SOCKET"
+"""The forms of an endpoint, for hints."""
+
+_API_PATHS = ("/chat/completions", "/completions", "/models")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A checked endpoint."""
+
+    base_url: str
+    """Ends without a slash; ``/models`` and ``/chat/completions`` are appended to it."""
+    uds: str | None
+    """The path of the Unix socket, if it is one."""
+    shown: str
+    """How messages name it; never holds a secret."""
+    local: bool
+    """True for loopback addresses, ``localhost`` and Unix sockets."""
+
+    @property
+    def has_version(self) -> bool:
+        """Whether the path ends in a version such as ``/v1``, as those of most servers do."""
+        last = self.base_url.rpartition("/")[2]
+        return last[:1] == "v" and last[1:2].isdigit()
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """The endpoint that the text names.
+
+    Accepted are ``http://`` and ``https://`` URLs up to and including ``/v1`` (what stands after
+    that, such as ``/chat/completions``, is taken off), ``unix:///path`` and
+    ``http+unix://%2Fpath/v1``; a Unix socket without a path after it is asked under ``/v1``.
+
+    Raises:
+        ValueError: anything else, or a URL that holds a user name or password. The message does
+            not repeat a URL in which a secret may stand.
+    """
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the endpoint is not a URL; hint: write {FORMS}") from None
+    if "@" in parts.netloc:
+        raise ValueError(
+            "the endpoint's URL holds a user name or password; hint: leave it out of the URL and "
+            "set the API key instead"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError(
+            "the endpoint's URL holds a query or a fragment; hint: end it with the path, as in "
+            + FORMS
+        )
+    if any(char <= " " or char == "\x7f" for char in text):
+        raise ValueError(f"the endpoint {text!r} holds white space; hint: write {FORMS}")
+    if parts.scheme == "unix":
+        return _unix(unquote(parts.path), "/v1", text)
+    if parts.scheme == "http+unix":
+        return _unix(unquote(parts.netloc), parts.path or "/v1", text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(f"the endpoint {text!r} is not an HTTP URL; hint: write {FORMS}")
+    base = f"{parts.scheme}://{parts.netloc}{_api_root(parts)}"
+    return Endpoint(base, None, base, _is_local(parts.hostname))
+
+
+def _unix(path: str, api_path: str, text: str) -> Endpoint:
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError(
+            f"the endpoint {text!r} names no Unix socket; hint: write unix:///PATH/TO/SOCKET"
+        )
+    api = _api_root(urlsplit(api_path))
+    return Endpoint(f"http://localhost{api}", path, f"unix://{path}", local=True)
+
+
+def _api_root(parts: SplitResult) -> str:
+    path = parts.path.rstrip("/")
+    for ending in _API_PATHS:
+        path = path.removesuffix(ending)
+    return path.rstrip("/")
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,212 @@
+"""The inside of a ``<tool_call>``: where its JSON ends, and which calls it stands for."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from explorer import lenient_json
+
+_BETWEEN_VALUES = re.compile(r"[\s,;}\]]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A complete tool call."""
+
+    name: str
+    arguments: str
+    """The JSON text of the arguments: verbatim where the model's JSON was valid, otherwise written
+    anew from its one reading; ``{}`` when there were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A call that cannot be run."""
+
+    text: str
+    """What stood between the tags."""
+    problem: str
+    """One clause, such as ``the call was cut off``."""
+
+
+class CallBody:
+    """The inside of one ``<tool_call>`` as it grows, with as much JSON state as finds its end.
+
+    Strings are tracked so that a tag or a brace inside one is text.
+    """
+
+    def __init__(self, opening_tag: str) -> None:
+        self.opening_tag = opening_tag
+        self.escaped = opening_tag.startswith("&")
+        self.kind = "lead"
+        """``lead`` while blank, then ``json`` or ``other`` by the first character."""
+        self.quote = ""
+        """The quote that the current JSON string ends with; empty outside strings."""
+        self.depth = 0
+        self.spans: list[tuple[int, int]] = []
+        """Where each complete top-level value stands in the body."""
+        self._parts: list[str] = []
+        self._length = 0
+        self._value_start = 0
+        self._last = ""
+
+    @property
+    def text(self) -> str:
+        """Everything between the tags so far."""
+        return "".join(self._parts)
+
+    @property
+    def scan(self) -> str:
+        """Which pattern finds the next character that matters."""
+        return (self.quote or "json") if self.kind == "json" else "text"
+
+    def add(self, text: str) -> None:
+        """Append text in which nothing matters, and learn the kind from its first character."""
+        if not text:
+            return
+        self._parts.append(text)
+        self._length += len(text)
+        if stripped := text.rstrip():
+            self._last = stripped[-1]
+            if self.kind == "lead":
+                self.kind = "other"
+
+    def mark(self, char: str) -> None:
+        """Append a character that opens or closes a value or a string."""
+        if self.quote:
+            self.quote = "" if char == self.quote else self.quote
+        elif char == '"' or (char == "'" and self._last in ("{", "[", ",", ":")):
+            # An apostrophe anywhere else, after an unescaped quote, does not open a string.
+            self.quote = char
+        elif char in "{[":
+            self._value_start = self._value_start if self.depth else self._length
+            self.depth += 1
+        elif char in "}]" and self.depth:
+            self.depth -= 1
+            if not self.depth:
+                self.spans.append((self._value_start, self._length + 1))
+        self._parts.append(char)
+        self._length += 1
+        self._last = char
+
+    @property
+    def complete(self) -> bool:
+        """Whether all values are closed, with nothing but separators around them.
+
+        Prose may follow on a line of its own: then the closing tag was forgotten before it.
+        """
+        text = self.text
+        ends = [0, *(end for _, end in self.spans)]
+        starts = [start for start, _ in self.spans]
+        return (
+            bool(self.spans)
+            and not self.depth
+            and not self.quote
+            and all(
+                _BETWEEN_VALUES.fullmatch(text, *gap) for gap in zip(ends, starts, strict=False)
+            )
+            and bool(_BETWEEN_VALUES.fullmatch(text, ends[-1]) or self.prose_after)
+        )
+
+    @property
+    def prose_after(self) -> str:
+        """What the model wrote on after the last value, without closing the call."""
+        rest = self.text[self.spans[-1][1] :] if self.spans else ""
+        prose = rest.lstrip("}] \t\r\n")
+        own_line = "\n" in rest[: len(rest) - len(prose)]
+        return prose if own_line and prose[:1] not in tuple(",:;\"'{[") else ""
+
+    def events(self) -> list[Call | Malformed]:
+        """The calls, or what is wrong with them."""
+        text = self.text
+        if not text.strip():
+            return [Malformed(text, "the call is empty")]
+        if self.escaped:
+            return read_calls(unescape(text))
+        if self.complete:
+            return [event for start, end in self.spans for event in read_calls(text[start:end])]
+        return read_calls(text.strip())
+
+
+def unescape(text: str) -> str:
+    """The text with one level of entities undone; quotes only where no real one stands."""
+    if '"' not in text:
+        text = text.replace("&quot;", '"').replace("&#34;", '"')
+    text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'")
+    return text.replace("&amp;", "&")
+
+
+def read_calls(text: str) -> list[Call | Malformed]:
+    """The calls in one JSON text: an object, a list of them, or an object with a list."""
+    try:
+        value = lenient_json.parse(text)
+    except ValueError as error:
+        return [Malformed(text, f"the call is not valid JSON: {error}")]
+    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
+    if not isinstance(value, list):
+        return [_read_call(value, text)]
+    if not value:
+        return [Malformed(text, "the list of calls is empty")]
+    return [_read_call(item, _dump(item)) for item in value]
+
+
+def _read_call(value: Any, text: str) -> Call | Malformed:
+    """The call that a JSON value stands for; ``text`` is the JSON that it was read from."""
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        value = value["function"]
+        text = _dump(value)
+    if not isinstance(value, dict):
+        return Malformed(text, "the call is not a JSON object with a name and arguments")
+    keys = [key for key in ("name", "function") if isinstance(value.get(key), str)]
+    name = value[keys[0]].strip() if keys else ""
+    if not name:
+        return Malformed(text, "the call has no name")
+    for key in ("arguments", "parameters"):
+        if key in value:
+            return Call(name, _arguments_text(value[key], key, text))
+    # Without either key, the arguments stand beside the name, or there are none.
+    rest = {key: value[key] for key in value if key not in (keys[0], "type", "id")}
+    return Call(name, _dump(rest))
+
+
+def _arguments_text(arguments: Any, key: str, text: str) -> str:
+    """The JSON text of the arguments, verbatim if it can be found in the call's text."""
+    if arguments is None:
+        return "{}"
+    if isinstance(arguments, str):
+        return arguments.strip() or "{}"
+    return _verbatim(text, key) or _dump(arguments)
+
+
+def _verbatim(text: str, key: str) -> str:
+    """The text of the value under a key of a strict JSON object; ``""`` if it is not strict."""
+    decoder = json.JSONDecoder()
+    at = text.find("{") + 1
+    try:
+        while at:
+            found, at = decoder.raw_decode(text, _skip(text, at))
+            start = _skip(text, text.index(":", at) + 1)
+            _, at = decoder.raw_decode(text, start)
+            if found == key:
+                return text[start:at]
+            at = _skip(text, at)
+            if text[at : at + 1] != ",":
+                break
+            at += 1
+    except (ValueError, RecursionError):
+        pass
+    return ""
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _dump(value: Any) -> str:
+    """The value as JSON text that UTF-8 can carry: half a surrogate pair stays escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,105 @@
+"""The files of a repository that may be shown, as rg lists them."""
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from explorer.errors import WorkspaceError
+from explorer.ripgrep import RgHandle, run_rg
+from explorer.visibility import RG_HIDING, is_one_line
+
+RULES = ("--no-ignore-dot", "--no-require-git", "--no-ignore-messages", "--no-messages")
+"""rg options: ``.gitignore`` counts outside git too, ``.ignore`` and ``.rgignore`` never do."""
+
+_TIMEOUT_S = 60.0
+_MAX_LISTING_BYTES = 256 << 20
+# The kernel stamps files with its last tick's time, up to 10 ms before time.time_ns().
+_CLOCK_SLACK_NS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every file that may be shown, and the directories that hold them."""
+
+    files: tuple[str, ...]
+    """Sorted."""
+    file_set: frozenset[str]
+    directories: frozenset[str]
+    """Every directory with a file in it or below it, ``""`` for the root."""
+    rules: tuple[str, ...] = field(repr=False)
+    """rg options that gave this listing, hiding included."""
+    taken_ns: int = 0
+    """A file that changed later than this may be missing (``st_ctime_ns``)."""
+
+
+def take_listing(root_fd: int, *, include_hidden: bool, handle: RgHandle) -> Listing:
+    """A fresh listing of the directory behind ``root_fd``. Blocks.
+
+    Ignore files above the root count, as they do for git; but where they hide the whole root (a
+    package inside an ignored virtual environment, opened on purpose) only those inside it count.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+        WorkspaceError: the walk failed or took too long.
+    """
+    if include_hidden:
+        rules: tuple[str, ...] = ("--no-messages", "--hidden", "--no-ignore", "--iglob=!.git")
+        return _take(root_fd, rules, handle)
+    rules = (*RULES, *RG_HIDING)
+    listing = _take(root_fd, rules, handle)
+    if listing.files:
+        return listing
+    inside = _take(root_fd, (*rules, "--no-ignore-parent"), handle)
+    return inside if inside.files else listing
+
+
+def _take(root_fd: int, rules: tuple[str, ...], handle: RgHandle) -> Listing:
+    taken_ns = time.time_ns() - _CLOCK_SLACK_NS
+    chunks: list[bytes] = []
+    room = _MAX_LISTING_BYTES
+
+    def sink(chunk: bytes) -> bool:
+        nonlocal room
+        chunks.append(chunk)
+        room -= len(chunk)
+        return room > 0
+
+    end = run_rg(
+        ["--files", "-0", *rules, "--", "./"],
+        cwd_fd=root_fd,
+        sink=sink,
+        timeout_s=_TIMEOUT_S,
+        handle=handle,
+    )
+    if handle.killed:
+        raise WorkspaceError("Listing the repository's files was cancelled.")
+    if end.timed_out or end.stopped:
+        raise WorkspaceError("The repository's files cannot be listed: they are too many.")
+    if end.returncode < 0:
+        raise WorkspaceError("The repository's files cannot be listed: ripgrep crashed.")
+    files = tuple(sorted(_paths(b"".join(chunks))))
+    return Listing(files, frozenset(files), directories_of(files), rules, taken_ns)
+
+
+def _paths(output: bytes) -> list[str]:
+    text = os.fsdecode(output)
+    paths = [path.removeprefix("./") for path in text.split("\0") if path]
+    # One look at all of them decides whether each needs one.
+    if is_one_line(text.replace("\0", "")):
+        return paths
+    return [path for path in paths if is_one_line(path)]
+
+
+def directories_of(files: tuple[str, ...]) -> frozenset[str]:
+    """All directories above the sorted ``files``, with ``""`` for the root if there are any."""
+    found: set[str] = {""}
+    last = ""
+    for path in files:
+        directory = path.rpartition("/")[0]
+        if directory == last:
+            continue
+        last = directory
+        while directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return frozenset(found)

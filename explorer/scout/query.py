@@ -1,0 +1,171 @@
+"""A question taken apart: terms with weights, code names, paths, quoted text, title and body."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.scout.tokens import Hashes, Indexes, Mask, words_of
+
+MAX_QUERY_CHARS: Final = 20_000
+"""What is read of a query: of a longer one the beginning and the end, where errors stand."""
+
+MAX_TERMS: Final = 400
+"""Distinct terms that count; those said first and most often are kept."""
+
+_STOP_WORDS: Final = """
+a about above after again against all allow allows also although always am an and another any are
+around as at back be became because been before being below better between both but by call called
+came can cannot cause caused causes cause change changed changes changing com could currently did
+do does doing done down due during each either else ensure ensures etc even every example expected
+fail failed fails first fix fixed fixes fixing following follows for found from further get gets
+getting given gives go got had has have having he hence her here him his how however http https i
+ie if improve in instead into is issue issues it its itself just know known last later least less
+let like look looking made make makes making may me might more most much must my need needed needs
+never new no nor not note now of off often old on once one only onto or other others otherwise our
+out over own per please possible previous previously problem problems pull put rather reason request
+result resulting same see seem seems set she should show shows side similar since so some someone
+something still such sure take taken than that the their them then there these they thing things
+this those though through thus to together too two under unless until up upon us use used user uses
+using usual usually very via want was way we well went were what when where whether which while who
+whole whose why will with within without work working works would www yet you your
+"""
+_STOPPED: Final = frozenset(
+    part for _, parts, whole in words_of(_STOP_WORDS) for part in (*parts, whole)
+)
+
+_PATH: Final = re.compile(r"(?<![\w@:/])(?:[\w.+-]+[/\\])*[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z]\w{0,7}\b")
+_QUOTED: Final = re.compile(
+    r"`([^`\n]{3,120})`|\"([^\"\n]{4,120})\"|(?<!\w)'([^'\n]{4,120})'(?!\w)"
+)
+_TICKED: Final = re.compile(r"`+[^`\n]{1,200}`+")
+_CODE_WORD: Final = re.compile(
+    r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|^_+[a-z]|^[A-Z]{2,}\d*$|^[A-Z]+[A-Z][a-z]"
+)
+_FRAME: Final = re.compile(
+    r"^\s*(?:File \"(?P<python>[^\"]+)\", line \d+(?:, in (?P<function>\S+))?"
+    r"|at (?P<java>[\w$.<>/]+)\((?P<file>[\w$]+\.\w+)(?::\d+)?\)"
+    r"|at (?:[\w$.<> \[\]]+ \()?(?P<script>[^\s()]+):\d+:\d+\)?"
+    r"|#?\d+:?\s.*?(?P<native>[\w./-]+\.\w+):\d+"
+    r"|(?P<plain>[\w./-]+\.\w+):\d+)",
+    re.MULTILINE,
+)
+_TITLE_WEIGHT: Final = 1.6
+_CODE_WEIGHT: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a question asks for. Arrays over its distinct terms are parallel, sorted by hash."""
+
+    terms: Hashes
+    weight: NDArray[np.float32]
+    """How much a term counts before rarity: said often, in the title, as code."""
+    title: Mask
+    """The term stands in the first line."""
+    code: Mask
+    """The term is, or is part of, something written as code."""
+    whole: Mask
+    """The term is the whole of a word of several parts."""
+    sequence: Indexes
+    """Indexes of the terms in the order they are said; -1 between sentences."""
+    paths: tuple[str, ...]
+    """File names and paths that are mentioned, ``/`` between parts, lower case."""
+    quoted: tuple[bytes, ...]
+    """Texts in quotes or backticks, lower case."""
+    frames: int
+    """Lines of stack traces."""
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to look for."""
+        return not len(self.terms) and not self.paths
+
+
+def parse_query(text: str) -> Query:
+    """The question's terms and parts. Any text will do; an empty one gives an empty query."""
+    if len(text) > MAX_QUERY_CHARS:
+        half = MAX_QUERY_CHARS // 2
+        text = text[:half] + "\n" + text[-half:]
+    text = text.strip()
+    title_end = _title_end(text)
+    ticked = [match.span() for match in _TICKED.finditer(text)]
+    weights: dict[int, float] = {}
+    title: set[int] = set()
+    code: set[int] = set()
+    whole: set[int] = set()
+    sequence: list[int] = []
+    position = 0
+    for word, parts, complete in words_of(text):
+        found = text.find(word, position)
+        if found >= 0:
+            if _breaks(text[position:found]):
+                sequence.append(-1)
+            position = found + len(word)
+        in_title = position <= title_end
+        is_code = bool(_CODE_WORD.search(word)) or any(
+            begin <= position <= end for begin, end in ticked
+        )
+        terms = [part for part in parts if part not in _STOPPED or is_code]
+        if len(parts) > 1:
+            terms.append(complete)
+            whole.add(complete)
+        gain = (_TITLE_WEIGHT if in_title else 1.0) * (_CODE_WEIGHT if is_code else 1.0)
+        for term in terms:
+            weights[term] = weights.get(term, 0.0) + gain
+            title.update([term] if in_title else ())
+            code.update([term] if is_code else ())
+        sequence += [part for part in parts if part in weights] or [-1]
+    kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
+    place = {term: index for index, term in enumerate(kept)}
+    return Query(
+        terms=np.array(kept, np.uint32),
+        weight=np.array([_saturated(weights[term]) for term in kept], np.float32),
+        title=np.array([term in title for term in kept], np.bool_),
+        code=np.array([term in code for term in kept], np.bool_),
+        whole=np.array([term in whole for term in kept], np.bool_),
+        sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
+        paths=_paths(text),
+        quoted=_quoted(text),
+        frames=sum(1 for _ in _FRAME.finditer(text)),
+    )
+
+
+def _saturated(weight: float) -> float:
+    """A term said three times counts less than thrice: (k + 1) w / (k + w) with k = 2."""
+    return 3.0 * weight / (2.0 + weight)
+
+
+def _title_end(text: str) -> int:
+    """Where the first line ends; a text of one paragraph has its first sentence for a title."""
+    line = text.find("\n")
+    end = len(text) if line < 0 else line
+    if end > 120:
+        stop = text.find(". ", 0, end)
+        end = stop if stop > 0 else min(end, 120)
+    return end
+
+
+def _breaks(between: str) -> bool:
+    return len(between) > 3 or any(mark in between for mark in ".;!?\n")
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for match in _PATH.finditer(text):
+        found[match[0].replace("\\", "/").removeprefix("./").lower()] = None
+    for match in _FRAME.finditer(text):
+        for name in match.groupdict().values():
+            if name and "." in name and "/" in name:
+                found[name.lstrip("/").lower()] = None
+    return tuple(found)[:100]
+
+
+def _quoted(text: str) -> tuple[bytes, ...]:
+    found: dict[bytes, None] = {}
+    for match in _QUOTED.finditer(text):
+        inner = next(group for group in match.groups() if group is not None)
+        found[inner.strip().lower().encode("utf-8", "replace")] = None
+    return tuple(found)[:40]

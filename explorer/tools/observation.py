@@ -1,0 +1,59 @@
+"""Building observations that fit: rows are taken while there is room, and what was cut is said."""
+
+from collections.abc import Iterable
+
+from explorer.records import Span, ToolResult
+from explorer.tools.limits import MIN_CHARS
+
+NOTE_CHARS = 160
+"""Room kept for the line that says what was cut."""
+
+
+class Rows:
+    """Lines of an observation, up to a number of characters."""
+
+    def __init__(self, max_chars: int) -> None:
+        self.lines: list[str] = []
+        self._room = max(max_chars, MIN_CHARS)
+
+    def add(self, line: str, *, reserve: int = NOTE_CHARS) -> bool:
+        """True when the line was added; False when less than ``reserve`` would be left."""
+        if len(line) + 1 > self._room - reserve:
+            return False
+        self._room -= len(line) + 1
+        self.lines.append(line)
+        return True
+
+    def text(self, *notes: str) -> str:
+        """The rows, then one line for each note that is not empty, cut to fit."""
+        text = "\n".join([*self.lines, *(note for note in notes if note)])
+        limit = self._room + sum(len(line) + 1 for line in self.lines)
+        return cut(text, limit)
+
+
+def cut(text: str, max_chars: int) -> str:
+    """The text, shortened to the limit with ``...`` at its end where it is longer."""
+    limit = max(max_chars, MIN_CHARS)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def cut_line(line: str, max_chars: int) -> str:
+    """The line, with ``...`` for what is beyond the limit."""
+    return line if len(line) <= max_chars else line[:max_chars] + "..."
+
+
+def problem(text: str, max_chars: int) -> ToolResult:
+    """An observation that says what is wrong with a call."""
+    return ToolResult(cut(text, max_chars), ok=False)
+
+
+def spans(lines: Iterable[tuple[str, int]]) -> tuple[Span, ...]:
+    """Ranges of consecutive lines, in the order given."""
+    found: list[Span] = []
+    for path, number in lines:
+        last = found[-1] if found else None
+        if last is not None and last.path == path and last.end + 1 == number:
+            found[-1] = Span(path, last.start, number)
+        else:
+            found.append(Span(path, number, number))
+    return tuple(found)

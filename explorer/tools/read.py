@@ -1,0 +1,93 @@
+"""Read: the lines of a file, or the entries of a directory."""
+
+from explorer.records import Span, ToolResult
+from explorer.tools.arguments import ReadArguments
+from explorer.tools.limits import ToolLimits
+from explorer.tools.observation import Rows, cut_line, problem
+from explorer.workspace import Window, Workspace
+
+_NOTE_CHARS = 80
+_LEAST_CHARS = 20
+"""A row cut shorter than this would show nothing of its line."""
+
+
+def read(
+    workspace: Workspace, arguments: ReadArguments, limits: ToolLimits, max_chars: int
+) -> ToolResult:
+    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows. Blocks.
+
+    Raises:
+        PathProblem: there is nothing to be shown under the path.
+    """
+    found = workspace.resolve(arguments.path)
+    if found.kind == "directory":
+        return _directory(workspace, found.path, max_chars)
+    start, count = _range(arguments, limits)
+    # UTF-8 needs at most four bytes a character; one more character shows that a line was cut.
+    line_bytes = 4 * (limits.read_line_chars + 1)
+    window = workspace.window(found.path, start, count, line_bytes=line_bytes)
+    name = workspace.to_virtual(found.path)
+    if window.binary:
+        return problem(f"{name} is a binary file and is not shown.", max_chars)
+    if window.total == 0:
+        return ToolResult("File is empty.")
+    if not window.lines:
+        return problem(_past_the_end(name, start, window.total), max_chars)
+    asked = arguments.limit is not None or arguments.end is not None
+    return _rows(found.path, name, window, asked and count < limits.read_lines, limits, max_chars)
+
+
+def _range(arguments: ReadArguments, limits: ToolLimits) -> tuple[int, int]:
+    """First line and number of lines."""
+    start = max(1, arguments.offset)
+    count = arguments.limit if arguments.limit is not None and arguments.limit > 0 else None
+    if count is None and arguments.end is not None and arguments.end >= start:
+        count = arguments.end - start + 1
+    return start, min(count or limits.read_lines, limits.read_lines)
+
+
+def _past_the_end(name: str, start: int, total: int | None) -> str:
+    lines = "1 line" if total == 1 else f"{total} lines"
+    return f"{name} has only {lines}; offset {start} lies past its end."
+
+
+def _rows(
+    path: str, name: str, window: Window, asked: bool, limits: ToolLimits, max_chars: int
+) -> ToolResult:
+    rows = Rows(max_chars)
+    last_number = window.start + len(window.lines) - 1
+    # The fence's own two lines, whose first is known only when the last row is.
+    reserve = _NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
+    for number, line in enumerate(window.lines, window.start):
+        if not rows.add(f"{number}|{cut_line(line, limits.read_line_chars)}", reserve=reserve):
+            break
+    shown = len(rows.lines)
+    if not shown:  # Not even one row fits: show what does.
+        room = max_chars - reserve - len("...")
+        line = f"{window.start}|{window.lines[0]}"
+        if room < min(len(line), _LEAST_CHARS):
+            return problem("There is no room left to show the file.", max_chars)
+        rows.lines.append(cut_line(line, room))
+        shown = 1
+    end = window.start + shown - 1
+    note = ""
+    if end < last_number or (not asked and end != window.total):
+        total = f"of {window.total}" if window.total is not None else "of more"
+        note = f"... (lines {window.start}-{end} {total}; continue with offset {end + 1})"
+    text = "\n".join([f"```{name}:{window.start}-{end}", *rows.lines, "```"])
+    span = Span(path, window.start, end)
+    return ToolResult(text + ("\n" + note if note else ""), True, (span,), bool(note))
+
+
+def _directory(workspace: Workspace, path: str, max_chars: int) -> ToolResult:
+    entries = workspace.entries(path)
+    rows = Rows(max_chars)
+    rows.add(f"{workspace.to_virtual(path)} is a directory:")
+    shown = 0
+    for entry in entries:
+        if not rows.add(entry):
+            break
+        shown += 1
+    cut = shown < len(entries)
+    note = f"... ({shown} of {len(entries)} entries shown)" if cut else ""
+    return ToolResult(rows.text(note), truncated=cut)

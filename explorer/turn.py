@@ -1,0 +1,254 @@
+"""One turn: the model writes, and each call runs from the moment it is complete.
+
+Calls that the server parsed and calls in hermes text take the same way. Observations come back in
+call order, whatever order the tools end in; a call that goes wrong is an observation and leaves
+its siblings alone.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anyio
+import anyio.abc
+
+from explorer.answer import ParsedAnswer, citations_outside, parse_answer
+from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
+from explorer.errors import EngineError, ExplorerError
+from explorer.events import CallFinished, CallStarted, Listener
+from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose
+from explorer.records import ToolCall, ToolResult, Usage
+
+MAX_CALLS_PER_TURN = 32
+"""What a runaway message can start. Training shows 1 to 6."""
+
+TOO_MANY = f"Not run: one message can make at most {MAX_CALLS_PER_TURN} calls."
+
+
+class Tools(Protocol):
+    """What the loop needs of the tools; ``ToolBox`` is one."""
+
+    @property
+    def schemas(self) -> tuple[dict[str, Any], ...]:
+        """The tools as OpenAI function tools."""
+
+    async def run(self, call: ToolCall, *, max_chars: int | None = None) -> ToolResult:
+        """The observation of a call, at most ``max_chars`` long."""
+
+
+Answerer = Callable[[ToolCall], "Awaitable[Answered]"]
+"""Gives a call's observation: runs its tool, or looks into the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An observation and whether it came from the record."""
+
+    result: ToolResult
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class Done:
+    """A call of a turn and, once it has ended, its observation."""
+
+    call: ToolCall
+    parsed: bool
+    """Whether the server had parsed it."""
+    answered: Answered | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a turn came to."""
+
+    text: str = ""
+    """All content, verbatim, hermes tags included."""
+    prose: str = ""
+    """The content outside calls, answers and thinking."""
+    answer: FinalAnswer | None = None
+    """The last answer block."""
+    calls: list[Done] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    first_token_s: float | None = None
+    model_s: float = 0.0
+    received: bool = False
+    """Whether anything at all came before a failure."""
+
+    @property
+    def parsed_calls(self) -> list[ToolCall]:
+        """Calls that the server parsed: they go back as ``tool_calls``."""
+        return [done.call for done in self.calls if done.parsed]
+
+    def found_answer(self) -> ParsedAnswer | None:
+        """The last answer block, or a complete list of citations without the tag.
+
+        A block counts even where calls stand beside it.
+        """
+        if self.answer is not None:
+            inside = parse_answer(self.answer.text)
+            explanation = " ".join(self.prose.split()) or inside.explanation
+            return ParsedAnswer(explanation, inside.citations)
+        if self.calls or self.malformed:
+            return None
+        found = citations_outside(self.prose)
+        return ParsedAnswer("", found) if found else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the model wrote nothing of use."""
+        return not (self.calls or self.malformed or self.answer or self.prose.strip())
+
+
+class TurnReader:
+    """Reads one completion and starts its calls."""
+
+    def __init__(
+        self, number: int, answer: Answerer, *, concurrency: int, allowed: bool, listener: Listener
+    ) -> None:
+        self.outcome = Outcome()
+        self._number = number
+        self._answer = answer
+        self._allowed = allowed
+        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._listener = listener
+        self._parser = HermesParser()
+        self._pending: dict[int, _Pending] = {}
+        self._ids: set[str] = set()
+        self._failure: ExplorerError | None = None
+        self._group: anyio.abc.TaskGroup | None = None
+
+    async def run(self, engine: Engine, request: Request) -> Outcome:
+        """The outcome, when the model has written all and every call has its observation.
+
+        An answer block ends calls that still run: the answer counts.
+
+        Raises:
+            EngineError: the completion failed; ``outcome`` holds what came before.
+            WorkspaceError: the repository is gone.
+            RipgrepError: rg does not start.
+        """
+        async with anyio.create_task_group() as group:
+            self._group = group
+            try:
+                await self._read(engine, request)
+            except EngineError as error:
+                self._failure = error
+                group.cancel_scope.cancel()
+            if self.outcome.answer is not None:
+                group.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        return self.outcome
+
+    async def _read(self, engine: Engine, request: Request) -> None:
+        started = time.monotonic()
+        outcome = self.outcome
+        texts: list[str] = []
+        prose: list[str] = []
+        try:
+            async with engine.stream(request) as events:
+                async for event in events:
+                    if not outcome.received and not isinstance(event, Finished):
+                        outcome.received = True
+                        outcome.first_token_s = time.monotonic() - started
+                    if isinstance(event, TextDelta):
+                        texts.append(event.text)
+                        self._take(self._parser.feed(event.text), prose)
+                    elif isinstance(event, CallDelta):
+                        self._take_delta(event)
+                    else:
+                        outcome.finish_reason, outcome.usage = event.reason, event.usage
+            for pending in self._pending.values():
+                self._start_pending(pending)
+            self._take(self._parser.close(), prose)
+        finally:
+            outcome.text, outcome.prose = "".join(texts), "".join(prose)
+            outcome.model_s = time.monotonic() - started
+
+    def _take(self, events: list[HermesEvent], prose: list[str]) -> None:
+        for event in events:
+            match event:
+                case Prose(text):
+                    prose.append(text)
+                case Call(name, arguments):
+                    self._start("", name, arguments, parsed=False)
+                case Malformed():
+                    self.outcome.malformed.append(event)
+                case FinalAnswer(text):
+                    # An empty block is no answer; the calls beside it go on.
+                    self.outcome.answer = event if text else self.outcome.answer
+
+    def _take_delta(self, delta: CallDelta) -> None:
+        """Add to a call; start it when another begins or when its arguments are whole."""
+        if delta.index not in self._pending:
+            for pending in self._pending.values():
+                self._start_pending(pending)
+            self._pending[delta.index] = _Pending()
+        pending = self._pending[delta.index]
+        pending.id = pending.id or delta.id or ""
+        pending.name = pending.name or delta.name or ""
+        pending.arguments += delta.arguments
+        if pending.is_whole():
+            self._start_pending(pending)
+
+    def _start_pending(self, pending: "_Pending") -> None:
+        if not pending.started:
+            pending.started = True
+            self._start(pending.id, pending.name, pending.arguments or "{}", parsed=True)
+
+    def _start(self, call_id: str, name: str, arguments: str, *, parsed: bool) -> None:
+        number = len(self.outcome.calls) + 1
+        if not call_id or call_id in self._ids:
+            call_id = f"call_{self._number}_{number}"
+        self._ids.add(call_id)
+        done = Done(ToolCall(call_id, name, arguments), parsed)
+        self.outcome.calls.append(done)
+        if not self._allowed or self.outcome.answer is not None or self._group is None:
+            return
+        if number > MAX_CALLS_PER_TURN:
+            done.answered = Answered(ToolResult(TOO_MANY, ok=False))
+            return
+        self._group.start_soon(self._run_call, done)
+
+    async def _run_call(self, done: Done) -> None:
+        async with self._limiter:
+            started = time.monotonic()
+            self._listener(CallStarted(self._number, done.call))
+            try:
+                done.answered = await self._answer(done.call)
+            except ExplorerError as error:
+                # Kept instead of raised, so that it leaves the task group as itself.
+                self._failure = self._failure or error
+                if self._group is not None:
+                    self._group.cancel_scope.cancel()
+                return
+            elapsed_s = time.monotonic() - started
+            answered = done.answered
+            self._listener(
+                CallFinished(self._number, done.call, answered.result, elapsed_s, answered.repeated)
+            )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A parsed call as its pieces arrive."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    started: bool = False
+
+    def is_whole(self) -> bool:
+        """Whether the arguments are one complete JSON object, so that nothing can follow."""
+        if self.started or not self.name or not self.arguments.rstrip().endswith("}"):
+            return False
+        try:
+            value = json.loads(self.arguments)
+        except ValueError:
+            return False
+        return isinstance(value, Mapping)

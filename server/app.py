@@ -1,0 +1,297 @@
+"""The MCP server: two tools over an ``ExplorationService``.
+
+Importing this has no effect, and neither importing nor ``initialize`` loads what only an
+exploration needs: clients give up on servers that start slowly.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import anyio
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.resolve import ListRoots, Resolve
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    CallToolResult,
+    ListRootsRequest,
+    ListRootsResult,
+    TextContent,
+    ToolAnnotations,
+)
+from pydantic import Field
+
+from explorer.engine import Engine
+from server import lifecycle, stdio, texts
+from server.arguments import tolerant
+from server.errors import ServerError
+from server.logs import log_to_stderr
+from server.version import version
+
+# Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
+if TYPE_CHECKING:
+    from server.progress import Say
+    from server.render import Report
+    from server.service import ExplorationService
+    from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EngineFactory = Callable[["Settings"], Engine]
+
+ROOTS_WAIT_S = 3.0
+"""How long a client may take to name its roots."""
+_FIRST_INPUT_REQUIRED = "2026-07-28"
+# Claude Code saves what is longer to a file and shows the model the first 2 kB of it.
+_RESULT_CHARS = 50_000
+
+
+@dataclass(slots=True)
+class Backend:
+    """What the tools work with, made at the first call."""
+
+    load: Callable[[], "Settings"]
+    engine_factory: EngineFactory | None
+    stack: AsyncExitStack
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    made: "ExplorationService | None" = None
+
+    async def service(self) -> "ExplorationService":
+        """The one service of this process.
+
+        Raises:
+            SettingsError: every time until the settings are right.
+        """
+        async with self.lock:
+            if self.made is None:
+                self.made = await self.stack.enter_async_context(
+                    await anyio.to_thread.run_sync(self._make)
+                )
+            return self.made
+
+    def _make(self) -> "ExplorationService":
+        from server.choice import http_engine
+        from server.memory import give_memory_back
+        from server.service import ExplorationService
+
+        give_memory_back()
+        settings = self.load()
+        log_to_stderr(settings.log_level)
+        # In this thread, so that messages are answered while numpy and httpx are loaded.
+        model = ("explorer.http_engine", "explorer.loop") if settings.endpoint else ()
+        for name in ("explorer.scout.engine", *model):
+            importlib.import_module(name)
+        return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
+
+
+class ExplorerServer(MCPServer[Backend]):
+    """An ``MCPServer`` that ends when it should and takes arguments as agents write them."""
+
+    load_settings: Callable[[], "Settings"]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Backend, Any] | None = None
+    ) -> Any:
+        """Call a tool by name; the arguments of ``explore_repository`` are put right first."""
+        if name == "explore_repository":
+            arguments = tolerant(arguments)
+        return await super().call_tool(name, arguments, context)
+
+    def run(self, transport: str = "stdio", **options: Any) -> NoReturn:
+        """Serve until the client goes away or a signal comes, then leave the process.
+
+        Raises:
+            ValueError: the transport is neither ``stdio`` nor ``streamable-http``.
+        """
+        if transport == "stdio":
+            if sys.stdin.isatty():
+                sys.stderr.write("serving MCP on stdin and stdout, for a client; Ctrl-C ends it\n")
+            wire = stdio.claim()
+            lifecycle.run_to_end(partial(self._serve_stdio, wire), watch_parent=True)
+        if transport == "streamable-http":
+            from server.http_server import run_http
+
+            run_http(self, self.load_settings(), **options)
+        raise ValueError(f"unknown transport {transport!r}; hint: stdio or streamable-http")
+
+    async def _serve_stdio(self, wire: stdio.Wire) -> None:
+        # The SDK's own run_stdio_async puts stdout back when it ends; this one never does.
+        server = self._lowlevel_server
+        async with stdio.streams(wire) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+
+
+def build_server(
+    settings: "Settings | Callable[[], Settings] | None" = None,
+    *,
+    engine_factory: EngineFactory | None = None,
+) -> ExplorerServer:
+    """A server with its two tools. Settings that are not given are loaded at the first call.
+
+    ``engine_factory`` stands in for the HTTP client of the configured endpoint.
+    """
+    load = _loader(settings)
+
+    @asynccontextmanager
+    async def lifespan(_server: MCPServer[Backend]) -> AsyncIterator[Backend]:
+        async with AsyncExitStack() as stack:
+            yield Backend(load, engine_factory, stack)
+
+    log_to_stderr()
+    server = ExplorerServer(
+        "fastcontext",
+        title="FastContext",
+        description="Finds the code that a question is about",
+        instructions=texts.INSTRUCTIONS,
+        version=version(),
+        lifespan=lifespan,
+        log_level="WARNING",
+    )
+    server.load_settings = load
+    _add_tools(server)
+    return server
+
+
+def main(server: ExplorerServer, arguments: Sequence[str]) -> NoReturn:
+    """Serve over stdio, or with arguments as ``fastcontext serve`` takes them."""
+    if arguments:
+        from server.cli import main as command
+
+        command(["serve", *arguments])
+    server.run()
+
+
+def _loader(
+    settings: "Settings | Callable[[], Settings] | None",
+) -> Callable[[], "Settings"]:
+    if settings is None:
+        return _load_settings
+    if callable(settings):
+        return settings
+    return lambda: settings
+
+
+def _load_settings() -> "Settings":
+    from server.settings import load_settings
+
+    return load_settings()
+
+
+async def _client_roots(path: str, ctx: Context[Backend, Any]) -> ListRootsResult | ListRoots:
+    """The client's roots, empty if it has none, does not answer, or none are needed."""
+    nothing = ListRootsResult(roots=[])
+    capabilities = ctx.client_capabilities
+    absolute = path.strip().startswith(("/", "~", "file:"))
+    if absolute or capabilities is None or capabilities.roots is None:
+        return nothing
+    if (ctx.protocol_version or "") >= _FIRST_INPUT_REQUIRED:
+        return ListRoots()
+    try:
+        with anyio.fail_after(ROOTS_WAIT_S):
+            request = ListRootsRequest()
+            named: ListRootsResult = await ctx.session.send_request(request, ListRootsResult)
+            return named
+    except (MCPError, TimeoutError) as error:
+        logger.info("the client did not name its roots: %s", error)
+        return nothing
+
+
+def _add_tools(server: ExplorerServer) -> None:
+    hints = ToolAnnotations(
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    )
+    explore = hints.model_copy(update={"title": texts.EXPLORE_TITLE})
+    server.add_tool(
+        explore_repository,
+        title=texts.EXPLORE_TITLE,
+        description=texts.EXPLORE_DESCRIPTION,
+        annotations=explore,
+        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS},
+        structured_output=False,
+    )
+    server.add_tool(
+        engine_status,
+        title=texts.STATUS_TITLE,
+        description=texts.STATUS_DESCRIPTION,
+        annotations=hints.model_copy(update={"title": texts.STATUS_TITLE}),
+        structured_output=False,
+    )
+
+
+async def explore_repository(
+    query: Annotated[str, Field(description=texts.QUERY)],
+    ctx: Context[Backend, Any],
+    roots: Annotated[ListRootsResult, Resolve(_client_roots)],
+    path: Annotated[str, Field(description=texts.PATH)] = "",
+    max_turns: Annotated[int, Field(description=texts.MAX_TURNS)] = 0,
+    max_citations: Annotated[int, Field(description=texts.MAX_CITATIONS)] = 0,
+    max_bytes: Annotated[int, Field(description=texts.MAX_BYTES)] = 0,
+    include_hidden: Annotated[bool, Field(description=texts.INCLUDE_HIDDEN)] = False,
+) -> CallToolResult:
+    """The places that answer the query, as Markdown and as an object with the same facts.
+
+    Raises:
+        ToolError: nothing could be explored; the text says what to do.
+    """
+    service = await _service(ctx)
+
+    async def work(say: "Say") -> "Report":
+        from server.ask import make_ask
+
+        ask = make_ask(
+            service.settings,
+            query,
+            path=path,
+            client_roots=[str(root.uri) for root in roots.roots],
+            max_turns=max_turns,
+            max_citations=max_citations,
+            include_hidden=include_hidden,
+        )
+        return await service.explore(ask, say)
+
+    from server.progress import reporting
+    from server.render import for_client
+
+    try:
+        report = await reporting(partial(_send_progress, ctx), work)
+    except ServerError as error:
+        raise ToolError(error.text()) from error
+    text, facts = for_client(report, max(1_000, max_bytes or service.settings.answer_bytes))
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts)
+
+
+async def engine_status(ctx: Context[Backend, Any]) -> CallToolResult:
+    """Which explorer will answer and whether it is ready.
+
+    Raises:
+        ToolError: the settings cannot be used; the text says what to do.
+    """
+    service = await _service(ctx)
+    try:
+        status = await service.status()
+    except ServerError as error:
+        raise ToolError(error.text()) from error
+    return CallToolResult(
+        content=[TextContent(type="text", text=status.text())],
+        structured_content=status.to_object(),
+    )
+
+
+async def _service(ctx: Context[Backend, Any]) -> "ExplorationService":
+    try:
+        return await ctx.request_context.lifespan_context.service()
+    except ServerError as error:
+        logger.error("%s", error.text())
+        raise ToolError(error.text()) from error
+
+
+async def _send_progress(ctx: Context[Backend, Any], elapsed_s: float, message: str) -> None:
+    await ctx.report_progress(elapsed_s, None, message)

@@ -1,0 +1,66 @@
+"""Which explorer answers a question, and how an engine is made from the settings.
+
+A further kind of engine, such as one that this machine runs itself, becomes a further branch of
+``choose_engine`` and a further factory.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from explorer.endpoint import parse_endpoint
+from server.errors import ExplorationFailed, UsageError
+from server.render import Answerer
+from server.settings import EngineChoice, Settings
+
+if TYPE_CHECKING:
+    from explorer.http_engine import HttpEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which explorer is to answer, and why, as part of a sentence."""
+
+    engine: Answerer
+    reason: str
+
+
+def choose_engine(settings: Settings, wanted: EngineChoice) -> Choice:
+    """The explorer for a question: the one asked for, else the endpoint, else the scout.
+
+    Raises:
+        UsageError: the endpoint was asked for and none is configured.
+    """
+    if wanted == "scout":
+        return Choice("scout", "the scout was asked for")
+    if settings.endpoint:
+        return Choice("endpoint", f"the endpoint {public_url(settings.endpoint)} is configured")
+    if wanted == "endpoint":
+        hint = "set FASTCONTEXT_ENDPOINT to the URL of an OpenAI-compatible API, up to /v1"
+        raise UsageError("engine 'endpoint' needs an endpoint and none is set", hint)
+    return Choice("scout", "no endpoint is configured")
+
+
+def http_engine(settings: Settings) -> "HttpEngine":
+    """The client of the configured endpoint, not yet connected.
+
+    Raises:
+        ExplorationFailed: the key cannot stand in a header.
+    """
+    from explorer.http_client import Timeouts
+    from explorer.http_engine import HttpEngine
+
+    timeouts = Timeouts(
+        connect_s=settings.connect_timeout_s,
+        first_s=settings.first_token_timeout_s,
+        read_s=settings.read_timeout_s,
+    )
+    try:
+        return HttpEngine(settings.endpoint, settings.model, settings.api_key, timeouts=timeouts)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; hint: ")
+        raise ExplorationFailed(message, hint or "correct FASTCONTEXT_API_KEY") from None
+
+
+def public_url(endpoint: str) -> str:
+    """How messages name the endpoint; holds no secret."""
+    return parse_endpoint(endpoint).shown

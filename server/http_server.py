@@ -1,0 +1,176 @@
+"""Streamable HTTP on the loopback interface, for clients that hold the token.
+
+Not called ``http``: run as a file, this folder is on ``sys.path`` for a moment, and would hide the
+standard library's package of that name.
+"""
+
+import hmac
+import ipaddress
+import logging
+import secrets
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NoReturn
+
+import anyio
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server import lifecycle
+from server.errors import UsageError
+from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8931
+PATH = "/mcp"
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_TOKEN_BYTES = 32
+_GRACE_S = 1
+"""Whole seconds for open streams to end; ``lifecycle.CLEANUP_S`` comes after."""
+
+
+def run_http(
+    server: MCPServer, settings: Settings, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT
+) -> NoReturn:
+    """Serve until a signal comes, then leave the process. Port 0 takes a free one.
+
+    Says on stderr where it listens, and the token if it was made here.
+
+    Raises:
+        UsageError: the address cannot be used, or is not loopback and no token is set.
+    """
+    token = settings.http_token
+    if token is None and not is_loopback(host):
+        raise UsageError(
+            f"will not listen on {host!r} without a token: others could reach it",
+            "set FASTCONTEXT_HTTP_TOKEN, or listen on 127.0.0.1",
+        )
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    shown = token is None
+    token = token or SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+    _announce(host, port, token.get_secret_value() if shown else "<the token that is set>")
+    app = http_app(server, settings, host, token)
+    lifecycle.run_to_end(partial(_serve, app, listening), watch_parent=False)
+
+
+def http_app(server: MCPServer, settings: Settings, host: str, token: SecretStr) -> ASGIApp:
+    """The ASGI application: the token is asked for first, then Host and Origin are checked."""
+    names = [*_LOOPBACK, *settings.http_hosts]
+    if host not in ("0.0.0.0", "::", *names):
+        names.append(f"[{host}]" if ":" in host else host)
+    security = TransportSecuritySettings(
+        allowed_hosts=[pattern for name in names for pattern in (name, f"{name}:*")],
+        allowed_origins=[
+            f"{scheme}://{name}{port}"
+            for name in names
+            for scheme in ("http", "https")
+            for port in ("", ":*")
+        ],
+    )
+    app = server.streamable_http_app(
+        streamable_http_path=PATH, transport_security=security, host=host
+    )
+    return BearerToken(app, token)
+
+
+class BearerToken:
+    """ASGI middleware that lets a request pass only with ``Authorization: Bearer <token>``."""
+
+    def __init__(self, app: ASGIApp, token: SecretStr) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401, or pass the request on."""
+        if scope["type"] == "http" and not self._allowed(Headers(scope=scope)):
+            refusal = PlainTextResponse(
+                "missing or wrong bearer token\n", 401, {"WWW-Authenticate": "Bearer"}
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allowed(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        expected = self._token.get_secret_value().encode()
+        # Headers are latin-1 on the wire; compare_digest takes the same time for any wrong token.
+        right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), expected)
+        return right and scheme.lower() == "bearer"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address by that name."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``, ``[v6]:PORT``, ``:PORT`` or ``PORT``.
+
+    Raises:
+        UsageError: it is none of those.
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or DEFAULT_HOST
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise UsageError(f"{text!r} is no address to listen on", "give HOST:PORT")
+    return host, int(port)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise UsageError(problem, "choose another port, or end what uses it") from None
+
+
+def _announce(host: str, port: int, token: str) -> None:
+    name = f"[{host}]" if ":" in host else host
+    sys.stderr.write(f"fastcontext serves MCP on http://{name}:{port}{PATH}\n")
+    sys.stderr.write(f"clients send the header: Authorization: Bearer {token}\n")
+    sys.stderr.flush()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to ``lifecycle``."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(app: ASGIApp, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=_GRACE_S
+    )
+    server = _Server(config)
+
+    async def stop_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            server.should_exit = True
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(stop_when_cancelled)
+        # Its connections and the SDK's sessions are tasks of their own, which only its own
+        # shutdown ends; a cancelled serve() would leave them running.
+        with anyio.CancelScope(shield=True):
+            await server.serve(sockets=[listening])
+        group.cancel_scope.cancel()

@@ -1,0 +1,61 @@
+"""The server as a file to be run: ``python server/main.py``, ``mcp run server/main.py``.
+
+Thin on purpose. ``mcp run`` loads this file outside ``sys.modules``, and every launch form leaves
+a different first entry on ``sys.path``: the working directory, which may be the very repository
+to be explored, or this folder. Neither may be imported from.
+"""
+
+# ruff: noqa: PTH117, PTH119, PTH120 - pathlib is not loaded yet and could come from the wrong folder
+
+import gc
+import os
+import sys
+
+
+def _quiet_stdout() -> int | None:
+    """A copy of stdout's descriptor, which itself is stderr from now on; None if it is closed."""
+    try:
+        wire = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:
+        return None
+    return wire
+
+
+def _restore_stdout(wire: int | None) -> None:
+    if wire is not None:
+        sys.stdout.flush()
+        os.dup2(wire, 1)
+        os.close(wire)
+
+
+def _import_from_here_only() -> None:
+    here = os.path.dirname(os.path.realpath(__file__))
+    root = os.path.dirname(here)
+    first = os.path.realpath(sys.path[0]) if sys.path else ""
+    if first in (here, os.path.realpath(os.curdir)) and first != root:
+        del sys.path[0]
+    # Relative entries name the working directory, whatever it is by the time of an import.
+    sys.path[:] = [entry for entry in sys.path if os.path.isabs(entry)]
+    # First, because ``server`` and ``explorer`` are names that another distribution may use too.
+    # Installed, the root is site-packages, which must not come before the standard library.
+    if os.path.basename(root) not in ("site-packages", "dist-packages"):
+        sys.path[:] = [root, *(entry for entry in sys.path if entry != root)]
+
+
+_wire = _quiet_stdout()
+# Importing the SDK makes many objects that stay: collecting between them costs 40 of 580 ms.
+gc.disable()
+_import_from_here_only()
+
+import server.lifecycle  # noqa: E402, F401 - first, because it notes the parent
+from server.app import build_server, main  # noqa: E402 - only now is it known where from
+
+gc.freeze()
+gc.enable()
+_restore_stdout(_wire)
+
+mcp = build_server()
+
+if __name__ == "__main__":
+    main(mcp, sys.argv[1:])

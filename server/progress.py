@@ -1,0 +1,114 @@
+"""What a run is doing, in words, and a feed that says it at least every few seconds."""
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from explorer.events import CallStarted, Event, Note, TurnStarted
+from server.render import one_line
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HEARTBEAT_S = 4.0
+"""Hosts that count silence as a hang allow 5 s at the least."""
+MESSAGE_CHARS = 120
+"""Hosts show one row and cut it."""
+
+Say = Callable[[str], None]
+"""Takes one short message; must not block."""
+
+
+def ignore(_message: str) -> None:
+    """Say it to nobody."""
+
+
+def describe(event: Event) -> str:
+    """What the event means to somebody who waits; empty if nothing."""
+    match event:
+        case TurnStarted(turn=turn, final=final):
+            return f"turn {turn}: {'writing the answer' if final else 'the model is thinking'}"
+        case CallStarted(turn=turn, call=call):
+            return f"turn {turn}: {call.name} {_subject(call.arguments)}".rstrip()
+        case Note(turn=turn, text=text):
+            return f"turn {turn}: {text}"
+    return ""
+
+
+def _subject(arguments: str) -> str:
+    """The argument by which a person recognises a call."""
+    try:
+        given = json.loads(arguments)
+    except ValueError:
+        return ""
+    if not isinstance(given, dict):
+        return ""
+    value = given.get("pattern") or given.get("path") or ""
+    return repr(one_line(str(value), 60)) if value else ""
+
+
+class Feed:
+    """The latest message, passed on when it changes and repeated while it does not."""
+
+    def __init__(
+        self,
+        send: Callable[[float, str], Awaitable[None]],
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        """``send`` gets the seconds since the start, strictly increasing, and the message."""
+        self._send = send
+        self._heartbeat_s = heartbeat_s
+        self._message = "starting"
+        self._changed = anyio.Event()
+        self._started = time.monotonic()
+
+    def say(self, message: str) -> None:
+        """Replace the latest message."""
+        self._message = message
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Sends until cancelled."""
+        last = -1.0
+        while True:
+            elapsed_s = time.monotonic() - self._started
+            last = max(elapsed_s, last + 0.001)
+            tail = f" ({elapsed_s:.0f} s)"
+            text = one_line(self._message, MESSAGE_CHARS - len(tail)) + tail
+            self._changed = anyio.Event()
+            try:
+                await self._send(round(last, 3), text)
+            except Exception:
+                # Nobody listens any more; the work itself goes on until it is cancelled.
+                logger.debug("a progress message could not be sent", exc_info=True)
+                return
+            with anyio.move_on_after(self._heartbeat_s):
+                await self._changed.wait()
+
+
+async def reporting(
+    send: Callable[[float, str], Awaitable[None]], work: Callable[[Say], Awaitable[T]]
+) -> T:
+    """What ``work(say)`` returns; what it says reaches ``send`` while it runs.
+
+    Raises:
+        Exception: what ``work`` raised, itself and not in a group.
+    """
+    feed = Feed(send)
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed.run)
+        try:
+            result = await work(feed.say)
+        except Exception as error:
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result

@@ -1,0 +1,342 @@
+"""Answers questions about repositories: chooses the explorer, keeps time, falls back.
+
+The model answers where an endpoint is configured, else the scout. When the model fails in any way,
+the scout answers in the time that was kept back for it. What the model had read and cited before
+it failed is kept: those places come first, then the scout's that do not overlap them.
+"""
+
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+import anyio
+
+from explorer.engine import Engine
+from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
+from explorer.events import Listener
+from explorer.records import Citation, Exploration
+from server.ask import Ask
+from server.choice import Choice, choose_engine, http_engine
+from server.errors import ExplorationFailed, ServerError
+from server.progress import Say, ignore
+from server.render import Answerer, Report
+from server.settings import Settings
+from server.warm import Warm, WarmRepositories
+
+if TYPE_CHECKING:
+    from explorer.http_engine import EngineState
+
+logger = logging.getLogger(__name__)
+
+SCOUT_RESERVE_S = 8.0
+"""Kept back of a deadline for the scout; a quarter of it where that is less."""
+_GRACE_S = 0.5
+"""How much later than asked a part may end before it is cut off."""
+_PROBE_S = 5.0
+"""Longest wait for the endpoint to say which model it serves; a busy one takes a moment."""
+_SCOUTS = 2
+"""Scouts at work at one time: they are bound by the processor."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the next exploration can count on."""
+
+    choice: Choice
+    ready: bool
+    model: str
+    detail: str
+    running: int
+    """Explorations by the model at this moment."""
+    waiting: int
+    """Explorations that queue."""
+
+    def text(self) -> str:
+        """The status for a reader."""
+        who = "the model" if self.choice.engine == "endpoint" else "the scout"
+        state = "ready" if self.ready else "not ready; the scout answers instead"
+        lines = [f"Next answer by {who}: {self.choice.reason}.", f"State: {state}. {self.detail}"]
+        if self.model:
+            lines.append(f"Model: {self.model}")
+        if self.choice.engine == "endpoint":
+            lines.append(f"Explorations: {self.running} running, {self.waiting} waiting.")
+        return "\n".join(lines)
+
+    def to_object(self) -> dict[str, Any]:
+        """The same as JSON types."""
+        return {
+            "engine": self.choice.engine,
+            "engine_reason": self.choice.reason,
+            "ready": self.ready,
+            "model": self.model,
+            "detail": self.detail,
+            "running": self.running,
+            "waiting": self.waiting,
+        }
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What came of asking the model."""
+
+    run: Exploration | None = None
+    """The answer, or what was read before it failed."""
+    problem: str = ""
+    """Empty when the run is an answer."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """An engine that says whether it is ready, such as ``HttpEngine``."""
+
+    async def probe(self, timeout_s: float) -> "EngineState":
+        """Whether it answers, and with which model."""
+
+
+class ExplorationService:
+    """Answers one question after another, several at a time. An async context manager."""
+
+    def __init__(
+        self, settings: Settings, *, engine_factory: Callable[[Settings], Engine] = http_engine
+    ) -> None:
+        self.settings = settings
+        self._engine_factory = engine_factory
+        self._warm = WarmRepositories()
+        self._stack = AsyncExitStack()
+        self._engine: Engine | None = None
+        self._window: int | None = None
+
+    async def __aenter__(self) -> Self:
+        self._model_slots = anyio.CapacityLimiter(self.settings.max_concurrent)
+        self._scout_slots = anyio.CapacityLimiter(_SCOUTS)
+        self._engine_lock = anyio.Lock()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            await self._stack.aclose()
+        self._warm.close()
+
+    async def explore(self, ask: Ask, say: Say = ignore) -> Report:
+        """The answer, within ``ask.deadline_s`` and a little.
+
+        Raises:
+            ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
+        """
+        started = anyio.current_time()
+        choice = choose_engine(self.settings, ask.engine)
+        root = ask.repository.root
+        try:
+            async with self._warm.opened(root, include_hidden=ask.include_hidden) as warm:
+                if choice.engine == "scout":
+                    run = await self._ask_scout(ask, warm, ask.deadline_s, say)
+                    report = self._report(ask, "scout", choice.reason, run)
+                else:
+                    report = await self._model_first(ask, warm, choice, say, started)
+        except ExplorerError as error:
+            raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
+        elapsed_s = anyio.current_time() - started
+        run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
+        return dataclasses.replace(report, exploration=run)
+
+    async def status(self) -> EngineStatus:
+        """Whether the chosen explorer is ready; asks the endpoint."""
+        choice = choose_engine(self.settings, self.settings.engine)
+        slots = self._model_slots.statistics()
+        ready, model, detail = True, "", "lexical search, needs nothing"
+        if choice.engine == "endpoint":
+            ready, model, detail = await self._probe()
+        return EngineStatus(
+            choice, ready, model, detail, slots.borrowed_tokens, slots.tasks_waiting
+        )
+
+    async def _probe(self) -> tuple[bool, str, str]:
+        detail = f"no answer within {_PROBE_S:g} s"
+        with anyio.move_on_after(_PROBE_S + _GRACE_S):
+            try:
+                engine = await self._open_engine()
+                if not isinstance(engine, Probed):
+                    return True, engine.model, "answers without being asked"
+                state = await engine.probe(_PROBE_S)
+                return state.ready, state.model, state.detail
+            except (ExplorerError, ServerError) as error:
+                detail = str(error)
+        return False, self.settings.model, detail
+
+    async def _model_first(
+        self, ask: Ask, warm: Warm, choice: Choice, say: Say, started: float
+    ) -> Report:
+        from explorer.events import RunFinished
+        from server.model_run import recording, telling
+
+        with recording(ask) as record:
+            attempt = await self._ask_model(ask, warm, telling(say, record), say, started)
+            if not attempt.problem and attempt.run is not None:
+                return self._report(ask, "endpoint", choice.reason, attempt.run)
+            report = await self._fall_back(ask, warm, attempt, say, started)
+            record(RunFinished(report.exploration))
+            return report
+
+    async def _ask_model(
+        self, ask: Ask, warm: Warm, listener: Listener, say: Say, started: float
+    ) -> _Attempt:
+        reserve_s = min(SCOUT_RESERVE_S, ask.deadline_s / 4) if ask.fallback else _GRACE_S
+        until = started + ask.deadline_s - reserve_s
+        attempt = _Attempt()
+        with anyio.CancelScope(deadline=until + _GRACE_S) as scope:
+            try:
+                async with self._slot(say):
+                    attempt = await self._run_model(ask, warm, listener, until)
+            except (EngineError, AnswerError) as error:
+                attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
+            except ServerError as error:
+                attempt = _Attempt(problem=f"the model failed: {error}")
+            except ExplorerError:
+                raise
+            except Exception:
+                # The caller still gets an answer; the log gets the whole story.
+                logger.exception("the exploration failed on an internal error")
+                attempt = _Attempt(problem="the model failed: internal error, see the log")
+        if scope.cancelled_caught:
+            return _Attempt(problem=f"the model gave no answer within {until - started:.0f} s")
+        return attempt
+
+    async def _run_model(self, ask: Ask, warm: Warm, listener: Listener, until: float) -> _Attempt:
+        from explorer.loop import explore_with_model
+        from server.model_run import loop_settings
+
+        patience_s = round(min(_PROBE_S, (until - anyio.current_time()) / 3), 1)
+        engine, window = await self._ready_engine(patience_s)
+        left_s = round(until - anyio.current_time(), 1)
+        run = await explore_with_model(
+            ask.query,
+            engine=engine,
+            workspace=warm.workspace,
+            settings=loop_settings(
+                self.settings, ask, model=engine.model, window=window, deadline_s=left_s
+            ),
+            listener=listener,
+        )
+        return _Attempt(run, "" if run.citations else "the model found no place")
+
+    async def _fall_back(
+        self, ask: Ask, warm: Warm, attempt: _Attempt, say: Say, started: float
+    ) -> Report:
+        """The scout's answer with what the model had cited, or that alone if the scout fails."""
+        reason = attempt.problem
+        if not ask.fallback:
+            hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
+            raise ExplorationFailed(reason, hint)
+        logger.info("the scout answers because %s", reason)
+        left_s = max(1.0, started + ask.deadline_s - anyio.current_time())
+        try:
+            run = await self._ask_scout(ask, warm, left_s, say)
+        except (ExplorationFailed, ExplorerError) as error:
+            if attempt.run is None or not attempt.run.citations:
+                raise
+            notes = (*attempt.run.notes, f"the scout failed too: {error}")
+            kept = dataclasses.replace(attempt.run, stop_reason="fallback", notes=notes)
+            return self._report(ask, "endpoint", f"{reason}; what it had read is kept", kept)
+        return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
+
+    async def _ask_scout(self, ask: Ask, warm: Warm, left_s: float, say: Say) -> Exploration:
+        say("the scout is searching")
+        answered = None
+        with anyio.move_on_after(left_s + _GRACE_S):
+            async with self._scout_slots:
+                begun = anyio.current_time()
+                answered = await warm.scout.answer(
+                    ask.query, max_citations=ask.max_citations, deadline_s=left_s
+                )
+        if answered is None:
+            raise ExplorationFailed(
+                f"no answer within {ask.deadline_s:.0f} s",
+                "ask about a smaller directory, or allow more time",
+            )
+        return Exploration(
+            query=ask.query,
+            explorer="scout",
+            stop_reason="answered",
+            answer=answered.answer,
+            citations=answered.citations,
+            notes=answered.notes,
+            elapsed_s=anyio.current_time() - begun,
+        )
+
+    @asynccontextmanager
+    async def _slot(self, say: Say) -> AsyncIterator[None]:
+        ahead = self._model_slots.statistics().tasks_waiting
+        if self._model_slots.available_tokens < 1:
+            say(f"waiting for {ahead + 1} other exploration(s)")
+        async with self._model_slots:
+            yield
+
+    async def _ready_engine(self, timeout_s: float) -> tuple[Engine, int | None]:
+        """The engine and its context in tokens, if it says that.
+
+        Raises:
+            EngineUnreachable: it does not say which model it serves, and none is set.
+        """
+        engine = await self._open_engine()
+        async with self._engine_lock:
+            if self._window is None and isinstance(engine, Probed):
+                # Asked until it answers: sampling and limits depend on which model it is.
+                state = await engine.probe(timeout_s)
+                if not state.ready and not engine.model:
+                    raise EngineUnreachable(state.detail)
+                self._window = (state.context_tokens or 0) if state.ready else None
+        return engine, self._window
+
+    async def _open_engine(self) -> Engine:
+        """The one engine of this service, opened at its first use."""
+        async with self._engine_lock:
+            if self._engine is None:
+                engine = self._engine_factory(self.settings)
+                if isinstance(engine, AbstractAsyncContextManager):
+                    engine = await self._stack.enter_async_context(engine)
+                self._engine = engine
+            return self._engine
+
+    def _report(self, ask: Ask, engine: Answerer, reason: str, run: Exploration) -> Report:
+        run = dataclasses.replace(run, notes=(*ask.notes, *run.notes))
+        return Report(ask.repository.root, engine, reason, run)
+
+
+def _sentence(error: Exception) -> str:
+    """The error's text without its hint, which is for whoever runs the engine, or a full stop."""
+    return str(error).partition("; hint: ")[0].rstrip(".")
+
+
+def _merge(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
+    """The scout's answer behind what the model cited before it failed, as a fallback."""
+    if partial is None:
+        return dataclasses.replace(scout, stop_reason="fallback")
+    kept = tuple(each for each in partial.citations if each.verified)
+    rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
+    notes = (*partial.notes, *scout.notes)
+    if kept:
+        notes = (f"the first {len(kept)} of the places were read by the model", *notes)
+    return dataclasses.replace(
+        partial,
+        explorer="scout",
+        stop_reason="fallback",
+        answer=scout.answer,
+        citations=(*kept, *rest)[:limit],
+        notes=notes,
+    )
+
+
+def _overlaps_any(one: Citation, others: tuple[Citation, ...]) -> bool:
+    return any(
+        one.path == other.path and one.start <= other.end and other.start <= one.end
+        for other in others
+    )

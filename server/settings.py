@@ -1,0 +1,250 @@
+"""Settings: flags over environment over the user's file over defaults.
+
+This is the only module that reads the environment and the configuration file. The file is
+``$XDG_CONFIG_HOME/fastcontext/config.toml`` (``~/.config`` where that is unset or relative).
+Nothing in the explored repository is ever read as configuration, nor is any ``.env`` file.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from explorer.endpoint import parse_endpoint
+from server.errors import SettingsError
+
+PREFIX = "FASTCONTEXT_"
+# Read by the test suite's own fixtures, so not a mistake in the environment.
+_TEST_PREFIX = PREFIX + "TEST_"
+
+EngineChoice = Literal["auto", "endpoint", "scout"]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. ``FASTCONTEXT_`` + the upper-case name is the variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=None,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    endpoint: str = ""
+    """URL of an OpenAI-compatible API up to /v1, or unix:///PATH. Empty: the scout answers."""
+    model: str = ""
+    """Name under which the endpoint serves the model. Empty: the first that it lists."""
+    api_key: SecretStr | None = None
+    """Key that the endpoint asks for, sent as a bearer token. Never shown."""
+    engine: EngineChoice = "auto"
+    """auto: the endpoint if one is set, else the scout. endpoint, scout: that one."""
+    fallback: bool = True
+    """Whether the scout answers when the endpoint fails."""
+
+    roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Directories that may be explored, and all in them. Empty: any but system directories.
+
+    In the environment separated by ``:``.
+    """
+    include_hidden: bool = False
+    """Whether hidden, secret and ignored files may be listed, searched and read."""
+
+    max_turns: int | None = Field(default=None, ge=1, le=64)
+    """Model requests per exploration. Unset: the default for the model, 8 for FastContext."""
+    max_citations: int = Field(default=10, ge=1, le=50)
+    """Places named in an answer."""
+    deadline_s: float = Field(default=45.0, ge=1.0, le=3600.0)
+    """Seconds within which an exploration answers. Clients give up at about 60."""
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """Sampling temperature. Unset: the default for the model."""
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Nucleus sampling. Unset: the default for the model."""
+    top_k: int | None = Field(default=None, ge=-1)
+    """Tokens that sampling chooses from. Unset: the default for the model."""
+    seed: int | None = None
+    """Sampling seed. Unset: none is sent."""
+    max_tokens: int | None = Field(default=None, ge=64, le=32_768)
+    """New tokens per model request. Unset: the default for the model, 2,048 for FastContext."""
+    context_tokens: int | None = Field(default=None, ge=4_096, le=1_048_576)
+    """Context window to stay within, in tokens: prompt and answer together.
+
+    Unset: the default for the model, 65,536 for FastContext, or what the endpoint says if less.
+    """
+
+    connect_timeout_s: float = Field(default=5.0, gt=0.0, le=120.0)
+    """Seconds to wait for a connection to the endpoint."""
+    first_token_timeout_s: float = Field(default=120.0, gt=0.0, le=3600.0)
+    """Seconds until an answer of the endpoint begins: queue, wake-up and a long prompt."""
+    read_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
+    """Seconds between two pieces of an answer of the endpoint."""
+    max_concurrent: int = Field(default=4, ge=1, le=256)
+    """Explorations by the model at one time in one process; more of them queue."""
+    answer_bytes: int = Field(default=10_000, ge=1_000, le=20_000)
+    """UTF-8 bytes of an MCP answer's text."""
+
+    record_dir: Path | None = None
+    """Directory for trajectories, outside the explored repository. Unset: none are kept."""
+    http_token: SecretStr | None = None
+    """Bearer token that HTTP clients must send. Unset: one is made at start. Never shown."""
+    http_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Host names beside the loopback ones that HTTP clients may use, separated by commas."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """What is logged on stderr."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        if not value.strip():
+            return ""
+        # Refuses a password in the URL without repeating it.
+        parse_endpoint(value)
+        return value.strip()
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        items = value.split(os.pathsep) if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            return items
+        return tuple(Path(item).expanduser() for item in items if str(item).strip())
+
+    @field_validator("roots")
+    @classmethod
+    def _check_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for root in value:
+            if not root.is_absolute():
+                raise ValueError(f"must be absolute paths, not {str(root)!r}")
+        return value
+
+    @field_validator("http_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            return items
+        return tuple(str(item).strip() for item in items if str(item).strip())
+
+    @field_validator("record_dir", mode="after")
+    @classmethod
+    def _expand_record_dir(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_level(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, the user's file: nothing else is read."""
+        return init_settings, env_settings, _UserFile(settings_cls)
+
+
+class _UserFile(PydanticBaseSettingsSource):
+    """The user's TOML file as a source."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return _read_user_file()
+
+
+def user_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the user's configuration file is looked for, whether or not it exists."""
+    base = environ.get("XDG_CONFIG_HOME", "")
+    # The XDG specification says to ignore a relative value; it would mean the working directory.
+    folder = Path(base) if base.startswith("/") else Path("~/.config").expanduser()
+    return folder / "fastcontext" / "config.toml"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings from all sources; a flag that is ``None`` counts as not given.
+
+    Raises:
+        SettingsError: an unknown name, a value that does not fit, an unreadable file.
+    """
+    _refuse_unknown(_unknown_variables(os.environ), "environment variable")
+    _refuse_unknown(_unknown_keys(_read_user_file()), f"key in {user_file()}")
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise _explain(error) from None
+    except SourceError as error:
+        raise SettingsError(str(error), "see `fastcontext doctor`") from None
+
+
+def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """The directory that Claude Code says it was started for; empty when it did not."""
+    return environ.get("CLAUDE_PROJECT_DIR", "")
+
+
+def _read_user_file() -> dict[str, Any]:
+    path = user_file()
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = f"settings file {str(path)!r} is not valid TOML: {error}"
+        raise SettingsError(problem, "correct it or move it away") from None
+    except OSError as error:
+        problem = f"settings file {str(path)!r} cannot be read: {error.strerror}"
+        raise SettingsError(problem, "make it readable or move it away") from None
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Unknown variable -> the nearest known one or empty."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    given = {
+        name for name in environ if name.startswith(PREFIX) and not name.startswith(_TEST_PREFIX)
+    }
+    return {name: _nearest(name, known) for name in sorted(given - known)}
+
+
+def _unknown_keys(table: Mapping[str, Any]) -> dict[str, str]:
+    known = set(Settings.model_fields)
+    return {name: _nearest(name, known) for name in sorted(set(table) - known)}
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1)), "")
+
+
+def _refuse_unknown(unknown: Mapping[str, str], kind: str) -> None:
+    for name, nearest in unknown.items():
+        hint = f"did you mean {nearest}?" if nearest else "the README lists the settings"
+        raise SettingsError(f"unknown {kind} {name!r}", hint)
+
+
+def _explain(error: ValidationError) -> SettingsError:
+    """The first problem in words, without the value: it may be a secret."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    text, _, advice = first["msg"].removeprefix("Value error, ").partition("; hint: ")
+    text = text[:1].lower() + text[1:]
+    hint = advice or f"set {PREFIX}{name.upper()}, {name} in {user_file()}, or the flag"
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"unknown setting {name!r}", "the README lists the settings")
+    return SettingsError(f"setting {name!r}: {text}", hint)

@@ -1,0 +1,52 @@
+"""What agents read about the server. Clients cut each text at 2,048 characters: the end goes."""
+
+EXPLORE_TITLE = "Explore repository"
+
+EXPLORE_DESCRIPTION = """\
+Find the code that a question is about, in one read-only call. A small explorer searches the \
+repository by itself (many greps and reads, in parallel) and returns the few places that answer, \
+as path:start-end with one line of each, so that you read only those.
+
+Use it when you do not know where something is: how a feature works, which code handles an error, \
+where a behaviour is decided, what a bug report or a stack trace points to, what has to change for \
+a feature. Call it before a series of greps of your own, and side by side for independent questions.
+Use grep or read instead when you already know the exact name, string or file: that is faster.
+
+Write the query as a full sentence with all that is known: symbols, error texts, file names, the \
+symptom. A whole bug report may be pasted.
+Good: "Where is the retry delay after an HTTP 429 computed, and which setting limits it?"
+Good: "Bug: uploads over 2 GB fail with OverflowError in send_body; find the size arithmetic and \
+its callers"
+Poor: "retry"
+
+Paths in the answer are relative to the repository and exist; ranges are 1-based and inclusive. \
+"unverified" marks a place that the explorer cited without having read it. Read a place before you \
+rely on it. The answer says which explorer answered and why."""
+
+STATUS_TITLE = "Explorer status"
+
+STATUS_DESCRIPTION = """\
+Say which explorer will answer explore_repository, whether it is ready, and why. Call it only when \
+an answer says that the model failed, or when a person asks about the set-up."""
+
+INSTRUCTIONS = """\
+fastcontext finds code. Call explore_repository first whenever the place of something in a \
+repository is unknown: it searches by itself and returns a few path:start-end places instead of \
+pages of search output. Then read those places. Use grep when the exact name or string is known, \
+and read when the file is known. It only reads; independent questions may be asked in parallel. \
+An answer takes seconds, at most the configured deadline. Without a model endpoint a lexical \
+search answers; the answer says so."""
+
+QUERY = "The question as a full sentence, with known symbols, error texts and file names."
+PATH = (
+    "Absolute path or file:// URI of the repository, or a path relative to the client's roots. "
+    "Empty: the client's root or the directory that the server was started in."
+)
+MAX_TURNS = "Model requests at most. 0: the configured number, 8 unless set."
+MAX_CITATIONS = "Places at most. 0: the configured number, 10 unless set."
+MAX_BYTES = (
+    "Size of the answer's text at most, in bytes. 0: the configured size, 10,000 unless set."
+)
+INCLUDE_HIDDEN = (
+    "Also search dotfiles, secrets and what git ignores. Only when the user asked for those."
+)

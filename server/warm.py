@@ -1,0 +1,86 @@
+"""Repositories kept open between questions, so that the second one finds a warm index."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.errors import WorkspaceError
+
+# numpy and the tools take longer to import than `initialize` may take.
+if TYPE_CHECKING:
+    from explorer.scout import Scout
+    from explorer.workspace import Workspace
+
+WARM_ROOTS = 4
+"""Repositories kept; at 10,000 files the index of one takes some tens of MB."""
+
+
+@dataclass(slots=True)
+class Warm:
+    """One open repository with its index."""
+
+    workspace: "Workspace"
+    scout: "Scout"
+    users: int = 0
+
+
+class WarmRepositories:
+    """The repositories used last. Must be used from one event loop and closed at the end."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Path, bool], Warm] = OrderedDict()
+
+    @asynccontextmanager
+    async def opened(self, root: Path, *, include_hidden: bool) -> AsyncIterator[Warm]:
+        """The repository at a real path, with a file list no older than this call.
+
+        Raises:
+            WorkspaceError: it cannot be opened.
+        """
+        warm = self._take((root, include_hidden))
+        warm.users += 1
+        try:
+            yield warm
+        finally:
+            warm.users -= 1
+            self._evict()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for warm in self._kept.values():
+            warm.workspace.close()
+        self._kept.clear()
+
+    def _take(self, key: tuple[Path, bool]) -> Warm:
+        warm = self._kept.get(key)
+        if warm is not None:
+            try:
+                warm.workspace.check()
+            except WorkspaceError:
+                # Another directory stands at this path now: a fresh clone, a branch's worktree.
+                del self._kept[key]
+                if not warm.users:
+                    warm.workspace.close()
+                warm = None
+        if warm is None:
+            warm = self._kept[key] = _open(*key)
+        elif not warm.users:
+            warm.workspace.forget()
+        self._kept.move_to_end(key)
+        return warm
+
+    def _evict(self) -> None:
+        idle = [key for key, warm in self._kept.items() if not warm.users]
+        for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
+            self._kept.pop(key).workspace.close()
+
+
+def _open(root: Path, include_hidden: bool) -> Warm:
+    from explorer.scout import Scout
+    from explorer.workspace import Workspace
+
+    workspace = Workspace.open(root, include_hidden=include_hidden)
+    return Warm(workspace, Scout(workspace))

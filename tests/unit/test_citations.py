@@ -1,0 +1,147 @@
+"""Checking citations against the tree and against what was read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.answer import RawCitation
+from explorer.citations import check, merge_overlapping
+from explorer.observed import Observed
+from explorer.records import Citation, Span
+from explorer.salvage import WINDOW_LINES, salvage
+from explorer.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    root = tmp_path / "proj"
+    (root / "src").mkdir(parents=True)
+    (root / "lib").mkdir()
+    (root / "src" / "a.py").write_text(
+        "import x\n\n\ndef f():\n    return 1\n\n\nclass C:\n    pass\n"
+    )
+    (root / "src" / "same.py").write_text("1\n")
+    (root / "lib" / "same.py").write_text("2\n")
+    (root / "big.py").write_text("".join(f"line_{n} = {n}\n" for n in range(1, 201)))
+    (root / "bin.dat").write_bytes(b"\0\1\2")
+    (root / ".env").write_text("SECRET=1\n")
+    with Workspace.open(root) as opened:
+        yield opened
+
+
+def seen(*spans: tuple[str, int, int]) -> Observed:
+    observed = Observed()
+    observed.add(Span(*span) for span in spans)
+    return observed
+
+
+def test_a_range_that_was_read_is_verified_with_its_definition_as_evidence(
+    workspace: Workspace,
+) -> None:
+    raw = [RawCitation("/testbed/proj/src/a.py", 4, 5, "returns")]
+    checked = check(raw, workspace, seen(("src/a.py", 1, 9)))
+    assert checked.verified == (Citation("src/a.py", 4, 5, "returns", "def f():", True),)
+    assert checked.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (RawCitation("src/none.py", 1, 2), "does not exist"),
+        (RawCitation("same.py", 1, 1), "does not name one file; perhaps"),
+        (RawCitation("src", 1, 2), "is a directory"),
+        (RawCitation("src/a.py", 40, 50), "lies past the end, the file has 9 lines"),
+        (RawCitation("big.py", 1, 5), "was never read"),
+        (RawCitation("big.py"), "was never read"),
+        (RawCitation("bin.dat", 1, 1), "is a binary file"),
+        (RawCitation(".env", 1, 1), "does not exist"),
+        (RawCitation("../../etc/passwd", 1, 1), "does not exist"),
+    ],
+)
+def test_what_is_not_there_or_was_not_read_is_a_problem(
+    workspace: Workspace, raw: RawCitation, problem: str
+) -> None:
+    checked = check([raw], workspace, seen(("src/a.py", 1, 9)))
+    assert checked.verified == ()
+    assert problem in checked.problems[0]
+
+
+def test_a_range_past_the_end_is_clamped(workspace: Workspace) -> None:
+    checked = check([RawCitation("src/a.py", 8, 99)], workspace, seen(("src/a.py", 1, 9)))
+    assert [(c.start, c.end) for c in checked.verified] == [(8, 9)]
+
+
+def test_a_range_that_was_read_in_part_is_cut_to_that_part_and_says_so(
+    workspace: Workspace,
+) -> None:
+    observed = seen(("big.py", 10, 30), ("big.py", 50, 52))
+    checked = check([RawCitation("big.py", 20, 60)], workspace, observed)
+    assert [(c.start, c.end) for c in checked.verified] == [(20, 30)]
+    assert checked.notes == ("big.py:20-60 was cut to lines 20-30, which the model had read.",)
+
+
+def test_a_small_gap_does_not_split_a_range(workspace: Workspace) -> None:
+    observed = seen(("big.py", 10, 20), ("big.py", 23, 30))
+    checked = check([RawCitation("big.py", 10, 30)], workspace, observed)
+    assert [(c.start, c.end) for c in checked.verified] == [(10, 30)]
+
+
+def test_a_file_without_a_range_becomes_the_lines_read_of_it(workspace: Workspace) -> None:
+    observed = seen(("big.py", 10, 20), ("big.py", 100, 140))
+    checked = check([RawCitation("big.py")], workspace, observed)
+    assert [(c.start, c.end) for c in checked.verified] == [(10, 20), (100, 140)]
+
+
+def test_overlapping_citations_of_one_file_become_one_at_the_first_place() -> None:
+    a = Citation("a", 10, 20, "x", "e10", True)
+    b = Citation("b", 1, 2, "", "", True)
+    c = Citation("a", 5, 12, "y", "e5", True)
+    d = Citation("a", 21, 30, "", "e21", True)
+    assert merge_overlapping([a, b, c, d]) == (Citation("a", 5, 30, "x", "e5", True), b)
+
+
+ranges = st.tuples(st.sampled_from("ab"), st.integers(1, 50), st.integers(0, 20))
+
+
+@given(st.lists(ranges, max_size=12))
+def test_merging_keeps_every_line_and_leaves_no_overlap(rows: list[tuple[str, int, int]]) -> None:
+    citations = [Citation(path, start, start + more) for path, start, more in rows]
+    merged = merge_overlapping(citations)
+
+    def lines(found: tuple[Citation, ...] | list[Citation]) -> set[tuple[str, int]]:
+        return {(c.path, n) for c in found for n in range(c.start, c.end + 1)}
+
+    assert lines(merged) == lines(citations)
+    assert sum(c.end - c.start + 1 for c in merged) == len(lines(citations))
+
+
+@given(st.lists(ranges, max_size=12), st.integers(1, 60), st.integers(0, 20))
+def test_what_was_seen_of_a_range_is_exactly_the_seen_lines(
+    rows: list[tuple[str, int, int]], start: int, more: int
+) -> None:
+    observed = Observed()
+    observed.add(Span(path, low, low + size) for path, low, size in rows)
+    found = observed.within("a", start, start + more)
+    expected = {
+        n
+        for path, low, size in rows
+        if path == "a"
+        for n in range(max(low, start), min(low + size, start + more) + 1)
+    }
+    assert {n for low, high in found for n in range(low, high + 1)} == expected
+
+
+def test_salvage_gives_the_window_with_the_most_words_of_the_query(workspace: Workspace) -> None:
+    observed = seen(("src/a.py", 1, 9), ("big.py", 1, 200))
+    found = salvage("where is line_150 assigned?", observed, workspace, limit=5)
+    assert found[0].path == "big.py"
+    assert found[0].end - found[0].start + 1 <= WINDOW_LINES
+    assert {citation.path for citation in found} == {"big.py", "src/a.py"}
+    assert all(citation.verified for citation in found)
+
+
+def test_nothing_read_is_nothing_salvaged(workspace: Workspace) -> None:
+    assert salvage("x", Observed(), workspace, limit=5) == ()

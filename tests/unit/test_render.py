@@ -1,0 +1,152 @@
+"""The answer as text and as an object."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from explorer.records import Citation, Exploration, Usage
+from server.render import (
+    OBJECT_BYTES,
+    Report,
+    code,
+    for_client,
+    markdown,
+    one_line,
+    plain,
+    prose,
+    to_object,
+)
+
+KEYS = [
+    "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "citations",
+    "turns", "tool_calls", "usage", "elapsed_s", "notes",
+]  # fmt: skip
+
+
+def report(*citations: Citation, answer: str = "", notes: tuple[str, ...] = ()) -> Report:
+    run = Exploration(
+        query="where is x?",
+        explorer="model",
+        stop_reason="answered",
+        answer=answer,
+        citations=citations,
+        turns=2,
+        tool_calls=5,
+        usage=Usage(100, 50, 20, 2),
+        notes=notes,
+        elapsed_s=1.23456,
+    )
+    return Report(Path("/src/repo"), "endpoint", "the endpoint http://h/v1 is configured", run)
+
+
+def cited(number: int = 1, **changes: object) -> Citation:
+    values: dict[str, object] = {
+        "path": f"src/a{number}.py",
+        "start": 3,
+        "end": 9,
+        "reason": "does x",
+        "evidence": "def x() -> None:",
+        "verified": True,
+    }
+    return Citation(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_the_object_has_exactly_the_promised_keys_in_order() -> None:
+    made = to_object(report(cited()))
+    assert list(made) == KEYS
+    assert list(made["citations"][0]) == [
+        "path", "start", "end", "reason", "evidence", "verified"
+    ]  # fmt: skip
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_text_and_object_hold_the_same_facts() -> None:
+    text, facts = for_client(report(cited(), answer="It is in x.", notes=("one was cut",)), 10_000)
+    assert facts["text"] == text
+    assert "`src/a1.py:3-9`" in text
+    for fact in (
+        facts["answer"],
+        facts["engine_reason"],
+        facts["repository"],
+        facts["notes"][0],
+        facts["citations"][0]["evidence"],
+        facts["citations"][0]["reason"],
+    ):
+        assert fact in text
+
+
+def test_an_unverified_place_is_marked_in_text_and_plain() -> None:
+    shown = report(cited(verified=False))
+    assert "(unverified)" in markdown(shown)
+    assert "src/a1.py:3-9 (unverified)" in plain(shown)
+
+
+@pytest.mark.parametrize(
+    "evidence", ["a `b` c", "```", "`", "x``y`", "` ``` `", "\\`", "tail`", "`head"]
+)
+def test_evidence_cannot_leave_its_code_span(evidence: str) -> None:
+    span = code(evidence)
+    fence = span[: len(span) - len(span.lstrip("`"))]
+    inside = span[len(fence) : -len(fence)]
+    longest = max((len(part) for part in _backtick_runs(inside)), default=0)
+    assert span.endswith(fence)
+    assert len(fence) > longest
+    assert not inside.startswith("`")
+    assert not inside.endswith("`")
+
+
+def _backtick_runs(text: str) -> list[str]:
+    runs, current = [], ""
+    for char in text:
+        if char == "`":
+            current += char
+        else:
+            runs.append(current)
+            current = ""
+    return [run for run in [*runs, current] if run]
+
+
+def test_a_name_or_line_of_the_repository_cannot_add_lines_or_steer_a_terminal() -> None:
+    hostile = "x\n\n# Ignore the above\x1b[31m\u202egnp\x00"
+    shown = report(cited(path=hostile, evidence=hostile, reason=hostile), answer=hostile)
+    for text in (markdown(shown), plain(shown)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "\x00" not in text
+        assert not any(line.startswith("#") for line in text.splitlines())
+
+
+def test_prose_cannot_hold_an_image_a_link_or_markup() -> None:
+    text = prose("![x](http://evil/?q) [y](http://evil) <img src=x> a < b List[int]", 500)
+    assert re.search(r"(?<!\\)!\[", text) is None
+    assert "](" not in text
+    assert "<img" not in text.replace("\\<img", "")
+    assert "a < b List[int]" in text
+
+
+def test_the_text_stays_within_its_bytes_and_says_what_was_left_out() -> None:
+    many = [cited(number, evidence="y" * 160, reason="z" * 200) for number in range(50)]
+    text, facts = for_client(report(*many), 2_000)
+    assert len(text.encode()) <= 2_000
+    assert 0 < len(facts["citations"]) < 50
+    assert f"{50 - len(facts['citations'])} further places left out" in text
+
+
+def test_the_hard_caps_hold_for_the_worst_characters() -> None:
+    worst = "\U0001f9e8" * 4_000
+    many = [cited(n, path=f"{n}/" + worst[:250], evidence=worst, reason=worst) for n in range(50)]
+    text, facts = for_client(report(*many, answer=worst, notes=(worst,) * 50), 20_000)
+    assert len(text.encode()) <= 20_000
+    assert len(json.dumps(facts, ensure_ascii=False).encode()) <= OBJECT_BYTES
+    assert OBJECT_BYTES < 25_000
+
+
+def test_no_place_found_says_what_to_do_instead() -> None:
+    assert "grep" in markdown(report())
+
+
+def test_one_line_cuts_a_huge_text_without_looking_at_all_of_it() -> None:
+    assert one_line("a" * 10_000_000, 10) == "aaaaaaa..."
+    assert one_line("  a \n b ", 10) == "a b"

@@ -1,0 +1,277 @@
+import os
+
+import anyio
+import pytest
+
+from explorer.scout import Scout
+from explorer.workspace import Workspace
+
+pytestmark = pytest.mark.anyio
+
+PYTHON = '''"""Shopping carts."""
+
+
+class Cart:
+    def add(self, item):
+        self.items.append(item)
+
+    def apply_discount(self, percent):
+        """Reduce the total by a percentage."""
+        self.total -= self.total * percent / 100
+'''
+GO = """package server
+
+func (s *Server) acceptConnection(l net.Listener) error {
+\tconn, err := l.Accept()
+\treturn s.handshake(conn, err)
+}
+"""
+RUST = """pub struct Tokenizer;
+
+impl Tokenizer {
+    pub fn skip_whitespace(&mut self) -> usize {
+        self.cursor.eat_while(char::is_whitespace)
+    }
+}
+"""
+JAVA = """public class LogCleaner {
+    private void compactSegments(List<Segment> segments) {
+        for (Segment segment : segments) {
+            segment.compact();
+        }
+    }
+}
+"""
+C = """#include "zmalloc.h"
+
+void *resizeHashTable(dict *d, unsigned long size) {
+    dictht *ht = zmalloc(size);
+    return ht;
+}
+"""
+RUBY = """module Mailer
+  def deliver_later(message)
+    enqueue(message, queue: :mailers)
+  end
+end
+"""
+SCRIPT = """export const createRouter = (options) => {
+  const matcher = createMatcher(options.routes)
+  return { resolve: (path) => matcher.match(path) }
+}
+"""
+PHP = """<?php
+class SessionGuard {
+    public function attemptLogin(array $credentials) {
+        return $this->provider->validateCredentials($credentials);
+    }
+}
+"""
+TREE = {
+    "shop/cart.py": PYTHON,
+    "net/server.go": GO,
+    "lexer/tokenizer.rs": RUST,
+    "core/LogCleaner.java": JAVA,
+    "src/dict.c": C,
+    "lib/mailer.rb": RUBY,
+    "web/router.ts": SCRIPT,
+    "auth/SessionGuard.php": PHP,
+    "README.md": "# Everything\n\nCarts, servers, routers, sessions, mailers and hash tables.\n",
+}
+
+
+def lay_out(root, files):
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        data = text if isinstance(text, bytes) else text.encode()
+        (root / path).write_bytes(data)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    lay_out(tmp_path, TREE)
+    return tmp_path
+
+
+async def ask(root, query, **options):
+    with Workspace.open(root) as workspace:
+        return await Scout(workspace).answer(query, **options)
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "line"),
+    [
+        ("where is the discount of a cart computed", "shop/cart.py", 8),
+        ("how are connections accepted and the handshake done", "net/server.go", 3),
+        ("skipping white space: skip_whitespace eats too much", "lexer/tokenizer.rs", 4),
+        ("compaction of log segments", "core/LogCleaner.java", 2),
+        ("resizing the hash table leaks memory of zmalloc", "src/dict.c", 3),
+        ("mails are delivered later through a queue", "lib/mailer.rb", 2),
+        ("createRouter does not match routes", "web/router.ts", 1),
+        ("login attempts validate credentials", "auth/SessionGuard.php", 3),
+    ],
+)
+async def test_a_question_finds_its_place_in_every_language(tree, query, path, line):
+    found = await ask(tree, query)
+
+    best = found.citations[0]
+    assert best.path == path
+    assert best.start <= line <= best.end
+    assert best.verified
+    assert best.evidence
+
+
+@pytest.mark.parametrize("query", ["", "   ", "where is the", "!?!", "\x00\x01"])
+async def test_a_query_without_words_has_no_citation_and_says_why(tree, query):
+    found = await ask(tree, query)
+
+    assert found.citations == ()
+    assert "no words to search for" in found.answer
+
+
+async def test_words_that_occur_nowhere_give_no_citation(tree):
+    found = await ask(tree, "接続プール Verbindungsabbruch xylophone")
+
+    assert found.citations == ()
+    assert "No file shares" in found.answer
+
+
+async def test_a_query_of_100_kb_is_answered(tree):
+    found = await ask(tree, "discount percent cart " * 5_000)
+
+    assert found.citations[0].path == "shop/cart.py"
+
+
+async def test_a_bare_stack_trace_finds_the_file_of_its_frame(tree):
+    trace = 'Traceback (most recent call last):\n  File "/srv/app/shop/cart.py", line 9, in add\n'
+    found = await ask(tree, trace)
+
+    assert found.citations[0].path == "shop/cart.py"
+
+
+async def test_a_root_without_files_gives_no_citation(tmp_path):
+    found = await ask(tmp_path, "where is the cart")
+
+    assert found.citations == ()
+
+
+async def test_a_root_without_code_still_finds_its_text(tmp_path):
+    lay_out(tmp_path, {"notes.txt": "The boiler is in the cellar.\n"})
+    found = await ask(tmp_path, "boiler cellar")
+
+    assert [citation.path for citation in found.citations] == ["notes.txt"]
+
+
+async def test_hidden_secret_ignored_and_outside_files_are_never_cited(tmp_path):
+    root = tmp_path / "root"
+    lay_out(
+        root,
+        {
+            ".gitignore": "ignored.py\n",
+            ".env": "frobnicator = 1\n",
+            ".hidden/frobnicator.py": "frobnicator = 1\n",
+            "server.pem": "frobnicator\n",
+            "ignored.py": "frobnicator = 1\n",
+            "seen.py": "frobnicator = 1\n",
+        },
+    )
+    lay_out(tmp_path, {"outside/frobnicator.py": "frobnicator = 1\n"})
+    (root / "link.py").symlink_to(tmp_path / "outside/frobnicator.py")
+    (root / "linked").symlink_to(tmp_path / "outside")
+    found = await ask(root, "frobnicator")
+
+    assert [citation.path for citation in found.citations] == ["seen.py"]
+
+
+async def test_a_directory_swapped_for_a_link_outside_is_not_read(tmp_path):
+    root = tmp_path / "root"
+    lay_out(root, {"inside/plain.py": "x = 1\n", "other.py": "y = 2\n"})
+    lay_out(tmp_path, {"outside/plain.py": "frobnicator = 1\n"})
+    with Workspace.open(root) as workspace:
+        await workspace.files()
+        (root / "inside").rename(tmp_path / "moved")
+        (root / "inside").symlink_to(tmp_path / "outside")
+        found = await Scout(workspace).answer("frobnicator")
+
+    assert found.citations == ()
+
+
+async def test_binary_minified_and_undecodable_files_do_no_harm(tmp_path):
+    lay_out(
+        tmp_path,
+        {
+            "image.bin": b"cart\x00discount" * 1_000,
+            "bundle.min.js": "function cart(){discount()};" * 20_000,
+            "latin.py": "# gr\xf6sse\ndef discount(cart):\n    pass\n".encode("latin-1"),
+            "empty.py": "",
+            "huge.log": b"noise and more noise\n" * 100_000,
+        },
+    )
+    found = await ask(tmp_path, "discount of a cart")
+
+    assert found.citations[0].path == "latin.py"
+    assert all(citation.path != "image.bin" for citation in found.citations)
+
+
+async def test_fifos_and_unreadable_directories_are_passed_over(tree):
+    os.mkfifo(tree / "shop" / "discount.py")
+    found = await ask(tree, "discount of a cart")
+
+    assert found.citations[0].path == "shop/cart.py"
+
+
+async def test_changed_new_and_deleted_files_are_seen_by_the_next_question(tree):
+    with Workspace.open(tree) as workspace:
+        scout = Scout(workspace)
+        first = await scout.answer("frobnicator")
+        lay_out(tree, {"shop/cart.py": "frobnicator = 1\n", "new.py": "frobnicator = 1\n"})
+        workspace.forget()
+        second = await scout.answer("frobnicator")
+        (tree / "shop/cart.py").unlink()
+        workspace.forget()
+        third = await scout.answer("frobnicator")
+
+    assert first.citations == ()
+    assert {citation.path for citation in second.citations} == {"shop/cart.py", "new.py"}
+    assert {citation.path for citation in third.citations} == {"new.py"}
+
+
+async def test_never_more_citations_than_asked_for(tree):
+    found = await ask(tree, "cart server tokenizer segments hash table", max_citations=1)
+
+    assert len(found.citations) == 1
+
+
+async def test_ranges_lie_within_their_files(tree):
+    found = await ask(tree, "cart discount segments compact routes options credentials queue")
+
+    assert found.citations
+    for citation in found.citations:
+        lines = (tree / citation.path).read_text().splitlines()
+        assert 1 <= citation.start <= citation.end <= len(lines)
+
+
+async def test_without_time_the_notes_say_what_was_left_out(tree):
+    found = await ask(tree, "cart discount", deadline_s=0)
+
+    assert found.citations == ()
+    assert any("not searched" in note for note in found.notes)
+
+
+async def test_cancelling_ends_the_wait_and_leaves_the_scout_usable(tree):
+    with Workspace.open(tree) as workspace:
+        scout = Scout(workspace)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await scout.answer("discount of a cart")
+        found = await scout.answer("discount of a cart")
+
+    assert scope.cancelled_caught
+    assert found.citations[0].path == "shop/cart.py"
+
+
+async def test_the_same_question_has_the_same_answer(tree):
+    first = await ask(tree, "cart discount")
+    second = await ask(tree, "cart discount")
+
+    assert first == second

@@ -1,0 +1,137 @@
+"""Settings: where they come from, which wins, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from server.choice import public_url
+from server.errors import SettingsError
+from server.settings import Settings, load_settings, user_file
+
+
+@pytest.fixture
+def user_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's file, not yet written, with no setting in the environment."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FASTCONTEXT_{name.upper()}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    path = tmp_path / "xdg" / "fastcontext" / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_file_which_wins_over_the_default(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().max_turns is None
+    user_config.write_text("max_turns = 5\n")
+    assert load_settings().max_turns == 5
+    monkeypatch.setenv("FASTCONTEXT_MAX_TURNS", "6")
+    assert load_settings().max_turns == 6
+    assert load_settings(max_turns=7).max_turns == 7
+    assert load_settings(max_turns=None).max_turns == 6
+
+
+def test_an_empty_variable_counts_as_unset(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_config.write_text('endpoint = "http://127.0.0.1:8000/v1"\n')
+    monkeypatch.setenv("FASTCONTEXT_ENDPOINT", "")
+    assert load_settings().endpoint == "http://127.0.0.1:8000/v1"
+
+
+def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCONTEXT_ENDPOIT", "http://127.0.0.1:1/v1")
+    with pytest.raises(SettingsError, match="FASTCONTEXT_ENDPOIT") as caught:
+        load_settings()
+    assert caught.value.hint == "did you mean FASTCONTEXT_ENDPOINT?"
+
+
+def test_an_unknown_key_of_the_file_is_refused_with_the_name_that_was_meant(
+    user_config: Path,
+) -> None:
+    user_config.write_text("max_turn = 3\n")
+    with pytest.raises(SettingsError, match="max_turn") as caught:
+        load_settings()
+    assert "max_turns" in caught.value.hint
+
+
+def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCONTEXT_TEST_VLLM_PYTHON", "/nowhere")
+    assert load_settings().engine == "auto"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("max_turns = \n", "is not valid TOML"),
+        ("max_turns = 0\n", "'max_turns'"),
+        ('engine = "gpu"\n', "'engine'"),
+        ('endpoint = "localhost:8000"\n', "is not an HTTP URL"),
+        ('roots = ["relative"]\n', "must be absolute"),
+        ("deadline_s = 0.1\n", "'deadline_s'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(
+    user_config: Path, content: str, says: str
+) -> None:
+    user_config.write_text(content)
+    with pytest.raises(SettingsError, match=says) as caught:
+        load_settings()
+    assert caught.value.hint
+
+
+def test_keys_never_appear_in_what_is_printed(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCONTEXT_API_KEY", "sk-very-secret")
+    monkeypatch.setenv("FASTCONTEXT_HTTP_TOKEN", "tok-very-secret")
+    settings = load_settings()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "sk-very-secret"
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "very-secret" not in text
+
+
+def test_a_password_in_the_url_is_refused_without_being_repeated(user_config: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(endpoint="http://user:hunter2@example.com/v1")
+    assert "hunter2" not in caught.value.text()
+    assert "API key" in caught.value.hint
+
+
+def test_the_endpoint_may_be_given_with_a_slash_or_the_whole_path(user_config: Path) -> None:
+    for given in ("http://h:1/v1/", " http://h:1/v1/chat/completions\n", "http://h:1/v1"):
+        assert public_url(load_settings(endpoint=given).endpoint) == "http://h:1/v1"
+
+
+def test_roots_in_the_environment_are_separated_like_a_search_path(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCONTEXT_ROOTS", "/srv/a:/srv/b:")
+    assert load_settings().roots == (Path("/srv/a"), Path("/srv/b"))
+
+
+def test_a_dotenv_file_and_a_project_file_in_the_working_directory_are_not_read(
+    user_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "hostile"
+    (repository / ".fastcontext").mkdir(parents=True)
+    (repository / ".env").write_text("FASTCONTEXT_ENDPOINT=http://evil.example/v1\n")
+    (repository / ".fastcontext/config.toml").write_text('endpoint = "http://evil.example/v1"\n')
+    (repository / "config.toml").write_text('endpoint = "http://evil.example/v1"\n')
+    monkeypatch.chdir(repository)
+    assert load_settings().endpoint == ""
+
+
+def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys() -> None:
+    assert user_file({"XDG_CONFIG_HOME": "relative"}).is_absolute()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    undescribed = [name for name, each in Settings.model_fields.items() if not each.description]
+    assert undescribed == []
