@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from server.clients_cli import app as clients_app
 from server.errors import ServerError, SettingsError, UsageError
+from server.view_cli import app as view_app
 
 if TYPE_CHECKING:
     from server.ask import Ask
@@ -32,6 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(clients_app)
+app.add_typer(view_app)
 
 
 class EngineName(enum.StrEnum):
@@ -48,7 +52,9 @@ Model = Annotated[str | None, typer.Option(help="The model's name at the endpoin
 MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds within which to answer.")]
 Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of the model.")]
-Record = Annotated[Path | None, typer.Option(help="Keep the trajectory in this directory.")]
+Record = Annotated[
+    Path | None, typer.Option(help="Keep the trajectory; without a folder, in the usual one.")
+]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden, secret, ignored files too.")]
 NoFallback = Annotated[
     bool, typer.Option("--no-fallback", help="Fail when the endpoint fails; no scout.")
@@ -172,11 +178,12 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
+    from server.records import with_default_folder
     from server.terminal import show_error, show_server_error
 
     try:
         code = typer.main.get_command(app).main(
-            given, prog_name="fastcontext", standalone_mode=False
+            with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )
     except _UsageProblem as error:
         describe = getattr(error, "format_message", error.__str__)

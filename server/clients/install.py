@@ -1,6 +1,7 @@
 """The plan of one change to one client's file, and its atomic execution with a backup."""
 
 import difflib
+import importlib.metadata
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import server
 from server.clients import jsonc, toml_config
 from server.clients.jsonc import ConfigError
 from server.clients.locations import Client
@@ -29,7 +31,7 @@ def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> di
     """
     made: dict[str, Any] = {"type": "stdio"} if client.typed else {}
     made["command"] = str(Path(sys.executable).absolute())
-    made["args"] = ["-P", "-m", "server.main"]
+    made["args"] = ["-P", *_program()]
     if environment:
         made["env"] = dict(environment)
     if client.format == "toml":
@@ -37,6 +39,22 @@ def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> di
         made["startup_timeout_sec"] = 30
         made["tool_timeout_sec"] = 120
     return made
+
+
+def _program() -> list[str]:
+    """The module where this interpreter has it installed, else the file in this checkout."""
+    if is_installed():
+        return ["-m", "server.main"]
+    return [str(Path(server.__file__).absolute().with_name("main.py"))]
+
+
+def is_installed() -> bool:
+    """Whether the interpreter finds the server without help from the working directory."""
+    try:
+        importlib.metadata.distribution("fastcontext-mcp")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,7 @@ def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
     """
-    before = _read(path)
+    before = read_text(path)
     text = before or ""
     if _present(client, text) == made:
         return Change(path, before, text)
@@ -84,7 +102,7 @@ def plan_uninstall(client: Client, path: Path) -> Change:
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
     """
-    before = _read(path)
+    before = read_text(path)
     text = before or ""
     take = toml_config.remove if client.format == "toml" else jsonc.remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
@@ -96,7 +114,7 @@ def installed_entry(client: Client, path: Path) -> Any:
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
     """
-    return _present(client, _read(path) or "")
+    return _present(client, read_text(path) or "")
 
 
 def apply(change: Change) -> Path | None:
@@ -122,7 +140,7 @@ def apply(change: Change) -> Path | None:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(mode)
-            if _read(change.path) != change.before:
+            if read_text(change.path) != change.before:
                 raise ConfigError("it was changed by another program meanwhile")
             Path(name).replace(target)
         finally:
@@ -146,7 +164,12 @@ def _present(client: Client, text: str) -> Any:
     return jsonc.get(text, (client.section, SERVER_NAME))
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """The file's text with its own line ends, or None where there is none.
+
+    Raises:
+        ConfigError: it is not UTF-8 or cannot be read.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read()

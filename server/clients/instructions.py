@@ -38,10 +38,14 @@ alwaysApply: true
 """
 
 
-def instructions(agent: Agent, *, server: str = "fastcontext") -> str:
-    """The section for ``agent``, Markdown, without markers."""
-    body = _BODY.format(server=server)
-    return f"{_CURSOR_HEAD}\n{body}" if agent == "cursor" else body
+def head(agent: Agent) -> str:
+    """What a new file for ``agent`` begins with: Cursor's front matter, else nothing."""
+    return f"{_CURSOR_HEAD}\n" if agent == "cursor" else ""
+
+
+def instructions(*, server: str = "fastcontext") -> str:
+    """The section, Markdown, without markers: the same for every agent."""
+    return _BODY.format(server=server)
 
 
 def merge(text: str, section: str) -> str:

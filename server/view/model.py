@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from explorer.events import (
     CallFinished,
     CallStarted,
-    Event,
     Note,
     RunFinished,
     RunStarted,
@@ -16,20 +15,13 @@ from explorer.events import (
     TurnStarted,
 )
 from explorer.records import Citation, Exploration, ToolCall, Usage
+from explorer.trajectory import TimedEvent
 
 _NUMBERED = re.compile(r"^\s*(\d+)\|(.*)$")
 _FENCE = re.compile(r"^`{3,}(?P<path>/.+):(?P<start>\d+)-(?P<end>\d+)$")
 
 CODE_LINES_SHOWN = 80
 """Of one citation; a longer one is cut and says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimedEvent:
-    """An event and the seconds since the run's first one."""
-
-    at_s: float
-    event: Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from server.view.chart import Chart, chart_of
 from server.view.model import RunView
 
-BUDGET_KEY = "run_tokens"
-"""The setting in a record that says how many tokens the run had."""
+BUDGET_KEY = "context_tokens"
+"""The setting in a record that says how many tokens prompt and answer may have together."""
 
 
 @dataclass(frozen=True, slots=True)
