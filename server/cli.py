@@ -149,11 +149,13 @@ def serve(
 
 
 @app.command()
-def doctor() -> None:
-    """Check what an exploration needs, a line each."""
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check what an exploration needs, a line each, and try the server as clients start it."""
     from server.doctor import run_checks
 
-    raise typer.Exit(run_checks(sys.stdout))
+    raise typer.Exit(run_checks(sys.stdout, as_json=as_json))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -226,10 +228,10 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     """
     import anyio
 
-    from server.terminal import spinner
+    from server.terminal import live
 
-    with spinner() as say:
-        outcome: Any = anyio.run(_until_signal, settings, ask, say)
+    with live() as (say, hear):
+        outcome: Any = anyio.run(_until_signal, settings, ask, say, hear)
     if isinstance(outcome, int):
         raise typer.Exit(128 + outcome)
     if isinstance(outcome, ServerError):
@@ -238,7 +240,7 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     return report
 
 
-async def _until_signal(settings: "Settings", ask: "Ask", say: Any) -> Any:
+async def _until_signal(settings: "Settings", ask: "Ask", say: Any, hear: Any) -> Any:
     """The report, the error that prevented it, or the number of the signal that ended it."""
     import anyio
 
@@ -258,7 +260,7 @@ async def _until_signal(settings: "Settings", ask: "Ask", say: Any) -> Any:
     async with anyio.create_task_group() as group:
         group.start_soon(watch, group.cancel_scope)
         try:
-            async with ExplorationService(settings) as service:
+            async with ExplorationService(settings, listener=hear) as service:
                 outcome = await service.explore(ask, say)
         except ServerError as error:
             outcome = error

@@ -76,6 +76,7 @@ def install(
         known = CLIENTS[client.value if client else "claude-desktop"]
         sys.stdout.write(_printed(known, SERVER_NAME, entry(known, environment=environment)))
         return
+    _refuse_passing_interpreter()
     changes = [
         (known, _planned(plan_install, known, path, entry(known, environment=environment)))
         for known, path in _targets(client, all_found, scope, project)
@@ -128,6 +129,16 @@ def instructions(
             f"{str(path)!r}: {error}", "correct the file, nothing was changed"
         ) from None
     sys.stdout.write(f"{'already in' if change.is_empty else 'written to'} {path}\n")
+
+
+def _refuse_passing_interpreter() -> None:
+    """Raises UsageError in an environment that uv made for one command and will delete."""
+    if any(
+        part.startswith(("archive-v", "builds-v", "environments-v"))
+        for part in Path(sys.prefix).parts
+    ):
+        hint = "uv tool install fastcontext-mcp, then fastcontext install again"
+        raise UsageError("this interpreter lies in uv's cache and will be deleted", hint)
 
 
 def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:

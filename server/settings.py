@@ -200,6 +200,14 @@ def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
     return environ.get("CLAUDE_PROJECT_DIR", "")
 
 
+def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where Hugging Face's libraries keep models, by their variables; it need not exist."""
+    if cache := environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    home = environ.get("HF_HOME") or "~/.cache/huggingface"
+    return Path(home).expanduser() / "hub"
+
+
 def _read_user_file() -> dict[str, Any]:
     path = user_file()
     try:

@@ -116,15 +116,13 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     """The run that ``events`` tell of; a run that was cut off is shown as far as it went.
 
     Raises:
-        ValueError: the first event is not the start of a run.
+        ValueError: the first event is neither the start of a run nor the end of one.
     """
-    if not events or not isinstance(events[0].event, RunStarted):
-        raise ValueError("the record does not begin with the start of a run")
-    started = events[0].event
+    started = _start_of(events)
     turns: dict[int, TurnView] = {}
     notes: list[str] = []
     result: Exploration | None = None
-    for timed in events[1:]:
+    for timed in events:
         event = timed.event
         if isinstance(event, RunFinished):
             result = event.result
@@ -146,6 +144,16 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         result=result,
         elapsed_s=result.elapsed_s if result else events[-1].at_s,
     )
+
+
+def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
+    """The first event; a run that failed before it began has only an end."""
+    first = events[0].event if events else None
+    if isinstance(first, RunStarted):
+        return first
+    if isinstance(first, RunFinished):
+        return RunStarted(first.result.query, "", first.result.explorer, (), (), {})
+    raise ValueError("the record does not begin with the start of a run")
 
 
 def _updated(

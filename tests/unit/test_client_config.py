@@ -93,11 +93,22 @@ def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path:
     assert is_found("claude-code", machine)
 
 
-def test_the_entry_relies_on_neither_path_nor_working_directory() -> None:
+def test_the_entry_relies_on_neither_path_nor_working_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install, "is_installed", lambda: True)
     made = entry(CLIENTS["claude-desktop"])
     assert made == {"command": sys.executable, "args": ["-P", "-m", "server.main"]}
     assert Path(made["command"]).is_absolute()
     assert entry(CLIENTS["vscode"])["type"] == "stdio"
+
+
+def test_a_checkout_that_is_not_installed_is_started_by_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install, "is_installed", lambda: False)
+    main = str(Path(install.__file__).parents[1] / "main.py")
+    assert entry(CLIENTS["cursor"])["args"] == ["-P", main]
 
 
 def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:
