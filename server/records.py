@@ -16,6 +16,9 @@ _TAIL_BYTES = 262_144
 _HEAD_BYTES = 524_288
 """The first event holds the whole prompt: system text, question of up to 100 kB, tools."""
 
+_NUMBER_DIGITS = 5
+"""Longer digits are part of a name: the day, or the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -85,9 +88,10 @@ def find_record(folder: Path, name: str) -> Path:
         raise UsageError(f"no run is recorded in {str(folder)!r}", hint)
     if name == "latest":
         return records[0].path
-    if name.isdecimal() and 1 <= int(name) <= len(records):
-        return records[int(name) - 1].path
-    fitting = [record.path for record in records if name in record.path.name]
+    if name.isdecimal() and len(name) <= _NUMBER_DIGITS:
+        fitting = [record.path for record in records[int(name) - 1 : int(name)] if int(name)]
+    else:
+        fitting = [record.path for record in records if name in record.path.name]
     if len(fitting) == 1:
         return fitting[0]
     many = f"{len(fitting)} runs fit" if fitting else "no run fits"

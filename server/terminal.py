@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from explorer.events import CallFinished, Event, Listener, Note, TurnFinished
+from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
 from server.errors import ServerError
 from server.progress import Say, call_in_words, ignore
 from server.render import Report, details, one_line, place, plain, summary, to_object
@@ -86,8 +86,9 @@ class TurnLines:
     def __call__(self, event: Event) -> str:
         """The line of the turn that this event ends; empty for every other event."""
         match event:
-            case CallFinished(turn=turn, call=call, result=result):
+            case CallStarted(turn=turn, call=call):
                 self._calls.setdefault(turn, []).append(call_in_words(call))
+            case CallFinished(turn=turn, result=result):
                 self._failed[turn] = self._failed.get(turn, 0) + (not result.ok)
             case TurnFinished(turn=turn, usage=usage, elapsed_s=elapsed_s):
                 calls = self._calls.get(turn, [])
