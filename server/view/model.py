@@ -119,6 +119,8 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         ValueError: the first event is neither the start of a run nor the end of one.
     """
     started = _start_of(events)
+    # The record is begun before the engine is asked whether it is there.
+    zero_s = events[0].at_s
     turns: dict[int, TurnView] = {}
     notes: list[str] = []
     result: Exploration | None = None
@@ -129,7 +131,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         elif isinstance(event, Note) and event.turn not in turns:
             notes.append(event.text)
         elif not isinstance(event, RunStarted):
-            turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s)
+            turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s - zero_s)
     seen = _lines_seen(turns.values(), started.virtual_root)
     found = result.citations if result else ()
     return RunView(
@@ -142,7 +144,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         notes=tuple(notes),
         citations=tuple(_citation_view(citation, seen) for citation in found),
         result=result,
-        elapsed_s=result.elapsed_s if result else events[-1].at_s,
+        elapsed_s=result.elapsed_s if result else events[-1].at_s - zero_s,
     )
 
 
