@@ -60,6 +60,11 @@ def compare_page(left: RunView, right: RunView) -> str:
     return _render("compare.html", left=sides[0], right=sides[1], rows=rows, shared=shared)
 
 
+def app_page() -> str:
+    """The HTML page that a client with MCP Apps shows beside an answer; the answer comes later."""
+    return _render("app.html", script="app")
+
+
 def _shared_files(left: RunView, right: RunView) -> list[SharedFile]:
     ranges: list[dict[str, str]] = []
     for run in (left, right):
@@ -78,19 +83,19 @@ def _budget(run: RunView) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _render(name: str, **values: Any) -> str:
-    environment, shell = _environment()
+def _render(name: str, script: str = "page", **values: Any) -> str:
+    environment, shell = _environment(script)
     return environment.get_template(name).render(**shell, **values)
 
 
 @cache
-def _environment() -> tuple[Environment, dict[str, Any]]:
+def _environment(script: str) -> tuple[Environment, dict[str, Any]]:
     loader = PackageLoader("server.view", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     shell: dict[str, Any] = {}
-    for key, file in (("style", "style.css"), ("script", "page.js")):
+    for key, file in (("style", "style.css"), ("script", f"{script}.js")):
         text = loader.get_source(environment, file)[0]
         digest = hashlib.sha256(text.encode()).digest()
         shell[key] = Markup(text)
