@@ -31,7 +31,7 @@ from mcp.types import (
 from pydantic import Field
 
 from explorer.engine import Engine
-from server import lifecycle, stdio, texts
+from server import lifecycle, offers, stdio, texts
 from server.arguments import tolerant
 from server.errors import ServerError
 from server.logs import log_to_stderr
@@ -159,9 +159,11 @@ def build_server(
         version=version(),
         lifespan=lifespan,
         log_level="WARNING",
+        extensions=[offers.apps()],
     )
     server.load_settings = load
     _add_tools(server)
+    offers.add_prompt(server)
     return server
 
 
@@ -219,7 +221,7 @@ def _add_tools(server: ExplorerServer) -> None:
         title=texts.EXPLORE_TITLE,
         description=texts.EXPLORE_DESCRIPTION,
         annotations=explore,
-        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS},
+        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS, **offers.VIEW_META},
         structured_output=False,
     )
     server.add_tool(

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from server.clients_cli import app as clients_app
 from server.engine_cli import app as engine_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.quantize_cli import register
+from server.view_cli import app as view_app
 
 if TYPE_CHECKING:
     from server.ask import Ask
@@ -34,7 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
+app.add_typer(clients_app)
+app.add_typer(view_app)
 app.add_typer(engine_app, name="engine")
 
 
@@ -55,7 +58,9 @@ Model = Annotated[str | None, typer.Option(help="The model's name at the endpoin
 MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds within which to answer.")]
 Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of the model.")]
-Record = Annotated[Path | None, typer.Option(help="Keep the trajectory in this directory.")]
+Record = Annotated[
+    Path | None, typer.Option(help="Keep the trajectory; without a folder, in the usual one.")
+]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden, secret, ignored files too.")]
 NoFallback = Annotated[
     bool, typer.Option("--no-fallback", help="Fail when the endpoint fails; no scout.")
@@ -150,11 +155,13 @@ def serve(
 
 
 @app.command()
-def doctor() -> None:
-    """Check what an exploration needs, a line each."""
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check what an exploration needs, a line each, and try the server as clients start it."""
     from server.doctor import run_checks
 
-    raise typer.Exit(run_checks(sys.stdout))
+    raise typer.Exit(run_checks(sys.stdout, as_json=as_json))
 
 
 register(app)
@@ -182,11 +189,12 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
+    from server.records import with_default_folder
     from server.terminal import show_error, show_server_error
 
     try:
         code = typer.main.get_command(app).main(
-            given, prog_name="fastcontext", standalone_mode=False
+            with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )
     except _UsageProblem as error:
         describe = getattr(error, "format_message", error.__str__)
@@ -229,10 +237,10 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     """
     import anyio
 
-    from server.terminal import spinner
+    from server.terminal import live
 
-    with spinner() as say:
-        outcome: Any = anyio.run(_until_signal, settings, ask, say)
+    with live() as (say, hear):
+        outcome: Any = anyio.run(_until_signal, settings, ask, say, hear)
     if isinstance(outcome, int):
         raise typer.Exit(128 + outcome)
     if isinstance(outcome, ServerError):
@@ -241,7 +249,7 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     return report
 
 
-async def _until_signal(settings: "Settings", ask: "Ask", say: Any) -> Any:
+async def _until_signal(settings: "Settings", ask: "Ask", say: Any, hear: Any) -> Any:
     """The report, the error that prevented it, or the number of the signal that ended it."""
     import anyio
 
@@ -261,7 +269,7 @@ async def _until_signal(settings: "Settings", ask: "Ask", say: Any) -> Any:
     async with anyio.create_task_group() as group:
         group.start_soon(watch, group.cancel_scope)
         try:
-            async with ExplorationService(settings) as service:
+            async with ExplorationService(settings, listener=hear) as service:
                 outcome = await service.explore(ask, say)
         except ServerError as error:
             outcome = error

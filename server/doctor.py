@@ -1,21 +1,35 @@
 """Checks of what an exploration needs, each with the next step."""
 
+import dataclasses
 import importlib.util
+import json
+import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import anyio
+import platformdirs
 
 from server.choice import choose_engine, public_url
 from server.errors import ServerError
 from server.repositories import default_for_command, from_process
 from server.service import ExplorationService
-from server.settings import Settings, client_project_dir, load_settings, user_file
+from server.settings import Settings, client_project_dir, hub_cache, load_settings, user_file
 
 State = Literal["ok", "info", "fail"]
+
+
+TRIAL_S = 15.0
+"""Longest that a server may take to start and answer; about 1 s on an idle machine."""
+PROBE_S = 3.5
+"""Longest wait for the endpoint."""
+# A doctor looks and starts nothing heavy.
+_NO_ENGINE = {"FASTCONTEXT_ENGINE_START": "0"} if "engine_start" in Settings.model_fields else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +48,99 @@ class Check:
         return f"{self.state:<5} {self.what}: {self.found}{then}"
 
 
-def run_checks(out: TextIO) -> int:
+def run_checks(out: TextIO, *, as_json: bool = False) -> int:
     """Exit status: 0 when nothing fails, else 1. Writes a line for each check as it is made."""
-    failed = False
+    made: list[Check] = []
     for check in _checks():
-        out.write(check.line() + "\n")
-        out.flush()
-        failed = failed or check.state == "fail"
+        made.append(check)
+        if not as_json:
+            out.write(_shown(check, colours=out.isatty()) + "\n")
+            out.flush()
+    failed = any(check.state == "fail" for check in made)
+    if as_json:
+        checks = [dataclasses.asdict(check) for check in made]
+        out.write(json.dumps({"ok": not failed, "checks": checks}, indent=2) + "\n")
     return 1 if failed else 0
 
 
+def _shown(check: Check, *, colours: bool) -> str:
+    line = check.line()
+    if not colours:
+        return line
+    colour = {"ok": "32", "info": "33", "fail": "31"}[check.state]
+    return f"\x1b[{colour}m{line[:5]}\x1b[0m{line[5:]}"
+
+
 def _checks() -> Iterator[Check]:
-    yield _python()
-    yield _ripgrep()
-    try:
-        settings = load_settings()
-    except ServerError as error:
-        yield Check("fail", "settings", str(error), error.hint)
-        return
-    yield _settings_file()
-    yield from _roots(settings)
-    yield _repository(settings)
-    yield _endpoint(settings)
-    yield _vllm()
+    # The servers start while the rest is looked at: both together take what the longer one takes.
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        servers = pool.submit(_servers)
+        machine = pool.submit(_machine)
+        yield _python()
+        yield _ripgrep()
+        try:
+            settings = load_settings()
+        except ServerError as error:
+            yield Check("fail", "settings", str(error), error.hint)
+        else:
+            yield _settings_file()
+            yield from _roots(settings)
+            yield _repository(settings)
+            yield _endpoint(settings)
+            yield from _folders(settings)
+        yield _vllm()
+        yield from machine.result()
+        yield from servers.result()
+
+
+def _servers() -> list[Check]:
+    """A trial of each different entry that clients have, or of the one that they would get."""
+    from server.clients.install import entry, installed_entry
+    from server.clients.jsonc import ConfigError
+    from server.clients.locations import CLIENTS, Machine, is_found, user_file
+
+    machine = Machine.this()
+    checks: list[Check] = []
+    entries: dict[str, tuple[list[str], Any]] = {}
+    for client in CLIENTS.values():
+        if not is_found(client.name, machine):
+            continue
+        path = user_file(client.name, machine)
+        try:
+            made = installed_entry(client, path)
+        except ConfigError as error:
+            hint = "correct the file"
+            checks.append(Check("fail", client.name, f"{path}: {error}", hint))
+            continue
+        if not isinstance(made, dict):
+            hint = f"fastcontext install {client.name}"
+            checks.append(Check("info", client.name, "found, without this server", hint))
+            continue
+        what = {"command": made.get("command"), "args": made.get("args"), "env": made.get("env")}
+        entries.setdefault(json.dumps(what, sort_keys=True), ([], made))[0].append(client.name)
+    if not entries:
+        entries[""] = (["what a client would start"], entry(CLIENTS["claude-desktop"]))
+    return checks + [_trial(", ".join(names), made) for names, made in entries.values()]
+
+
+def _trial(who: str, made: Mapping[str, Any]) -> Check:
+    from server.trial import try_server
+
+    what = f"server ({who})"
+    arguments = made.get("args")
+    command = [str(made.get("command")), *(arguments if isinstance(arguments, list) else [])]
+    given = made.get("env")
+    # Within what a doctor may take; the scout answers when the model is slower.
+    environment = {"FASTCONTEXT_DEADLINE_S": "3", **_NO_ENGINE}
+    environment |= given if isinstance(given, dict) else {}
+    trial = try_server(command, environment, timeout_s=TRIAL_S)
+    if trial.problem:
+        return Check("fail", what, trial.problem, "fastcontext install CLIENT writes it anew")
+    listed = f"{', '.join(trial.tools)} after {trial.started_s:.1f} s"
+    answered = f"{listed}; a question answered in {trial.answered_s:.1f} s"
+    if not trial.found:
+        return Check("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
+    return Check("ok", what, answered)
 
 
 def _python() -> Check:
@@ -115,11 +199,31 @@ def _endpoint(settings: Settings) -> Check:
             status = await service.status()
             return status.ready, f"{status.model} {status.detail}".strip()
 
-    ready, detail = anyio.run(probe)
+    async def probe_in_time() -> tuple[bool, str]:
+        with anyio.move_on_after(PROBE_S):
+            return await probe()
+        return False, f"no answer within {PROBE_S:g} s"
+
+    ready, detail = anyio.run(probe_in_time)
     if ready:
         return Check("ok", choice.engine, f"{name} {detail}")
     step = "start the model's server, or correct FASTCONTEXT_ENDPOINT and FASTCONTEXT_API_KEY"
     return Check("fail", choice.engine, f"{name}: {detail}", step)
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    from server.records import default_record_dir
+
+    cache = platformdirs.user_cache_path("fastcontext", appauthor=False)
+    records = settings.record_dir or default_record_dir()
+    for what, folder in (("cache folder", cache), ("records", records)):
+        # Neither need exist: what counts is whether it can be made.
+        place = next(each for each in (folder, *folder.parents) if each.exists())
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+            missing = "" if place == folder else ", not made yet"
+            yield Check("ok", what, f"{folder}{missing}")
+        else:
+            yield Check("fail", what, f"{folder} cannot be written", f"chown or chmod {place}")
 
 
 def _vllm(find: Callable[[str], object] = importlib.util.find_spec) -> Check:
@@ -127,3 +231,44 @@ def _vllm(find: Callable[[str], object] = importlib.util.find_spec) -> Check:
         return Check("ok", "vllm", "installed")
     step = "on a GPU machine: pip install 'fastcontext-mcp[vllm]'"
     return Check("info", "vllm", "not installed; needed only to serve a model here", step)
+
+
+def _machine() -> list[Check]:
+    """The GPU with its driver, and the weights that lie here already."""
+    return [_gpu(), _weights()]
+
+
+def _gpu(find: Callable[[str], str | None] = shutil.which) -> Check:
+    program = find("nvidia-smi")
+    if program is None:
+        return Check("info", "GPU", "no NVIDIA driver; a model would have to run elsewhere")
+    query = ["--query-gpu=name,memory.total,driver_version,compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            [program, *query],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        return Check("fail", "GPU", "nvidia-smi does not answer", "restart the driver")
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "stdout", "") or error).strip().partition("\n")[0]
+        return Check("fail", "GPU", f"nvidia-smi fails: {said}", "install or reload the driver")
+    rows = [row.split(", ") for row in done.stdout.strip().splitlines()]
+    told = "; ".join(
+        f"{name}, {memory}, driver {driver}, compute capability {capability}"
+        for name, memory, driver, capability in (row for row in rows if len(row) == 4)
+    )
+    return Check("ok", "GPU", told) if told else Check("info", "GPU", "the driver sees none")
+
+
+def _weights() -> Check:
+    hub = hub_cache()
+    found = sorted(path.name for path in hub.glob("models--*FastContext*"))
+    if found:
+        names = ", ".join(name.removeprefix("models--").replace("--", "/") for name in found)
+        return Check("ok", "weights", f"{names} ({hub})")
+    return Check("info", "weights", f"no FastContext model in {hub}; needed only to serve one here")

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from explorer.budget import TokenLimits
 from explorer.engine import Sampling
-from explorer.events import Event, Listener, ignore
+from explorer.events import Event, Listener, RunFinished, RunStarted, ignore
 from explorer.loop_settings import LoopSettings
 from explorer.models import defaults_for
+from explorer.records import Exploration
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
 from server.ask import Ask
 from server.errors import UsageError
-from server.progress import Say, describe
+from server.progress import Narrator, Say
 from server.settings import Settings
 
 T = TypeVar("T")
@@ -57,14 +58,14 @@ def loop_settings(
 
 
 @contextmanager
-def recording(ask: Ask) -> Iterator[Listener]:
-    """A listener that keeps the trajectory in a new file, if that was asked for.
+def recording(ask: Ask, also: Listener = ignore) -> Iterator[Listener]:
+    """A listener that keeps the trajectory in a new file, if that was asked for, and tells another.
 
     Raises:
         UsageError: it cannot be written.
     """
     if ask.record_dir is None:
-        yield ignore
+        yield also
         return
     slug = re.sub(r"[^a-z0-9]+", "-", ask.query[:200].lower()).strip("-")[:_LONGEST_NAME]
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(3)}.jsonl"
@@ -73,15 +74,33 @@ def recording(ask: Ask) -> Iterator[Listener]:
     except TrajectoryError as error:
         raise UsageError(str(error), "give a directory that can be written") from None
     with writer:
-        yield writer
+
+        def listen(event: Event) -> None:
+            writer(event)
+            also(event)
+
+        yield listen
+
+
+def record_scout(ask: Ask, run: Exploration) -> None:
+    """Keep what the scout found, if that was asked for: its question and its answer.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    settings = {"max_citations": ask.max_citations, "deadline_s": ask.deadline_s}
+    with recording(ask) as record:
+        record(RunStarted(ask.query, "", "scout", (), (), settings))
+        record(RunFinished(run))
 
 
 def telling(say: Say, record: Listener) -> Listener:
     """A listener that records each event and says what is worth saying."""
+    narrate = Narrator()
 
     def listen(event: Event) -> None:
         record(event)
-        if message := describe(event):
+        if message := narrate(event):
             say(message)
 
     return listen

@@ -3,12 +3,13 @@
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
 
 from explorer.events import CallStarted, Event, Note, TurnStarted
+from explorer.records import ToolCall
 from server.render import one_line
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ HEARTBEAT_S = 4.0
 MESSAGE_CHARS = 120
 """Hosts show one row and cut it."""
 
+_CALLS_CHARS = MESSAGE_CHARS - 24
+"""Leaves room for the turn's number and the seconds."""
+
 Say = Callable[[str], None]
 """Takes one short message; must not block."""
 
@@ -28,28 +32,55 @@ def ignore(_message: str) -> None:
     """Say it to nobody."""
 
 
-def describe(event: Event) -> str:
-    """What the event means to somebody who waits; empty if nothing."""
-    match event:
-        case TurnStarted(turn=turn, final=final):
-            return f"turn {turn}: {'writing the answer' if final else 'the model is thinking'}"
-        case CallStarted(turn=turn, call=call):
-            return f"turn {turn}: {call.name} {_subject(call.arguments)}".rstrip()
-        case Note(turn=turn, text=text):
-            return f"turn {turn}: {text}"
-    return ""
+class Narrator:
+    """What a run is doing, from its events: the calls of a turn are told together."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._calls: list[str] = []
+
+    def __call__(self, event: Event) -> str:
+        """What the event means to somebody who waits; empty if nothing."""
+        match event:
+            case TurnStarted(turn=turn, final=final):
+                return f"turn {turn}: {'writing the answer' if final else 'the model is thinking'}"
+            case CallStarted(turn=turn, call=call):
+                if turn != self._turn:
+                    self._turn, self._calls = turn, []
+                self._calls.append(call_in_words(call))
+                return f"turn {turn}: {_together(self._calls)}"
+            case Note(turn=turn, text=text):
+                return f"turn {turn}: {text}"
+        return ""
+
+
+def call_in_words(call: ToolCall) -> str:
+    """A call as a person says it: ``grep retry|backoff``, ``read client.py``."""
+    return f"{call.name.lower()} {_subject(call.arguments)}".rstrip()
+
+
+def _together(calls: Sequence[str]) -> str:
+    """The calls on one line; the first ones become a number when they are many."""
+    shown = ", ".join(calls)
+    left_out = 0
+    while len(shown) > _CALLS_CHARS and left_out < len(calls) - 1:
+        left_out += 1
+        shown = f"{left_out} more, " + ", ".join(calls[left_out:])
+    return shown
 
 
 def _subject(arguments: str) -> str:
-    """The argument by which a person recognises a call."""
+    """The argument by which a person recognises a call: a pattern, or the end of a path."""
     try:
         given = json.loads(arguments)
     except ValueError:
         return ""
     if not isinstance(given, dict):
         return ""
-    value = given.get("pattern") or given.get("path") or ""
-    return repr(one_line(str(value), 60)) if value else ""
+    if pattern := given.get("pattern"):
+        return one_line(str(pattern), 40)
+    path = str(given.get("path") or "").rstrip("/")
+    return one_line(path.rpartition("/")[2], 40)
 
 
 class Feed:

@@ -19,6 +19,7 @@ import anyio.abc
 from explorer.engine import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
 from explorer.events import Listener
+from explorer.events import ignore as ignore_events
 from explorer.records import Citation, Exploration
 from server.ask import Ask
 from server.choice import Choice, choose_engine, http_engine
@@ -109,9 +110,15 @@ class ExplorationService:
     """Answers one question after another, several at a time. An async context manager."""
 
     def __init__(
-        self, settings: Settings, *, engine_factory: Callable[[Settings], Engine] = http_engine
+        self,
+        settings: Settings,
+        *,
+        engine_factory: Callable[[Settings], Engine] = http_engine,
+        listener: Listener = ignore_events,
     ) -> None:
+        """``listener`` hears the events of every run by the model."""
         self.settings = settings
+        self._listener = listener
         self._engine_factory = engine_factory
         self._warm = WarmRepositories(index_dir())
         self._stack = AsyncExitStack()
@@ -162,6 +169,10 @@ class ExplorationService:
             raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
         elapsed_s = anyio.current_time() - started
         run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
+        if ask.record_dir and choice.engine == "scout":
+            from server.model_run import record_scout
+
+            record_scout(ask, run)
         return dataclasses.replace(report, exploration=run)
 
     def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
@@ -222,7 +233,7 @@ class ExplorationService:
         from explorer.events import RunFinished
         from server.model_run import recording, telling
 
-        with recording(ask) as record:
+        with recording(ask, self._listener) as record:
             looked = LookedAt(record)
             attempt = await self._ask_model(ask, warm, choice, telling(say, looked), say, started)
             if not attempt.problem and attempt.run is not None:

@@ -247,15 +247,20 @@ def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
     return environ.get("CLAUDE_PROJECT_DIR", "")
 
 
+def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where Hugging Face's libraries keep models, by their variables; it need not exist."""
+    cache = _absolute(environ, "XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    home = _absolute(environ, "HF_HOME") or cache / "huggingface"
+    return _absolute(environ, "HF_HUB_CACHE") or home / "hub"
+
+
 def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path, Path]:
     """Directories for the engine's sockets and state, for its logs, and the Hugging Face cache."""
     runtime = _absolute(environ, "XDG_RUNTIME_DIR")
     # Without one, a directory of this user's own in /tmp; who owns it is checked before its use.
     sockets = runtime / "fastcontext" if runtime else Path(f"/tmp/fastcontext-{os.getuid()}")
     state = _absolute(environ, "XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    cache = _absolute(environ, "XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    home = _absolute(environ, "HF_HOME") or cache / "huggingface"
-    return sockets, state / "fastcontext", _absolute(environ, "HF_HUB_CACHE") or home / "hub"
+    return sockets, state / "fastcontext", hub_cache(environ)
 
 
 def _absolute(environ: Mapping[str, str], name: str) -> Path | None:

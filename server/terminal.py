@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
 from server.errors import ServerError
-from server.progress import Say, ignore
+from server.progress import Say, call_in_words, ignore
 from server.render import Report, details, one_line, place, plain, summary, to_object
 
 # rich takes longer to import than the rest of a command that only prints plain text.
@@ -43,20 +44,62 @@ def show_server_error(error: ServerError) -> None:
 
 
 @contextmanager
-def spinner() -> Iterator[Say]:
-    """A ``say`` whose latest message turns on stderr while the context is open."""
+def live() -> Iterator[tuple[Say, Listener]]:
+    """Takers of messages and events while the context is open, shown on stderr.
+
+    On a terminal the latest message turns at the bottom and each finished turn leaves a line
+    above it. Into a pipe go those lines alone, plain.
+    """
+    turns = TurnLines()
     if not sys.stderr.isatty():
-        yield ignore
+
+        def write(event: Event) -> None:
+            if line := turns(event):
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+
+        yield ignore, write
         return
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status(Text("starting")) as status:
+    console = Console(stderr=True)
+    with console.status(Text("starting")) as status:
 
         def say(message: str) -> None:
             status.update(Text(one_line(message, 120)))
 
-        yield say
+        def hear(event: Event) -> None:
+            if line := turns(event):
+                console.print(Text(line, style="dim"), soft_wrap=True)
+
+        yield say, hear
+
+
+class TurnLines:
+    """One line for each turn when it ends: what it called, how long it took, what it cost."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, list[str]] = {}
+        self._failed: dict[int, int] = {}
+
+    def __call__(self, event: Event) -> str:
+        """The line of the turn that this event ends; empty for every other event."""
+        match event:
+            case CallStarted(turn=turn, call=call):
+                self._calls.setdefault(turn, []).append(call_in_words(call))
+            case CallFinished(turn=turn, result=result):
+                self._failed[turn] = self._failed.get(turn, 0) + (not result.ok)
+            case TurnFinished(turn=turn, usage=usage, elapsed_s=elapsed_s):
+                calls = self._calls.get(turn, [])
+                what = ", ".join(calls) or "wrote the answer"
+                new = max(0, usage.prompt_tokens - usage.cached_tokens)
+                cost = f"{elapsed_s:.1f} s, {usage.cached_tokens:,} cached + {new:,} new tokens"
+                failed = f", {self._failed[turn]} failed" if self._failed.get(turn) else ""
+                return f"turn {turn:>2}  {one_line(what, 90)}  ({cost}{failed})"
+            case Note(turn=turn, text=text):
+                return f"turn {turn:>2}  {one_line(text, 140)}"
+        return ""
 
 
 def _coloured(report: Report) -> "Text":

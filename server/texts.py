@@ -50,3 +50,16 @@ MAX_BYTES = (
 INCLUDE_HIDDEN = (
     "Also search dotfiles, secrets and what git ignores. Only when the user asked for those."
 )
+
+PROMPT_TITLE = "Explore"
+PROMPT_DESCRIPTION = "Find the code that a question is about before changing or explaining it"
+PROMPT = """\
+Call explore_repository with this question, as a full sentence and with all that you know of it \
+from our conversation (symbols, error texts, file names). Then read the places that it returns, \
+and answer from what they say, with path:line references.
+
+Question: {question}"""
+PROMPT_QUESTION = "What to find, as a full sentence."
+
+VIEW_URI = "ui://fastcontext/answer.html"
+VIEW_TITLE = "Answer of an exploration"

@@ -5,7 +5,7 @@ import pytest
 
 from explorer.events import CallStarted, Note, TurnStarted
 from explorer.records import ToolCall
-from server.progress import MESSAGE_CHARS, Feed, Say, describe, reporting
+from server.progress import MESSAGE_CHARS, Feed, Narrator, Say, reporting
 
 
 def started(name: str, arguments: str) -> CallStarted:
@@ -17,15 +17,34 @@ def started(name: str, arguments: str) -> CallStarted:
     [
         (TurnStarted(1, (), False), "turn 1: the model is thinking"),
         (TurnStarted(8, (), True), "turn 8: writing the answer"),
-        (started("Grep", '{"pattern": "retry"}'), "turn 3: Grep 'retry'"),
-        (started("Read", '{"path": "/testbed/x/a.py"}'), "turn 3: Read '/testbed/x/a.py'"),
-        (started("Glob", "not JSON"), "turn 3: Glob"),
-        (started("Read", '["a list"]'), "turn 3: Read"),
+        (started("Grep", '{"pattern": "retry"}'), "turn 3: grep retry"),
+        (started("Read", '{"path": "/testbed/x/a.py"}'), "turn 3: read a.py"),
+        (started("Glob", "not JSON"), "turn 3: glob"),
+        (started("Read", '["a list"]'), "turn 3: read"),
         (Note(2, "asked again"), "turn 2: asked again"),
     ],
 )
 def test_each_event_is_told_in_a_few_words(event: object, says: str) -> None:
-    assert describe(event) == says  # type: ignore[arg-type]
+    assert Narrator()(event) == says  # type: ignore[arg-type]
+
+
+def test_the_calls_of_one_turn_are_told_together() -> None:
+    tell = Narrator()
+    tell(started("Grep", '{"pattern": "retry|backoff"}'))
+    told = tell(started("Read", '{"path": "/testbed/x/src/client.py"}'))
+    assert told == "turn 3: grep retry|backoff, read client.py"
+    tell(TurnStarted(4, (), False))
+    again = tell(CallStarted(4, ToolCall("id", "Glob", '{"pattern": "*.py"}')))
+    assert again == "turn 4: glob *.py"
+
+
+def test_many_calls_are_told_by_the_latest_and_a_number() -> None:
+    tell = Narrator()
+    for number in range(12):
+        told = tell(started("Grep", f'{{"pattern": "a_rather_long_pattern_{number}"}}'))
+    assert len(told) < MESSAGE_CHARS
+    assert " more, " in told
+    assert told.endswith("grep a_rather_long_pattern_11")
 
 
 @pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""Putting this server into the configuration of each MCP client, and taking it out again."""

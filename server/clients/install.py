@@ -1,0 +1,181 @@
+"""The plan of one change to one client's file, and its atomic execution with a backup."""
+
+import difflib
+import importlib.metadata
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import server
+from server.clients import jsonc, toml_config
+from server.clients.jsonc import ConfigError
+from server.clients.locations import Client
+
+SERVER_NAME = "fastcontext"
+"""The entry's name. Cursor hides tools whose server and tool name exceed 60 characters."""
+
+BACKUP_SUFFIX = ".fastcontext-backup"
+
+
+def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What the client starts: this very interpreter by its absolute path.
+
+    ``-P`` keeps the working directory out of the import path, so that a repository with a
+    ``server`` folder of its own is never imported. Nothing relies on PATH or the environment.
+    """
+    made: dict[str, Any] = {"type": "stdio"} if client.typed else {}
+    made["command"] = str(Path(sys.executable).absolute())
+    made["args"] = ["-P", *_program()]
+    if environment:
+        made["env"] = dict(environment)
+    if client.format == "toml":
+        # Codex waits 10 s for a server to start; a cold disk may need more.
+        made["startup_timeout_sec"] = 30
+        made["tool_timeout_sec"] = 120
+    return made
+
+
+def _program() -> list[str]:
+    """The module where this interpreter has it installed, else the file in this checkout."""
+    if is_installed():
+        return ["-m", "server.main"]
+    return [str(Path(server.__file__).absolute().with_name("main.py"))]
+
+
+def is_installed() -> bool:
+    """Whether the interpreter finds the server without help from the working directory."""
+    try:
+        importlib.metadata.distribution("fastcontext-mcp")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file as it is and as it is going to be."""
+
+    path: Path
+    before: str | None
+    """None where the file does not exist."""
+    after: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return (self.before or "") == self.after
+
+    def diff(self) -> str:
+        """A unified diff of the change."""
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(keepends=True),
+            self.after.splitlines(keepends=True),
+            f"{self.path} (now)",
+            f"{self.path} (then)",
+        )
+        return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
+    """The change that puts ``made`` into the file; empty where it stands there already.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not what the client expects.
+    """
+    before = read_text(path)
+    text = before or ""
+    if _present(client, text) == made:
+        return Change(path, before, text)
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    return Change(path, before, put(text, client.section, SERVER_NAME, made))
+
+
+def plan_uninstall(client: Client, path: Path) -> Change:
+    """The change that takes the entry out; empty where there is none.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not what the client expects.
+    """
+    before = read_text(path)
+    text = before or ""
+    take = toml_config.remove if client.format == "toml" else jsonc.remove
+    return Change(path, before, take(text, client.section, SERVER_NAME))
+
+
+def installed_entry(client: Client, path: Path) -> Any:
+    """The entry that stands in the file, or None.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not what the client expects.
+    """
+    return _present(client, read_text(path) or "")
+
+
+def apply(change: Change) -> Path | None:
+    """The backup's path, or None where there was no file or nothing to do.
+
+    The new text goes to a temporary file beside the target, which then takes its place in one
+    step; a link is followed first, so that a file kept elsewhere stays a link.
+
+    Raises:
+        ConfigError: the file was changed by somebody else since the plan, or cannot be written.
+    """
+    if change.is_empty:
+        return None
+    target = Path(os.path.realpath(change.path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(target.stat().st_mode) if change.before is not None else 0o600
+        backup = _back_up(target) if change.before is not None else None
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(change.after)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(mode)
+            if read_text(change.path) != change.before:
+                raise ConfigError("it was changed by another program meanwhile")
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}") from None
+    return backup
+
+
+def _back_up(target: Path) -> Path:
+    """A copy of the file beside it; the first copy is kept, since it is the user's own state."""
+    backup = target.with_name(target.name + BACKUP_SUFFIX)
+    if not backup.exists():
+        shutil.copy2(target, backup)
+    return backup
+
+
+def _present(client: Client, text: str) -> Any:
+    if client.format == "toml":
+        return toml_config.get(text, client.section, SERVER_NAME)
+    return jsonc.get(text, (client.section, SERVER_NAME))
+
+
+def read_text(path: Path) -> str | None:
+    """The file's text with its own line ends, or None where there is none.
+
+    Raises:
+        ConfigError: it is not UTF-8 or cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise ConfigError("not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}") from None

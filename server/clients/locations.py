@@ -1,0 +1,145 @@
+"""Where each client keeps its configuration, on Linux, macOS and Windows.
+
+Paths and keys as the clients' own documentation gave them in November 2026.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+ClientName = Literal["claude-desktop", "claude-code", "cursor", "vscode", "codex", "windsurf"]
+Scope = Literal["user", "project"]
+Format = Literal["json", "toml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What one client expects of an entry."""
+
+    name: ClientName
+    title: str
+    section: str
+    """The object in the file that holds one entry per server."""
+    format: Format = "json"
+    project_file: str | None = None
+    """Relative to the project, with ``/``; None where the client has no project scope."""
+    typed: bool = False
+    """True where an entry has to say ``"type": "stdio"``."""
+    restart: str = "Restart it."
+    """What makes the client read its configuration again."""
+
+
+CLIENTS: Mapping[str, Client] = {
+    client.name: client
+    for client in (
+        Client(
+            "claude-desktop",
+            "Claude Desktop",
+            "mcpServers",
+            restart="Quit Claude Desktop completely and start it again.",
+        ),
+        Client(
+            "claude-code",
+            "Claude Code",
+            "mcpServers",
+            project_file=".mcp.json",
+            typed=True,
+            restart="Start a new session; /mcp shows the server.",
+        ),
+        Client(
+            "cursor",
+            "Cursor",
+            "mcpServers",
+            project_file=".cursor/mcp.json",
+            restart="Cursor reads the file again by itself; Settings > MCP shows the server.",
+        ),
+        Client(
+            "vscode",
+            "VS Code",
+            "servers",
+            project_file=".vscode/mcp.json",
+            typed=True,
+            restart="Run 'MCP: List Servers' and start it.",
+        ),
+        Client("codex", "Codex", "mcp_servers", "toml", restart="Start a new session."),
+        Client(
+            "windsurf",
+            "Windsurf",
+            "mcpServers",
+            restart="Press Refresh in Windsurf's MCP settings.",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The part of a machine that decides where configuration lies."""
+
+    platform: str
+    """As ``sys.platform``: linux, darwin, win32."""
+    home: Path
+    environment: Mapping[str, str]
+
+    @classmethod
+    def this(cls) -> "Machine":
+        """The machine that this process runs on."""
+        return cls(sys.platform, Path.home(), dict(os.environ))
+
+    def config_home(self) -> Path:
+        """The folder in which desktop programs keep their configuration."""
+        if self.platform == "darwin":
+            return self.home / "Library" / "Application Support"
+        if self.platform == "win32":
+            return self._from_environment("APPDATA", self.home / "AppData" / "Roaming")
+        return self._from_environment("XDG_CONFIG_HOME", self.home / ".config")
+
+    def _from_environment(self, name: str, default: Path) -> Path:
+        value = self.environment.get(name, "")
+        return Path(value) if value and Path(value).is_absolute() else default
+
+
+def user_file(client: ClientName, machine: Machine) -> Path:
+    """The file of the user scope, which need not exist."""
+    home = machine.home
+    match client:
+        case "claude-desktop":
+            return _claude_desktop(machine)
+        case "claude-code":
+            return home / ".claude.json"
+        case "cursor":
+            return home / ".cursor" / "mcp.json"
+        case "vscode":
+            return machine.config_home() / "Code" / "User" / "mcp.json"
+        case "codex":
+            return machine._from_environment("CODEX_HOME", home / ".codex") / "config.toml"
+        case "windsurf":
+            return home / ".codeium" / "windsurf" / "mcp_config.json"
+
+
+def _claude_desktop(machine: Machine) -> Path:
+    name = "claude_desktop_config.json"
+    if machine.platform == "win32":
+        # The Store build sees a private copy of the roaming folder.
+        local = machine._from_environment("LOCALAPPDATA", machine.home / "AppData" / "Local")
+        for package in sorted(local.glob("Packages/Claude_*")):
+            return package / "LocalCache" / "Roaming" / "Claude" / name
+    return machine.config_home() / "Claude" / name
+
+
+def project_file(client: ClientName, project: Path) -> Path | None:
+    """The file of the project scope, or None where the client has none."""
+    relative = CLIENTS[client].project_file
+    return project / PurePosixPath(relative) if relative else None
+
+
+def is_found(client: ClientName, machine: Machine) -> bool:
+    """Whether the client seems to be installed: its configuration folder or file is there.
+
+    Claude Code's file lies directly in the home directory, so there the file itself decides.
+    """
+    path = user_file(client, machine)
+    return path.exists() or (path.parent != machine.home and path.parent.is_dir())

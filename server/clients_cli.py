@@ -1,0 +1,244 @@
+"""``fastcontext install``, ``uninstall`` and ``instructions``: make clients know the server."""
+
+import enum
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from server.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.clients.install import Change
+    from server.clients.locations import Client
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+class ClientChoice(enum.StrEnum):
+    """A client that is known."""
+
+    claude_desktop = "claude-desktop"
+    claude_code = "claude-code"
+    cursor = "cursor"
+    vscode = "vscode"
+    codex = "codex"
+    windsurf = "windsurf"
+
+
+class ScopeChoice(enum.StrEnum):
+    """Where the entry goes."""
+
+    user = "user"
+    project = "project"
+
+
+class AgentChoice(enum.StrEnum):
+    """Whose instructions."""
+
+    claude = "claude"
+    codex = "codex"
+    cursor = "cursor"
+
+
+Chosen = Annotated[ClientChoice | None, typer.Argument(help="The client.")]
+AllFound = Annotated[bool, typer.Option("--all-found", help="Every client found here.")]
+Scope = Annotated[ScopeChoice, typer.Option(help="For you everywhere, or for one project.")]
+Project = Annotated[Path | None, typer.Option(help="The project. Default: this directory.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change, make none.")]
+
+
+@app.command()
+def install(
+    client: Chosen = None,
+    all_found: AllFound = False,
+    scope: Scope = ScopeChoice.user,
+    project: Project = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Directory that may be explored; repeatable.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="URL of the model's API, up to /v1.")] = None,
+    dry_run: DryRun = False,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Print the entry for any other client.")
+    ] = False,
+) -> None:
+    """Put the server into a client's configuration."""
+    from server.clients.install import SERVER_NAME, entry, plan_install
+    from server.clients.locations import CLIENTS
+
+    environment = _environment(root or [], endpoint)
+    if print_only:
+        known = CLIENTS[client.value if client else "claude-desktop"]
+        sys.stdout.write(_printed(known, SERVER_NAME, entry(known, environment=environment)))
+        return
+    _refuse_passing_interpreter()
+    changes = [
+        (known, _planned(plan_install, known, path, entry(known, environment=environment)))
+        for known, path in _targets(client, all_found, scope, project)
+    ]
+    _carry_out(changes, dry_run, "installed in")
+
+
+@app.command()
+def uninstall(
+    client: Chosen = None,
+    all_found: AllFound = False,
+    scope: Scope = ScopeChoice.user,
+    project: Project = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take the server out of a client's configuration."""
+    from server.clients.install import plan_uninstall
+
+    changes = [
+        (known, _planned(plan_uninstall, known, path))
+        for known, path in _targets(client, all_found, scope, project)
+    ]
+    _carry_out(changes, dry_run, "taken out of")
+
+
+@app.command()
+def instructions(
+    agent: Annotated[AgentChoice, typer.Option("--for", help="The agent that reads them.")],
+    write: Annotated[
+        Path | None, typer.Option(help="Merge them into this file, between markers.")
+    ] = None,
+) -> None:
+    """Print the paragraph that tells an agent when to call the explorer and when to grep."""
+    from server.clients.install import Change, apply, read_text
+    from server.clients.instructions import head, merge
+    from server.clients.instructions import instructions as section
+    from server.clients.jsonc import ConfigError
+
+    if write is None:
+        sys.stdout.write(head(agent.value) + section())
+        return
+    path = write.expanduser().absolute()
+    try:
+        before = read_text(path)
+        begun = before if before else head(agent.value)
+        change = Change(path, before, merge(begun, section()))
+        apply(change)
+    except ConfigError as error:
+        raise UsageError(
+            f"{str(path)!r}: {error}", "correct the file, nothing was changed"
+        ) from None
+    sys.stdout.write(f"{'already in' if change.is_empty else 'written to'} {path}\n")
+
+
+def _refuse_passing_interpreter() -> None:
+    """Raises UsageError in an environment that uv made for one command and will delete."""
+    if any(
+        part.startswith(("archive-v", "builds-v", "environments-v"))
+        for part in Path(sys.prefix).parts
+    ):
+        hint = "uv tool install fastcontext-mcp, then fastcontext install again"
+        raise UsageError("this interpreter lies in uv's cache and will be deleted", hint)
+
+
+def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:
+    """The settings that the entry carries, since clients pass nothing on."""
+    from explorer.endpoint import parse_endpoint
+
+    made: dict[str, str] = {}
+    if roots:
+        places = [str(root.expanduser().absolute()) for root in roots]
+        made["FASTCONTEXT_ROOTS"] = ":".join(places)
+    if endpoint:
+        try:
+            parse_endpoint(endpoint)
+        except ValueError as error:
+            message, _, hint = str(error).partition("; hint: ")
+            raise UsageError(f"--endpoint: {message}", hint or "give a URL up to /v1") from None
+        made["FASTCONTEXT_ENDPOINT"] = endpoint
+    return made
+
+
+def _printed(client: "Client", name: str, made: dict[str, object]) -> str:
+    if client.format == "toml":
+        from server.clients import toml_config
+
+        return toml_config.put("", client.section, name, made)
+    return json.dumps({client.section: {name: made}}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _targets(
+    client: ClientChoice | None, all_found: bool, scope: ScopeChoice, project: Path | None
+) -> "list[tuple[Client, Path]]":
+    """The clients that are meant and their files.
+
+    Raises:
+        UsageError: none is meant or found, or the one has no project scope.
+    """
+    from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+
+    if (client is None) == (not all_found):
+        raise UsageError("one client or --all-found is needed", f"one of {', '.join(CLIENTS)}")
+    machine = Machine.this()
+    folder = (project or Path.cwd()).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"the project {str(folder)!r} is not a directory", "correct --project")
+    found: list[tuple[Client, Path]] = []
+    for known in CLIENTS.values():
+        if client.value != known.name if client else not is_found(known.name, machine):
+            continue
+        if scope is ScopeChoice.project:
+            path = project_file(known.name, folder)
+        else:
+            path = user_file(known.name, machine)
+        if path is not None:
+            found.append((known, path))
+    if not found and client:
+        raise UsageError(f"{client.value} has no project scope", "use --scope user")
+    if not found:
+        raise UsageError(
+            "no client was found on this machine", "name one: fastcontext install cursor"
+        )
+    return found
+
+
+def _planned(
+    plan: "Callable[..., Change]", client: "Client", path: Path, *made: object
+) -> "Change":
+    """The change to one client's file.
+
+    Raises:
+        UsageError: the file is not what the client expects; it is left alone.
+    """
+    from server.clients.jsonc import ConfigError
+
+    try:
+        return plan(client, path, *made)
+    except ConfigError as error:
+        hint = "correct the file; nothing was changed. --print shows the entry to put in by hand"
+        raise UsageError(f"{client.title}: {str(path)!r}: {error}", hint) from None
+
+
+def _carry_out(changes: "list[tuple[Client, Change]]", dry_run: bool, done: str) -> None:
+    """Make the changes, a line each; with ``dry_run`` show them.
+
+    Raises:
+        UsageError: a file cannot be written; the ones before it are.
+    """
+    from server.clients.install import apply
+    from server.clients.jsonc import ConfigError
+
+    for client, change in changes:
+        if change.is_empty:
+            sys.stdout.write(f"{client.title}: nothing to do in {change.path}\n")
+            continue
+        if dry_run:
+            sys.stdout.write(change.diff())
+            continue
+        try:
+            backup = apply(change)
+        except ConfigError as error:
+            hint = "nothing was changed. --print shows the entry to put in by hand"
+            raise UsageError(f"{client.title}: {str(change.path)!r}: {error}", hint) from None
+        kept = f"; the file as it was: {backup}" if backup else ""
+        sys.stdout.write(f"{client.title}: {done} {change.path}{kept}\n    {client.restart}\n")

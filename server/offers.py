@@ -1,0 +1,53 @@
+"""What the server offers beside its tools: the prompt ``explore`` and the view of an answer."""
+
+from typing import Annotated, Any
+
+from mcp.server.apps import APP_MIME_TYPE, Apps
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts.base import Prompt
+from mcp.server.mcpserver.resources.types import FunctionResource
+from pydantic import Field
+
+from server import texts
+
+VIEW_META: dict[str, Any] = {"ui": {"resourceUri": texts.VIEW_URI}}
+"""What binds a tool to the view, for clients that have MCP Apps; others pass over it."""
+
+
+def apps() -> Apps:
+    """The extension with the one page that shows an answer; made when it is first read."""
+    extension = Apps()
+    extension.add_resource(
+        FunctionResource.from_function(
+            _view,
+            texts.VIEW_URI,
+            name="answer",
+            title=texts.VIEW_TITLE,
+            mime_type=APP_MIME_TYPE,
+            meta={"ui": {"prefersBorder": True}},
+        )
+    )
+    return extension
+
+
+def add_prompt(server: MCPServer[Any]) -> None:
+    """Add the prompt that clients show as a command."""
+    server.add_prompt(
+        Prompt.from_function(
+            explore,
+            name="explore",
+            title=texts.PROMPT_TITLE,
+            description=texts.PROMPT_DESCRIPTION,
+        )
+    )
+
+
+def explore(question: Annotated[str, Field(description=texts.PROMPT_QUESTION)]) -> str:
+    """The prompt for a question."""
+    return texts.PROMPT.format(question=question)
+
+
+def _view() -> str:
+    from server.view.page import app_page
+
+    return app_page()

@@ -1,0 +1,136 @@
+"""The folder of recorded runs: where it is by default, what lies in it, and which one is meant."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from server.errors import UsageError
+
+_TAIL_BYTES = 262_144
+"""The last event holds citations and notes, never code: a longer one is read as cut off."""
+_HEAD_BYTES = 524_288
+"""The first event holds the whole prompt: system text, question of up to 100 kB, tools."""
+
+_NUMBER_DIGITS = 5
+"""Longer digits are part of a name: the day, or the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One record at a glance."""
+
+    path: Path
+    began_at: float
+    """Seconds since the epoch; 0 where the record does not say."""
+    query: str
+    model: str
+    ended: str
+    """Its stop reason, or ``cut off``."""
+    citations: int
+    turns: int
+    elapsed_s: float
+
+
+def default_record_dir() -> Path:
+    """The folder in the user's state directory; it need not exist."""
+    return platformdirs.user_state_path("fastcontext", appauthor=False) / "runs"
+
+
+def with_default_folder(given: Sequence[str]) -> list[str]:
+    """The arguments, with the default folder after a ``--record`` that names none."""
+    filled = list(given)
+    for index, argument in enumerate(given):
+        following = given[index + 1] if index + 1 < len(given) else "-"
+        if argument == "--":
+            break
+        if argument == "--record" and following.startswith("-"):
+            filled[index] = f"--record={default_record_dir()}"
+    return filled
+
+
+def list_records(folder: Path) -> list[Recorded]:
+    """The records in ``folder``, newest first; what is no record is passed over.
+
+    Raises:
+        UsageError: the folder cannot be read.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(
+            f"{str(folder)!r} cannot be read: {error.strerror}", "name another"
+        ) from None
+    found = [glance(folder / name) for name in names]
+    known = [record for record in found if record is not None]
+    return sorted(known, key=lambda record: (record.began_at, record.path.name), reverse=True)
+
+
+def find_record(folder: Path, name: str) -> Path:
+    """The record that ``name`` means: a file, the newest (``latest``), a number or part of a name.
+
+    Numbers count from 1, the newest, as ``fastcontext runs`` shows them.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    if name.endswith(".jsonl") and Path(name).expanduser().is_file():
+        return Path(name).expanduser()
+    records = list_records(folder)
+    if not records:
+        hint = "record one: fastcontext explore --record QUESTION"
+        raise UsageError(f"no run is recorded in {str(folder)!r}", hint)
+    if name == "latest":
+        return records[0].path
+    if name.isdecimal() and len(name) <= _NUMBER_DIGITS:
+        fitting = [record.path for record in records[int(name) - 1 : int(name)] if int(name)]
+    else:
+        fitting = [record.path for record in records if name in record.path.name]
+    if len(fitting) == 1:
+        return fitting[0]
+    many = f"{len(fitting)} runs fit" if fitting else "no run fits"
+    raise UsageError(f"{many} {name!r}", "fastcontext runs lists them by number and name")
+
+
+def glance(path: Path) -> Recorded | None:
+    """What the first lines and the last one say; None if it is no record."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            tail = file.read()
+    except OSError:
+        return None
+    first, _, rest = head.partition(b"\n")
+    begun = _object(first)
+    if begun.get("kind") != "fastcontext-trajectory":
+        return None
+    started = _object(rest.partition(b"\n")[0])
+    last = _object(tail.rstrip(b"\n").rpartition(b"\n")[2])
+    result = last.get("result") if last.get("event") == "run_finished" else None
+    result = result if isinstance(result, dict) else {}
+    return Recorded(
+        path=path,
+        began_at=float(begun.get("began_at") or 0.0),
+        query=str(started.get("query") or result.get("query") or ""),
+        model=str(started.get("model") or ""),
+        ended=str(result.get("stop_reason") or "cut off"),
+        citations=len(result.get("citations") or ()),
+        turns=int(result.get("turns") or 0),
+        elapsed_s=float(result.get("elapsed_s") or last.get("at_s") or 0.0),
+    )
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,1 @@
+"""One self-contained HTML page that shows a recorded exploration, or two of them side by side."""

@@ -1,0 +1,126 @@
+"""The timeline of a run as rectangles: what the model did, which tools ran beside each other."""
+
+from dataclasses import dataclass
+
+from server.view.model import CallView, RunView, TurnView
+
+WIDTH = 1000
+_LEFT = 60
+_TOP = 18
+_BAR = 14
+_GAP = 3
+_MIN_WIDTH = 2.0
+_STEPS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+_MOST_TICKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span of time; ``kind`` is its CSS class."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on the time axis."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The label of a turn's first row."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Everything that the drawing needs, in pixels of its own coordinates."""
+
+    width: float
+    height: float
+    ticks: tuple[Tick, ...]
+    lanes: tuple[Lane, ...]
+    bars: tuple[Bar, ...]
+
+
+def chart_of(run: RunView) -> Chart:
+    """The timeline of ``run``: for each turn a row for the model, below it its tools."""
+    total_s = max([run.elapsed_s, *(_end_s(turn) for turn in run.turns), 0.001])
+    scale = (WIDTH - _LEFT - 10) / total_s
+    y = float(_TOP)
+    bars: list[Bar] = []
+    lanes: list[Lane] = []
+    for turn in run.turns:
+        lanes.append(Lane(y, f"turn {turn.number}"))
+        bars += _model_bars(turn, y, scale)
+        y += _BAR + _GAP
+        rows = _tool_rows(turn)
+        for row in rows:
+            bars += [
+                _bar(
+                    _kind(call.ok, call.repeated),
+                    call.start_s,
+                    call.elapsed_s,
+                    y,
+                    scale,
+                    f"{call.call.name} {call.summary} ({call.elapsed_s * 1000:.0f} ms)",
+                )
+                for call in row
+            ]
+            y += _BAR + _GAP
+        y += _GAP
+    return Chart(WIDTH, round(y, 1), _ticks(total_s, scale), tuple(lanes), tuple(bars))
+
+
+def _end_s(turn: TurnView) -> float:
+    ends = [call.start_s + call.elapsed_s for call in turn.calls]
+    return max([turn.start_s + max(turn.elapsed_s, turn.model_s), *ends])
+
+
+def _kind(ok: bool, repeated: bool) -> str:
+    return "repeat" if repeated else "tool" if ok else "tool bad"
+
+
+def _model_bars(turn: TurnView, y: float, scale: float) -> list[Bar]:
+    wait_s = min(turn.first_token_s or 0.0, turn.model_s)
+    writing_s = turn.model_s - wait_s
+    bars = [_bar("wait", turn.start_s, wait_s, y, scale, f"waiting {wait_s:.3f} s")]
+    bars.append(
+        _bar("model", turn.start_s + wait_s, writing_s, y, scale, f"writing {writing_s:.3f} s")
+    )
+    return bars
+
+
+def _tool_rows(turn: TurnView) -> list[list[CallView]]:
+    """The calls in as few rows as no two that overlap share."""
+    rows: list[list[CallView]] = []
+    for call in sorted(turn.calls, key=lambda c: c.start_s):
+        for row in rows:
+            last = row[-1]
+            if last.start_s + last.elapsed_s <= call.start_s:
+                row.append(call)
+                break
+        else:
+            rows.append([call])
+    return rows
+
+
+def _bar(kind: str, start_s: float, for_s: float, y: float, scale: float, title: str) -> Bar:
+    width = max(_MIN_WIDTH, for_s * scale)
+    return Bar(kind, round(_LEFT + start_s * scale, 1), y, round(width, 1), _BAR, title)
+
+
+def _ticks(total_s: float, scale: float) -> tuple[Tick, ...]:
+    step = next((s for s in _STEPS_S if total_s / s <= _MOST_TICKS), _STEPS_S[-1])
+    count = int(total_s / step) + 1
+    return tuple(Tick(round(_LEFT + i * step * scale, 1), f"{i * step:g} s") for i in range(count))

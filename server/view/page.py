@@ -1,0 +1,103 @@
+"""The page itself: one HTML file without a single outside reference.
+
+Everything from the repository or the model passes through Jinja's autoescaping, in text and in
+attributes alike, and a content security policy by hash lets nothing but our own script run.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from server.view.chart import Chart, chart_of
+from server.view.model import RunView
+
+BUDGET_KEY = "context_tokens"
+"""The setting in a record that says how many tokens prompt and answer may have together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two runs."""
+
+    title: str
+    run: RunView
+    chart: Chart
+    budget: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file that one or both runs cite, with the ranges of each."""
+
+    path: str
+    left: str
+    right: str
+
+
+def run_page(run: RunView) -> str:
+    """The HTML page of one run."""
+    kinds = {
+        "error" if not call.ok else call.call.name.lower() for t in run.turns for call in t.calls
+    }
+    return _render(
+        "run.html", run=run, chart=chart_of(run), budget=_budget(run), kinds=sorted(kinds)
+    )
+
+
+def compare_page(left: RunView, right: RunView) -> str:
+    """The HTML page of two runs side by side."""
+    rows = _shared_files(left, right)
+    sides = [
+        Side(title, run, chart_of(run), _budget(run))
+        for title, run in (("Left", left), ("Right", right))
+    ]
+    shared = sum(1 for row in rows if row.left and row.right)
+    return _render("compare.html", left=sides[0], right=sides[1], rows=rows, shared=shared)
+
+
+def app_page() -> str:
+    """The HTML page that a client with MCP Apps shows beside an answer; the answer comes later."""
+    return _render("app.html", script="app")
+
+
+def _shared_files(left: RunView, right: RunView) -> list[SharedFile]:
+    ranges: list[dict[str, str]] = []
+    for run in (left, right):
+        found: dict[str, str] = {}
+        for view in run.citations:
+            cited = view.citation
+            text = f"{cited.start}-{cited.end}"
+            found[cited.path] = f"{found[cited.path]}, {text}" if cited.path in found else text
+        ranges.append(found)
+    paths = [*ranges[0], *(path for path in ranges[1] if path not in ranges[0])]
+    return [SharedFile(p, ranges[0].get(p, ""), ranges[1].get(p, "")) for p in paths]
+
+
+def _budget(run: RunView) -> int | None:
+    value = run.settings.get(BUDGET_KEY)
+    return value if isinstance(value, int) else None
+
+
+def _render(name: str, script: str = "page", **values: Any) -> str:
+    environment, shell = _environment(script)
+    return environment.get_template(name).render(**shell, **values)
+
+
+@cache
+def _environment(script: str) -> tuple[Environment, dict[str, Any]]:
+    loader = PackageLoader("server.view", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    shell: dict[str, Any] = {}
+    for key, file in (("style", "style.css"), ("script", f"{script}.js")):
+        text = loader.get_source(environment, file)[0]
+        digest = hashlib.sha256(text.encode()).digest()
+        shell[key] = Markup(text)
+        shell[f"{key}_hash"] = base64.b64encode(digest).decode()
+    return environment, shell

@@ -1,0 +1,123 @@
+"""``fastcontext runs`` and ``fastcontext view``: look at what an exploration did."""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+Folder = Annotated[
+    Path | None, typer.Option("--from", help="Folder of records. Default: the one that is set.")
+]
+
+
+@app.command()
+def runs(
+    folder: Folder = None,
+    limit: Annotated[int, typer.Option(min=1, help="Runs at most, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List the recorded runs, newest first."""
+    from server.records import list_records
+
+    place = _folder(folder)
+    found = list_records(place)[:limit]
+    if as_json:
+        rows: list[dict[str, Any]] = [
+            {
+                "number": number,
+                "path": str(record.path),
+                "began_at": record.began_at,
+                "query": record.query,
+                "model": record.model,
+                "stop_reason": record.ended,
+                "citations": record.citations,
+                "turns": record.turns,
+                "elapsed_s": record.elapsed_s,
+            }
+            for number, record in enumerate(found, 1)
+        ]
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        return
+    if not found:
+        sys.stderr.write(f"no run is recorded in {place}\n")
+        sys.stderr.write("hint: record one: fastcontext explore --record QUESTION\n")
+    from server.render import one_line
+
+    for number, record in enumerate(found, 1):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.began_at))
+        work = f"{record.turns} turns {record.citations} places {record.elapsed_s:.1f} s"
+        sys.stdout.write(
+            f"{number:>3}  {when}  {record.ended:<12} {work:<28} {one_line(record.query, 80)}\n"
+        )
+
+
+@app.command()
+def view(
+    run: Annotated[
+        str, typer.Argument(help="File, number from `runs`, or part of its name.")
+    ] = "latest",
+    other: Annotated[str | None, typer.Argument(help="Another run, to compare with.")] = None,
+    folder: Folder = None,
+    output: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Only write the page.")] = False,
+) -> None:
+    """Show a recorded run, or two side by side, as one HTML page."""
+    from server.records import find_record
+    from server.view.page import compare_page, run_page
+
+    place = _folder(folder)
+    first = _run_view(find_record(place, run))
+    if other is None:
+        page = run_page(first)
+    else:
+        page = compare_page(first, _run_view(find_record(place, other)))
+    written = _write(page, output)
+    sys.stdout.write(f"{written}\n")
+    if not no_open:
+        import webbrowser
+
+        # A headless machine has no browser; the path was printed either way.
+        webbrowser.open(written.as_uri())
+
+
+def _folder(given: Path | None) -> Path:
+    from server.records import default_record_dir
+    from server.settings import load_settings
+
+    return given or load_settings().record_dir or default_record_dir()
+
+
+def _run_view(path: Path) -> Any:
+    from explorer.trajectory import TrajectoryError, read
+    from server.view.model import run_view
+
+    try:
+        return run_view(read(path))
+    except (TrajectoryError, ValueError) as error:
+        message, _, hint = str(error).partition("; hint: ")
+        raise UsageError(f"{str(path)!r}: {message}", hint or "is it a record?") from None
+
+
+def _write(page: str, output: Path | None) -> Path:
+    """Where the page was written: readable by its owner alone, since it holds code."""
+    try:
+        if output is None:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", prefix="fastcontext-", suffix=".html", delete=False
+            ) as file:
+                file.write(page)
+            return Path(file.name)
+        target = output.expanduser().absolute()
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        problem = f"the page cannot be written: {error.strerror}"
+        raise UsageError(problem, "give another --output") from None
+    return target

@@ -1,0 +1,156 @@
+"""``install``, ``uninstall`` and ``instructions`` as people call them."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from server.clients.instructions import BEGIN, END
+from server.clients.locations import CLIENTS, Machine, user_file
+from tests.serving import PATIENCE_S, ROOT, bare_environment, served
+
+
+def fastcontext(
+    home: Path, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, str(ROOT), *arguments],
+        cwd=cwd or home,
+        env=bare_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def config_of(client: str, home: Path) -> Path:
+    environment = {"XDG_CONFIG_HOME": str(home / "config")}
+    return user_file(CLIENTS[client].name, Machine(sys.platform, home, environment))
+
+
+@pytest.mark.parametrize("client", ["claude-desktop", "codex", "vscode"])
+def test_what_was_installed_starts_a_server_from_another_folder(
+    tmp_path: Path, client: str
+) -> None:
+    done = fastcontext(tmp_path, "install", client)
+    assert done.returncode == 0, done.stderr
+    path = config_of(client, tmp_path)
+    assert str(path) in done.stdout
+    load = tomllib.loads if client == "codex" else json.loads
+    made = load(path.read_text())[CLIENTS[client].section]["fastcontext"]
+    hostile = tmp_path / "hostile"
+    (hostile / "server").mkdir(parents=True)
+    (hostile / "server" / "__init__.py").write_text("raise SystemExit('imported')\n")
+    with served(tmp_path, command=[made["command"], *made["args"]], cwd=hostile) as server:
+        server.initialize()
+        tools = server.answer(server.send("tools/list"))["result"]["tools"]
+    assert [tool["name"] for tool in tools] == ["explore_repository", "engine_status"]
+
+
+def test_installing_again_does_nothing_and_uninstalling_takes_it_out(tmp_path: Path) -> None:
+    path = config_of("cursor", tmp_path)
+    path.parent.mkdir()
+    path.write_text('{\n  // mine\n  "mcpServers": {"other": {"command": "x"}}\n}\n')
+    before = path.read_text()
+    assert fastcontext(tmp_path, "install", "cursor").returncode == 0
+    installed = path.read_text()
+    again = fastcontext(tmp_path, "install", "cursor")
+    assert "nothing to do" in again.stdout
+    assert path.read_text() == installed
+    assert "// mine" in installed
+    fastcontext(tmp_path, "uninstall", "cursor")
+    assert "fastcontext" not in path.read_text()
+    assert '"other": {"command": "x"}' in path.read_text()
+    assert Path(f"{path}.fastcontext-backup").read_text() == before
+
+
+def test_a_dry_run_shows_the_change_and_makes_none(tmp_path: Path) -> None:
+    done = fastcontext(tmp_path, "install", "windsurf", "--dry-run")
+    assert done.returncode == 0
+    assert '+    "fastcontext": {' in done.stdout
+    assert not config_of("windsurf", tmp_path).exists()
+
+
+def test_all_found_installs_where_a_client_left_its_folder(tmp_path: Path) -> None:
+    (tmp_path / ".cursor").mkdir()
+    (tmp_path / ".codex").mkdir()
+    done = fastcontext(tmp_path, "install", "--all-found")
+    assert done.returncode == 0, done.stderr
+    assert "Cursor" in done.stdout
+    assert "Codex" in done.stdout
+    assert "Windsurf" not in done.stdout
+
+
+def test_a_project_gets_its_own_file(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    arguments = ["--scope", "project", "--project", str(project)]
+    assert fastcontext(tmp_path, "install", "claude-code", *arguments).returncode == 0
+    assert "fastcontext" in json.loads((project / ".mcp.json").read_text())["mcpServers"]
+    refused = fastcontext(tmp_path, "install", "codex", *arguments)
+    assert refused.returncode == 2
+    assert "error: codex has no project scope" in refused.stderr
+
+
+def test_roots_and_endpoint_travel_in_the_entry(tmp_path: Path) -> None:
+    given = ["--root", "a", "--root", "/b", "--endpoint", "http://127.0.0.1:1/v1"]
+    done = fastcontext(tmp_path, "install", "--print", *given)
+    made = json.loads(done.stdout)["mcpServers"]["fastcontext"]
+    assert made["env"] == {
+        "FASTCONTEXT_ROOTS": f"{tmp_path / 'a'}:/b",
+        "FASTCONTEXT_ENDPOINT": "http://127.0.0.1:1/v1",
+    }
+    assert (
+        "[mcp_servers.fastcontext]" in fastcontext(tmp_path, "install", "codex", "--print").stdout
+    )
+
+
+def test_a_broken_file_is_left_alone_with_a_reason(tmp_path: Path) -> None:
+    path = config_of("cursor", tmp_path)
+    path.parent.mkdir()
+    path.write_text('{"mcpServers": ')
+    done = fastcontext(tmp_path, "install", "cursor")
+    assert done.returncode == 2
+    assert "not valid JSON" in done.stderr
+    assert "hint:" in done.stderr
+    assert path.read_text() == '{"mcpServers": '
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("arguments", [(), ("cursor", "--all-found")])
+def test_one_client_or_all_is_asked_for(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = fastcontext(tmp_path, "install", *arguments)
+    assert done.returncode == 2
+    assert "one client or --all-found is needed" in done.stderr
+
+
+def test_instructions_are_printed_and_cursor_gets_its_front_matter(tmp_path: Path) -> None:
+    printed = fastcontext(tmp_path, "instructions", "--for", "claude").stdout
+    assert printed.startswith("## Finding code")
+    assert "grep" in printed
+    cursor = fastcontext(tmp_path, "instructions", "--for", "cursor").stdout
+    assert cursor.startswith("---\ndescription:")
+    assert cursor.endswith(printed)
+
+
+def test_instructions_are_merged_between_markers_and_only_a_new_file_gets_a_head(
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules" / "fastcontext.mdc"
+    for _ in range(2):
+        done = fastcontext(tmp_path, "instructions", "--for", "cursor", "--write", str(rules))
+        assert done.returncode == 0, done.stderr
+        text = rules.read_text()
+        assert text.startswith("---\n")
+        assert (text.count(BEGIN), text.count(END), text.count("alwaysApply")) == (1, 1, 1)
+    assert "already in" in done.stdout
+    own = tmp_path / "AGENTS.md"
+    own.write_text("# Mine\n")
+    fastcontext(tmp_path, "instructions", "--for", "cursor", "--write", str(own))
+    assert own.read_text().startswith("# Mine\n\n" + BEGIN)
+    assert "alwaysApply" not in own.read_text()

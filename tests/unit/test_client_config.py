@@ -1,0 +1,277 @@
+"""Merging an entry into the configuration files of MCP clients."""
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import json5
+import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.clients import install, jsonc, toml_config
+from server.clients.install import ConfigError, apply, entry, plan_install, plan_uninstall
+from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+
+COMMENTED = """// kept
+{
+\t/* kept too */
+\t"servers": {
+\t\t"other": { "command": "x", "args": ["a, b", "}"] }, // tail
+\t\t// last words
+\t},
+\t"inputs": [],
+}
+"""
+
+MACHINES = {
+    "linux": Machine("linux", Path("/home/u"), {}),
+    "darwin": Machine("darwin", Path("/Users/u"), {}),
+    "win32": Machine("win32", Path("/c/Users/u"), {"APPDATA": "/c/Users/u/AppData/Roaming"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("client", "platform", "expected"),
+    [
+        ("claude-desktop", "linux", "/home/u/.config/Claude/claude_desktop_config.json"),
+        (
+            "claude-desktop",
+            "darwin",
+            "/Users/u/Library/Application Support/Claude/claude_desktop_config.json",
+        ),
+        (
+            "claude-desktop",
+            "win32",
+            "/c/Users/u/AppData/Roaming/Claude/claude_desktop_config.json",
+        ),
+        ("claude-code", "linux", "/home/u/.claude.json"),
+        ("cursor", "darwin", "/Users/u/.cursor/mcp.json"),
+        ("vscode", "linux", "/home/u/.config/Code/User/mcp.json"),
+        ("vscode", "win32", "/c/Users/u/AppData/Roaming/Code/User/mcp.json"),
+        ("codex", "linux", "/home/u/.codex/config.toml"),
+        ("windsurf", "linux", "/home/u/.codeium/windsurf/mcp_config.json"),
+    ],
+)
+def test_each_client_keeps_its_file_where_its_documentation_says(
+    client: str, platform: str, expected: str
+) -> None:
+    assert user_file(CLIENTS[client].name, MACHINES[platform]) == Path(expected)
+
+
+def test_the_store_build_of_claude_desktop_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    package = tmp_path / "Packages" / "Claude_abc"
+    package.mkdir(parents=True)
+    machine = Machine("win32", tmp_path, {"LOCALAPPDATA": str(tmp_path)})
+    expected = package / "LocalCache" / "Roaming" / "Claude" / "claude_desktop_config.json"
+    assert user_file("claude-desktop", machine) == expected
+
+
+def test_codex_home_and_xdg_config_home_are_followed(tmp_path: Path) -> None:
+    machine = Machine(
+        "linux", Path("/h"), {"CODEX_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "x")}
+    )
+    assert user_file("codex", machine) == tmp_path / "config.toml"
+    assert user_file("vscode", machine) == tmp_path / "x" / "Code" / "User" / "mcp.json"
+
+
+def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
+    found = {name: project_file(client.name, tmp_path) for name, client in CLIENTS.items()}
+    assert {name for name, path in found.items() if path} == {"claude-code", "cursor", "vscode"}
+    assert found["vscode"] == tmp_path / ".vscode" / "mcp.json"
+
+
+def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path: Path) -> None:
+    machine = Machine("linux", tmp_path, {})
+    assert not is_found("claude-code", machine)
+    assert not is_found("cursor", machine)
+    (tmp_path / ".cursor").mkdir()
+    (tmp_path / ".claude.json").write_text("{}")
+    assert is_found("cursor", machine)
+    assert is_found("claude-code", machine)
+
+
+def test_the_entry_relies_on_neither_path_nor_working_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install, "is_installed", lambda: True)
+    made = entry(CLIENTS["claude-desktop"])
+    assert made == {"command": sys.executable, "args": ["-P", "-m", "server.main"]}
+    assert Path(made["command"]).is_absolute()
+    assert entry(CLIENTS["vscode"])["type"] == "stdio"
+
+
+def test_a_checkout_that_is_not_installed_is_started_by_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install, "is_installed", lambda: False)
+    main = str(Path(install.__file__).parents[1] / "main.py")
+    assert entry(CLIENTS["cursor"])["args"] == ["-P", main]
+
+
+def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:
+    merged = jsonc.put(COMMENTED, "servers", "fc", {"command": "/p"})
+    assert json5.loads(merged)["servers"] == {
+        "other": {"command": "x", "args": ["a, b", "}"]},
+        "fc": {"command": "/p"},
+    }
+    remaining = merged
+    for line in COMMENTED.splitlines():
+        assert line.strip() in remaining
+    assert merged.startswith("// kept\n{\n\t/* kept too */\n")
+    assert '\n\t\t"fc": {\n\t\t\t"command": "/p"\n\t\t}\n' in merged
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"servers": {"a": {"n": 1}}, "x": [1, 2]}\n',
+        '{\n  "x": 1\n}',
+        "{}",
+        COMMENTED,
+        '{"servers": {"a": 1, // c, d\n "b": 2 /* e */ } }',
+        '{\r\n  "servers": {\r\n    "a": 1\r\n  }\r\n}\r\n',
+    ],
+)
+def test_an_entry_put_in_and_taken_out_leaves_everything_else(text: str) -> None:
+    merged = jsonc.put(text, "servers", "fc", {"command": "/p", "args": []})
+    assert jsonc.get(merged, ("servers", "fc")) == {"command": "/p", "args": []}
+    before, after = json5.loads(text), json5.loads(jsonc.remove(merged, "servers", "fc"))
+    assert after == {"servers": {}} | before
+    strict = "//" not in text and "/*" not in text
+    if strict:
+        json.loads(merged)
+        json.loads(jsonc.remove(merged, "servers", "fc"))
+
+
+def test_an_entry_that_stands_first_is_taken_out_with_its_comma() -> None:
+    text = '{"s": {"fc": 1, "b": 2}}'
+    assert json.loads(jsonc.remove(text, "s", "fc")) == {"s": {"b": 2}}
+
+
+def test_windows_line_ends_are_kept() -> None:
+    merged = jsonc.put('{\r\n  "servers": {}\r\n}\r\n', "servers", "fc", {"command": "/p"})
+    assert "\n" not in merged.replace("\r\n", "")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"a": ', "{]", '{"servers": []}', "\x00"])
+def test_a_file_that_is_not_what_the_client_expects_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        jsonc.put(text, "servers", "fc", {})
+
+
+_names = st.text(min_size=1, max_size=6)
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(_names, _values, max_size=4),
+    st.dictionaries(_names, _values, max_size=4),
+    st.sampled_from([None, 1, 4, "\t"]),
+)
+def test_any_document_keeps_its_other_values(
+    rest: dict[str, object], servers: dict[str, object], indent: int | str | None
+) -> None:
+    document = {**rest, "servers": servers}
+    text = json.dumps(document, indent=indent)
+    merged = jsonc.put(text, "servers", "fc", {"command": "/p"})
+    expected = {**document, "servers": {**servers, "fc": {"command": "/p"}}}
+    assert json.loads(merged) == expected
+    if "fc" not in servers:
+        assert json.loads(jsonc.remove(merged, "servers", "fc")) == document
+
+
+def test_codex_tables_keep_their_comments_and_order() -> None:
+    text = '# mine\nmodel = "m"\n\n[mcp_servers.other] # c\ncommand = "x"\n\n[tui]\na = 1\n'
+    made = entry(CLIENTS["codex"], environment={"A": "b"})
+    merged = toml_config.put(text, "mcp_servers", "fastcontext", made)
+    assert tomlkit.parse(merged).unwrap()["mcp_servers"] == {
+        "other": {"command": "x"},
+        "fastcontext": made,
+    }
+    assert "[mcp_servers.other] # c" in merged
+    assert toml_config.remove(merged, "mcp_servers", "fastcontext") == text
+
+
+@pytest.mark.parametrize("text", ["a = ", "mcp_servers = 3"])
+def test_a_broken_codex_file_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        toml_config.put(text, "mcp_servers", "fastcontext", {})
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
+def test_installing_twice_changes_nothing_the_second_time(client: object, tmp_path: Path) -> None:
+    assert isinstance(client, install.Client)
+    path = tmp_path / "deep" / "config"
+    assert apply(plan_install(client, path, entry(client))) is None
+    assert install.installed_entry(client, path) == entry(client)
+    assert plan_install(client, path, entry(client)).is_empty
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    apply(plan_uninstall(client, path))
+    assert install.installed_entry(client, path) is None
+
+
+def test_the_first_state_is_kept_as_a_backup(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(COMMENTED)
+    path.chmod(0o640)
+    client = CLIENTS["vscode"]
+    backup = apply(plan_install(client, path, entry(client)))
+    assert backup is not None
+    assert backup.read_text() == COMMENTED
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    apply(plan_install(client, path, entry(client, environment={"A": "1"})))
+    assert backup.read_text() == COMMENTED
+
+
+def test_a_change_by_another_program_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text("{}")
+    client = CLIENTS["cursor"]
+    plan = plan_install(client, path, entry(client))
+    path.write_text('{"theirs": 1}')
+    with pytest.raises(ConfigError, match="changed by another program"):
+        apply(plan)
+    assert path.read_text() == '{"theirs": 1}'
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "mcp.json",
+        "mcp.json.fastcontext-backup",
+    ]
+
+
+def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles.json"
+    real.write_text("{}")
+    link = tmp_path / "mcp.json"
+    link.symlink_to(real)
+    client = CLIENTS["cursor"]
+    apply(plan_install(client, link, entry(client)))
+    assert link.is_symlink()
+    assert "fastcontext" in real.read_text()
+
+
+def test_a_folder_in_place_of_the_file_is_an_error_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        plan_install(CLIENTS["cursor"], tmp_path, {})
+
+
+def test_a_file_that_is_not_utf8_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ConfigError, match="UTF-8"):
+        plan_install(CLIENTS["cursor"], path, {})
+    assert path.read_bytes() == b'{"a": "\xff"}'
+
+
+def test_the_diff_names_the_file_and_shows_the_entry(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    diff = plan_install(CLIENTS["cursor"], path, entry(CLIENTS["cursor"])).diff()
+    assert str(path) in diff
+    assert '+    "fastcontext": {' in diff
+    assert not path.exists()
