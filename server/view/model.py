@@ -11,6 +11,7 @@ from explorer.events import (
     Note,
     RunFinished,
     RunStarted,
+    TurnFailed,
     TurnFinished,
     TurnStarted,
 )
@@ -160,7 +161,7 @@ def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
 
 def _updated(
     turn: TurnView | None,
-    event: TurnStarted | CallStarted | CallFinished | TurnFinished | Note,
+    event: TurnStarted | CallStarted | CallFinished | TurnFinished | TurnFailed | Note,
     at_s: float,
 ) -> TurnView:
     if turn is None:
@@ -182,6 +183,8 @@ def _updated(
                 model_s=event.model_s,
                 elapsed_s=event.elapsed_s,
             )
+        case TurnFailed():
+            return replace(turn, notes=(*turn.notes, f"the request failed: {event.text}"))
         case Note():
             return replace(turn, notes=(*turn.notes, event.text))
 
