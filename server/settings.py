@@ -256,11 +256,21 @@ def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
 
 def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path, Path]:
     """Directories for the engine's sockets and state, for its logs, and the Hugging Face cache."""
-    runtime = _absolute(environ, "XDG_RUNTIME_DIR")
+    runtime = _absolute(environ, "XDG_RUNTIME_DIR") or _runtime_of_user(os.getuid())
     # Without one, a directory of this user's own in /tmp; who owns it is checked before its use.
     sockets = runtime / "fastcontext" if runtime else Path(f"/tmp/fastcontext-{os.getuid()}")
     state = _absolute(environ, "XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     return sockets, state / "fastcontext", hub_cache(environ)
+
+
+def _runtime_of_user(uid: int, parent: Path = Path("/run/user")) -> Path | None:
+    """What XDG_RUNTIME_DIR is in a session: clients start servers without it, shells have it."""
+    directory = parent / str(uid)
+    try:
+        mine = directory.stat().st_uid == uid
+    except OSError:
+        return None
+    return directory if mine else None
 
 
 def _absolute(environ: Mapping[str, str], name: str) -> Path | None:

@@ -15,6 +15,8 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from server.settings import hub_cache
+
 _PASSED_ON = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What MCP's own SDKs let a stdio server inherit on POSIX (Python SDK 2.3.0); nothing else."""
 _PROTOCOL = "2025-06-18"
@@ -60,6 +62,9 @@ def try_server(command: Sequence[str], given: Mapping[str, str], *, timeout_s: f
     """
     with _tree() as root:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        # The index of a tree that is gone in a moment is not worth keeping; models are elsewhere.
+        environment["XDG_CACHE_HOME"] = str(root.with_name("cache"))
+        environment["HF_HUB_CACHE"] = str(hub_cache())
         environment |= given
         if roots := given.get("FASTCONTEXT_ROOTS"):
             environment["FASTCONTEXT_ROOTS"] = f"{roots}{os.pathsep}{root}"
@@ -177,7 +182,7 @@ async def _end(process: anyio.abc.Process) -> None:
 @contextmanager
 def _tree() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="fastcontext-doctor-") as folder:
-        root = Path(folder).resolve()
+        root = Path(folder).resolve() / "repository"
         for name, text in TREE.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)

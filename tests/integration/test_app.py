@@ -123,7 +123,10 @@ async def test_the_tools_are_announced_flat_complete_and_short_enough(mode: Any)
         assert (hints.idempotent_hint, hints.open_world_hint) == (True, False)
     assert tools[0].input_schema["required"] == ["query"]
     assert all("description" in each for each in tools[0].input_schema["properties"].values())
-    assert tools[0].meta == {"anthropic/maxResultSizeChars": 50_000}
+    assert tools[0].meta == {
+        "anthropic/maxResultSizeChars": 50_000,
+        "ui": {"resourceUri": "ui://fastcontext/answer.html"},
+    }
 
 
 def test_the_instructions_are_not_cut_by_clients() -> None:

@@ -1,12 +1,19 @@
 """Settings: where they come from, which wins, and what a wrong one says."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from server.choice import public_url
 from server.errors import SettingsError
-from server.settings import Settings, load_settings, user_file
+from server.settings import (
+    Settings,
+    _runtime_of_user,
+    engine_directories,
+    load_settings,
+    user_file,
+)
 
 
 @pytest.fixture
@@ -135,3 +142,24 @@ def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repo
 def test_every_setting_says_what_it_is() -> None:
     undescribed = [name for name, each in Settings.model_fields.items() if not each.description]
     assert undescribed == []
+
+
+@pytest.mark.parametrize("given", [{}, {"XDG_RUNTIME_DIR": "/run/user/1000"}])
+def test_a_server_without_a_session_finds_the_engine_that_a_shell_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str]
+) -> None:
+    def of_user(uid: int) -> Path:
+        return Path(f"/run/user/{uid}")
+
+    monkeypatch.setattr("server.settings._runtime_of_user", of_user)
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    assert engine_directories(given)[0] == Path("/run/user/1000/fastcontext")
+
+
+def test_a_runtime_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    mine, others = os.getuid(), os.getuid() + 1
+    (tmp_path / str(mine)).mkdir()
+    (tmp_path / str(others)).mkdir()
+    assert _runtime_of_user(mine, tmp_path) == tmp_path / str(mine)
+    assert _runtime_of_user(others, tmp_path) is None
+    assert _runtime_of_user(others + 1, tmp_path) is None
