@@ -54,6 +54,7 @@ class Child:
         self.pid = guard.pid
         self.birth = process.birth(guard.pid)
         self.returncode: int | None = None
+        self._cores: list[int] = []
         self._ended = anyio.Event()
 
     @classmethod
@@ -123,20 +124,23 @@ class Child:
                 take(piece)
         self._drained.set()
 
+    async def find_cores(self) -> None:
+        """Take down which engine cores and workers there are, once all have started."""
+        self._cores = await to_thread.run_sync(self._titled)
+
     async def end_with_core(self) -> None:
         """End vLLM at once when one of its engine cores or workers has gone.
 
         It notices by itself as well, but takes some 4 s to leave (vLLM 0.32.0).
         """
-        cores = await to_thread.run_sync(self._cores)
-        if not cores:
+        if not self._cores:
             return
         async with anyio.create_task_group() as group:
-            for core in cores:
+            for core in self._cores:
                 group.start_soon(_until_gone, core, group.cancel_scope)
         process.kill([pid for pid in process.session(self.pid) if pid != self.pid])
 
-    def _cores(self) -> list[int]:
+    def _titled(self) -> list[int]:
         """The processes that vLLM titles ``VLLM::...``."""
         found = []
         for pid in process.session(self.pid):

@@ -67,6 +67,13 @@ _CAUSES: tuple[tuple[str, Diagnosis], ...] = (
         ),
     ),
     (
+        r"invalid literal for int\(\) with base 10: '(GPU|MIG)-",
+        Diagnosis(
+            "this vLLM takes no UUID in CUDA_VISIBLE_DEVICES",
+            "name the GPU there by its number, or update vLLM",
+        ),
+    ),
+    (
         r"(No CUDA GPUs are available|Failed to infer device type|no CUDA-capable device)",
         Diagnosis(
             "vLLM sees no GPU",

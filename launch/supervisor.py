@@ -58,6 +58,10 @@ class Supervisor:
         self._orders = _Orders()
         self._changed = anyio.Event()
         self._crashes: list[float] = []
+        self._unready = ""
+        """Why the last start failed, where it never became ready."""
+        self._was_ready = False
+        """Whether the engine that runs, or ran last, has been ready."""
         self._begun = time.monotonic()
         self._born = time.time()
         self._log = RotatingLog(spec.places.engine_log, secret=self.key)
@@ -75,6 +79,7 @@ class Supervisor:
         if plan is not None:
             self.plan = plan
         self._crashes.clear()
+        self._unready = ""
         self._orders.restart = why
         self._notify()
 
@@ -175,6 +180,7 @@ class Supervisor:
     async def _one_life(self) -> Diagnosis | None:
         """One run of vLLM: None where it was ended on purpose, else why it ended."""
         self._begun = time.monotonic()
+        self._was_ready = False
         self._log.clear_tail()
         timings = self.spec.timings
         try:
@@ -206,9 +212,11 @@ class Supervisor:
                     if self.plan.model in await to_thread.run_sync(
                         health.served_models, child.api, abandon_on_cancel=True
                     ):
+                        await child.find_cores()
                         took_s = time.monotonic() - self._begun
                         _remember(self.spec, self._kind(), took_s)
                         self.last_use = time.monotonic()
+                        self._was_ready = True
                         self._enter("ready", f"ready after {took_s:.1f} s")
                         return True
                 with anyio.move_on_after(_POLL_S):
@@ -256,7 +264,10 @@ class Supervisor:
         timings = self.spec.timings
         self._crashes = [t for t in self._crashes if now - t < timings.restart_window_s] + [now]
         logger.warning("%s", why.problem)
-        if not why.retry or len(self._crashes) > timings.max_restarts:
+        # A start that fails twice in the same way fails the third time as well.
+        hopeless = not self._was_ready and why.problem == self._unready
+        self._unready = "" if self._was_ready else why.problem
+        if not why.retry or hopeless or len(self._crashes) > timings.max_restarts:
             self._enter("failed", why.problem, why.hint)
             return False
         pause_s = timings.backoff_s[min(len(self._crashes), len(timings.backoff_s)) - 1]

@@ -264,8 +264,22 @@ async def test_an_engine_that_keeps_failing_is_given_up_with_a_reason(spec: Spec
                 pass
         status = await client.ask(spec.places, "status")
         assert status is not None
-        assert status["restarts"] == QUICK.max_restarts
+        # A start that failed twice in the same way is not tried a third time.
+        assert status["restarts"] == 1
         assert "engine logs" in status["hint"]
+
+
+async def test_an_engine_that_crashes_again_and_again_is_given_up(spec: Spec) -> None:
+    async with running(spec):
+        for _ in range(QUICK.max_restarts):
+            os.kill(processes_of(spec)["api"], signal.SIGKILL)
+            await reaches(spec, "restarting", "starting")
+            await reaches(spec, "ready")
+        os.kill(processes_of(spec)["api"], signal.SIGKILL)
+        await reaches(spec, "failed")
+        status = await client.ask(spec.places, "status")
+        assert status is not None
+        assert status["restarts"] == QUICK.max_restarts
 
 
 async def test_a_failure_that_another_try_cannot_mend_is_not_tried_again(spec: Spec) -> None:

@@ -77,6 +77,11 @@ def test_a_failing_nvidia_smi_is_a_reason_and_no_crash(tmp_path: Path) -> None:
         ("safetensors_rust.SafetensorError: HeaderTooLarge", "partly downloaded", False),
         ("RuntimeError: The NVIDIA driver on your system is too old", "driver is too old", False),
         (
+            "ValueError: invalid literal for int() with base 10: 'MIG-956c5159'",
+            "takes no UUID",
+            False,
+        ),
+        (
             "ValueError: Free memory on device cuda:0 (3/80 GiB) is less than desired",
             "too little free memory",
             True,
