@@ -1,0 +1,205 @@
+"""Write every file that follows from the code: ``python -m scripts.generate [--check]``.
+
+The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
+plugin and docs/reference all come from the settings, commands, tools and events themselves, so
+none of them can tell something else. A test runs the comparison.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts import reference
+from server import texts
+from server.clients.instructions import instructions
+from server.settings import PREFIX, Settings
+from server.version import version
+
+ROOT = Path(__file__).parents[1]
+NAME = "io.github.fastcontext-mcp/fastcontext-mcp"
+"""In the MCP registry; the README repeats it, which proves that the package is its owner's."""
+DESCRIPTION = "Finds the code that a question is about; answers with path:start-end citations"
+_OFFERED = ("roots", "endpoint", "model", "api_key", "deadline_s")
+"""The settings that people who install from a catalogue are asked for."""
+
+
+def generated() -> dict[str, str]:
+    """Path relative to the repository -> text, of every file that is generated."""
+    plugin = "plugins/claude-code"
+    return {
+        "claude_desktop_config.example.json": _json(_example()),
+        "server.json": _json(_registry()),
+        "bundle/manifest.json": _json(_manifest()),
+        ".claude-plugin/marketplace.json": _json(_marketplace()),
+        f"{plugin}/.claude-plugin/plugin.json": _json(_plugin()),
+        f"{plugin}/.mcp.json": _json({"mcpServers": {"fastcontext": _by_uvx()}}),
+        f"{plugin}/commands/explore.md": _command(),
+        f"{plugin}/skills/finding-code/SKILL.md": _skill(),
+        "docs/reference/settings.md": reference.settings_page(),
+        "docs/reference/commands.md": reference.commands_page(),
+        "docs/reference/tool.md": reference.tools_page(),
+        "docs/reference/trajectory.md": reference.trajectory_page(),
+    }
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """The generated files that do not say what the code says."""
+    return [
+        name
+        for name, text in generated().items()
+        if not (root / name).is_file() or (root / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def _example() -> dict[str, Any]:
+    entry = {
+        "command": "/absolute/path/to/fastcontext-mcp/.venv/bin/python",
+        "args": ["-P", "-m", "server.main"],
+        "env": {f"{PREFIX}ROOTS": "/absolute/path/to/the/folder/with/your/repositories"},
+    }
+    return {"mcpServers": {"fastcontext": entry}}
+
+
+def _by_uvx() -> dict[str, Any]:
+    return {"command": "uvx", "args": ["--from", "fastcontext-mcp", "fastcontext", "serve"]}
+
+
+def _registry() -> dict[str, Any]:
+    variables = [
+        {
+            "name": f"{PREFIX}{name.upper()}",
+            "description": reference.first_sentence(Settings.model_fields[name].description),
+            "isRequired": False,
+            **({"isSecret": True} if name == "api_key" else {}),
+        }
+        for name in _OFFERED
+    ]
+    return {
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": NAME,
+        "title": "FastContext",
+        "description": DESCRIPTION,
+        "version": version(),
+        "packages": [
+            {
+                "registryType": "pypi",
+                "identifier": "fastcontext-mcp",
+                "version": version(),
+                "runtimeHint": "uvx",
+                "transport": {"type": "stdio"},
+                "packageArguments": [{"type": "positional", "value": "serve"}],
+                "environmentVariables": variables,
+            }
+        ],
+    }
+
+
+def _manifest() -> dict[str, Any]:
+    def asked(kind: str, title: str, name: str, **more: Any) -> dict[str, Any]:
+        told = reference.first_sentence(Settings.model_fields[name].description)
+        return {"type": kind, "title": title, "description": told, "required": False, **more}
+
+    return {
+        "manifest_version": "0.4",
+        "name": "fastcontext-mcp",
+        "display_name": "FastContext",
+        "version": version(),
+        "description": DESCRIPTION,
+        "author": {"name": "fastcontext-mcp developers"},
+        "license": "MIT",
+        "server": {
+            "type": "uv",
+            "entry_point": "server/main.py",
+            "mcp_config": {
+                "command": "uv",
+                "args": ["run", "--directory", "${__dirname}", "server/main.py"],
+                "env": {
+                    f"{PREFIX}ROOTS": "${user_config.roots}",
+                    f"{PREFIX}ENDPOINT": "${user_config.endpoint}",
+                    f"{PREFIX}API_KEY": "${user_config.api_key}",
+                },
+            },
+        },
+        "tools": [
+            {"name": "explore_repository", "description": texts.EXPLORE_TITLE},
+            {"name": "engine_status", "description": texts.STATUS_TITLE},
+        ],
+        "prompts": [
+            {
+                "name": "explore",
+                "description": texts.PROMPT_DESCRIPTION,
+                "arguments": ["question"],
+                "text": texts.PROMPT.replace("{question}", "${arguments.question}"),
+            }
+        ],
+        "user_config": {
+            "roots": asked("directory", "Folder with your repositories", "roots")
+            | {"required": True, "default": "${HOME}"},
+            "endpoint": asked("string", "Model endpoint", "endpoint", default=""),
+            "api_key": asked(
+                "string", "Key of the endpoint", "api_key", sensitive=True, default=""
+            ),
+        },
+        "compatibility": {
+            "platforms": ["darwin", "linux"],
+            "runtimes": {"python": ">=3.11"},
+        },
+    }
+
+
+def _marketplace() -> dict[str, Any]:
+    plugin = {
+        "name": "fastcontext",
+        "source": "./plugins/claude-code",
+        "description": DESCRIPTION,
+    }
+    owner = {"name": "fastcontext-mcp developers"}
+    return {"name": "fastcontext-mcp", "owner": owner, "plugins": [plugin]}
+
+
+def _plugin() -> dict[str, Any]:
+    return {
+        "name": "fastcontext",
+        "version": version(),
+        "description": DESCRIPTION,
+        "author": {"name": "fastcontext-mcp developers"},
+        "license": "MIT",
+    }
+
+
+def _command() -> str:
+    asked = texts.PROMPT.replace("{question}", "$ARGUMENTS")
+    return (
+        f"---\ndescription: {texts.PROMPT_DESCRIPTION}\nargument-hint: QUESTION\n---\n\n{asked}\n"
+    )
+
+
+def _skill() -> str:
+    head = "name: finding-code\ndescription: When to call explore_repository and when to grep"
+    return f"---\n{head}\n---\n\n{instructions()}"
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Exit status: 1 when ``--check`` finds a file that is stale."""
+    found = stale()
+    if "--check" in sys.argv[1:]:
+        for name in found:
+            sys.stderr.write(f"error: {name} is stale\nhint: python -m scripts.generate\n")
+        return 1 if found else 0
+    texts_by_name = generated()
+    for name in found:
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts_by_name[name], encoding="utf-8")
+        sys.stdout.write(f"{name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
