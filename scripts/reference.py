@@ -81,7 +81,10 @@ def _command(name: str, command: Callable[..., Any]) -> str:
             # Where the type is annotated, the first name stands in the place of the default.
             given = [info.default, *(info.param_decls or ())]
             flags = [each for each in given if isinstance(each, str) and each.startswith("-")]
-            flags = flags or [f"--{parameter.name.replace('_', '-')}"]
+            if not flags:
+                plain = parameter.name.replace("_", "-")
+                flags = [f"--{plain}"]
+                flags += [f"--no-{plain}"] if typing.get_args(hint)[0] is bool else []
             names = ", ".join(f"`{each}`" for each in flags)
             choices = _choices(typing.get_args(hint)[0])
             tail = f" One of {', '.join(f'`{each}`' for each in choices)}." if choices else ""
