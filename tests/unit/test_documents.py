@@ -38,7 +38,7 @@ def test_every_command_that_a_page_names_exists_with_its_options(
             # Prose, or a group such as `engine up | status`.
             assert any(each.split()[0] == words[0] for each in commands) or not _is_code(line, text)
             continue
-        for option in re.findall(r"(?<=\s)--[a-z-]+", f" {line.split('&&')[0]}"):
+        for option in re.findall(r"(?<=\s)--[a-z0-9-]+", f" {line.split('&&')[0]}"):
             assert f"`{option}`" in commands[name], f"{name} has no {option}"
 
 
