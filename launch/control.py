@@ -10,8 +10,10 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from anyio import to_thread
 
 from launch.supervisor import Supervisor
+from launch.upkeep import replan
 
 _LONGEST_REQUEST = 64 * 1024
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
@@ -53,7 +55,9 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
         case "wake":
             done = await supervisor.ready(float(request.get("wait_s", 60)))
         case "restart":
-            supervisor.ask_to_restart("asked for")
+            # Another vLLM, model or setting may be there since the start.
+            plan = await to_thread.run_sync(replan, supervisor.spec.replan)
+            supervisor.ask_to_restart("asked for", plan)
         case "down":
             supervisor.ask_to_end("asked for")
         case other:

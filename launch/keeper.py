@@ -21,7 +21,7 @@ from launch.places import prepare
 from launch.spec import ALREADY_KEPT, Spec, read_spec
 from launch.state import Lock, read_state
 from launch.supervisor import Supervisor
-from launch.upkeep import mind_idleness, mind_sources
+from launch.upkeep import mind_home, mind_idleness, mind_sources
 
 logger = logging.getLogger("launch.keeper")
 
@@ -77,6 +77,7 @@ async def _keep(spec: Spec) -> None:
         group.start_soon(mind_idleness, supervisor)
         group.start_soon(mind_sources, supervisor)
         await group.start(serve_control, supervisor)
+        group.start_soon(mind_home, supervisor)
         await supervisor.run()
         group.cancel_scope.cancel()
 

@@ -3,6 +3,7 @@
 import io
 import os
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 5 << 20
@@ -31,9 +32,10 @@ class RotatingLog:
             self._rest = b""
         for line in lines:
             self._put(line)
-        self._file.flush()
-        if self._file.tell() >= self._max:
-            self._rotate()
+        # A full disk costs lines of the file, and never what writes them.
+        with suppress(OSError):
+            if self._file.tell() >= self._max:
+                self._rotate()
 
     def close(self) -> None:
         """Write what is left of a last line and close the file."""
@@ -54,14 +56,16 @@ class RotatingLog:
         if self._secret:
             line = line.replace(self._secret, b"***")
         line = line[:_LONGEST_LINE]
-        self._file.write(line + b"\n")
         # A progress bar redraws itself after a carriage return; the last drawing counts.
         text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
         self._lines.append(text)
+        with suppress(OSError):
+            self._file.write(line + b"\n")
 
-    def _open(self) -> io.BufferedWriter:
+    def _open(self) -> io.FileIO:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        return io.BufferedWriter(io.FileIO(os.open(self._path, flags, 0o600), "ab"))
+        # Without a buffer: what a full disk refuses must not be tried again at the next line.
+        return io.FileIO(os.open(self._path, flags, 0o600), "ab")
 
     def _rotate(self) -> None:
         self._file.close()

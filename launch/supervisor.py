@@ -295,7 +295,11 @@ class Supervisor:
         logger.info("%s%s", phase, f": {detail}" if detail else "")
         child = self.child
         if child is not None and phase != "ending":
-            write_state(self.spec.places.state, self._state(child))
+            try:
+                write_state(self.spec.places.state, self._state(child))
+            except OSError as error:
+                # A full disk must not end an engine that works; its socket tells the same.
+                logger.warning("the state cannot be written: %s", error)
         self._notify()
 
     def _state(self, child: Child) -> State:

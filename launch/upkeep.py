@@ -66,6 +66,16 @@ async def _activity(supervisor: Supervisor) -> tuple[float, float]:
         return 0.0, 0.0
 
 
+async def mind_home(supervisor: Supervisor) -> None:
+    """End an engine whose socket has gone: nobody can find it, and a second one could start.
+
+    The system removes a user's runtime directory when the user has logged out everywhere.
+    """
+    while supervisor.spec.places.control.exists():  # noqa: ASYNC110 - the system removes it
+        await anyio.sleep(supervisor.spec.timings.health_every_s)
+    supervisor.ask_to_end("its directory has been removed")
+
+
 async def mind_sources(supervisor: Supervisor) -> None:
     """Restart the engine when its checkpoint or its configuration has become another."""
     watched = list(supervisor.spec.watched)

@@ -139,7 +139,7 @@ def down() -> None:
 def restart() -> None:
     """End and start the engine, once the explorations that use it are through."""
     wanted = _wanted()
-    _must_run("restart", timeout_s=5)
+    _must_run("restart", timeout_s=70)
     status = _run(lambda: _until_ready(wanted, after_s=0.5))
     sys.stdout.write(_status_text(status))
 

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -409,6 +410,12 @@ async def test_a_restart_waits_for_the_exploration_that_holds_the_engine(spec: S
         await reaches(spec, "starting", "ready")
         await reaches(spec, "ready")
         assert not alive(first)
+
+
+async def test_an_engine_ends_whose_directory_was_removed(spec: Spec) -> None:
+    async with running(spec):
+        shutil.rmtree(spec.places.runtime)
+        assert await none_left(spec)
 
 
 async def test_a_keeper_is_small_and_rests_while_nothing_happens(spec: Spec) -> None:

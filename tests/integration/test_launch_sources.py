@@ -100,6 +100,17 @@ async def test_an_engine_keeps_running_when_the_change_cannot_be_served(
         assert state_of(spec).guard_pid == guard
 
 
+async def test_a_restart_that_is_asked_for_takes_the_plan_of_now(spec: Spec) -> None:
+    async with running(spec):
+        guard = state_of(spec).guard_pid
+        record = as_record(spec.plan) | {"argv": [*spec.plan.argv, "--another", "flag"]}
+        (base_of(spec) / "plan.json").write_text(json.dumps(record))
+        await client.ask(spec.places, "restart")
+        assert await restarted(spec, guard)
+        command = await anyio.Path(f"/proc/{processes_of(spec)['api']}/cmdline").read_bytes()
+        assert b"--another" in command.split(b"\0")
+
+
 async def test_a_file_that_editors_replace_is_followed_each_time(spec: Spec) -> None:
     async with running(spec):
         for number in ("1", "2"):

@@ -113,6 +113,19 @@ def test_an_unknown_failure_shows_the_last_error_of_the_log() -> None:
     assert found.retry
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_full_disk_costs_lines_of_the_file_and_not_the_tail(tmp_path: Path) -> None:
+    log = RotatingLog(tmp_path / "l")
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        whole, log._file = log._file, full
+        log.write(b"one\ntwo\n")
+        log._file = whole
+        log.write(b"three\n")
+        log.close()
+    assert log.tail() == "one\ntwo\nthree"
+    assert (tmp_path / "l").read_text() == "three\n"
+
+
 def test_a_log_is_rotated_and_keeps_its_end(tmp_path: Path) -> None:
     log = RotatingLog(tmp_path / "l", max_bytes=100)
     for number in range(40):
