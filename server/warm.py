@@ -26,6 +26,11 @@ class Warm:
     scout: "Scout"
     users: int = 0
 
+    def close(self) -> None:
+        """Keep the index and close the repository."""
+        self.scout.close()
+        self.workspace.close()
+
 
 class WarmRepositories:
     """The repositories used last. Must be used from one event loop and closed at the end."""
@@ -53,7 +58,7 @@ class WarmRepositories:
     def close(self) -> None:
         """Close all of them."""
         for warm in self._kept.values():
-            warm.workspace.close()
+            warm.close()
         self._kept.clear()
 
     def _take(self, key: tuple[Path, bool]) -> Warm:
@@ -65,7 +70,7 @@ class WarmRepositories:
                 # Another directory stands at this path now: a fresh clone, a branch's worktree.
                 del self._kept[key]
                 if not warm.users:
-                    warm.workspace.close()
+                    warm.close()
                 warm = None
         if warm is None:
             warm = self._kept[key] = _open(*key, self._index_dir)
@@ -77,7 +82,7 @@ class WarmRepositories:
     def _evict(self) -> None:
         idle = [key for key, warm in self._kept.items() if not warm.users]
         for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
-            self._kept.pop(key).workspace.close()
+            self._kept.pop(key).close()
 
 
 def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:

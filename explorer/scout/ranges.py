@@ -9,15 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-WHOLE_LINES: Final = 40
-"""A definition of up to this size is cited whole."""
+WHOLE_LINES: Final = 30
+"""A definition of up to this size is cited whole.
+
+Over 198 tasks of nine repositories the line F1 of ranges as they were ranked is 17.9; with whole
+definitions of up to 20 lines it is 18.6, of 30 17.8, of 40 17.7, of 60 17.1.
+"""
 
 _BLOCK_REACH: Final = 10
 """Lines that an end of a range may move to reach the edge of its block."""
 _BESIDE: Final = 6
 """Lines before and behind a single line that is cited from a long definition."""
 _TAB: Final = 4
-_CLOSER: Final = re.compile(r"[)\]}>{]|end\b|else\b|elif\b|except\b|finally\b|catch\b|rescue\b|then\b")
+_CLOSER: Final = re.compile(
+    r"[)\]}>{]|end\b|else\b|elif\b|except\b|finally\b|catch\b|rescue\b|then\b"
+)
 _COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#(?!\[)|--\s|<!--|;;|%%|\"\"\"$")
 _LABEL: Final = re.compile(r"\w+:\s*(?://.*|/\*.*)?$")
 _ATTRIBUTE: Final = re.compile(r"@\w|#\[|\[\w+[\](]")

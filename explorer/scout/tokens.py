@@ -175,6 +175,22 @@ def long_enough(scanned: Scan, text: Bytes) -> Mask:
     return size >= np.where(number, 3, _MIN_PART_CHARS)
 
 
+def stems_of(word: str) -> list[tuple[bytes, int]]:
+    """Of each part of a word its stem in lower case and the stem's hash."""
+    data = word.encode("utf-8", "replace")[: MAX_SCAN_BYTES - 2 * len(PAD)]
+    array = np.frombuffer(PAD + data + PAD, np.uint8)
+    found = scan(array)
+    keep = long_enough(found, array)
+    ends = _stem_ends(_LOWERED[array], found.start, found.end)
+    lower = _LOWERED[array].tobytes()
+    return [
+        (lower[start:end], term)
+        for start, end, term in zip(
+            found.start[keep].tolist(), ends[keep].tolist(), found.term[keep].tolist(), strict=True
+        )
+    ]
+
+
 def words_of(text: str) -> list[tuple[str, list[int], int]]:
     """Each word of a short text as (word, hashes of its parts, hash of the whole), in order."""
     data = text.encode("utf-8", "replace")[: MAX_SCAN_BYTES - 2 * len(PAD)]
