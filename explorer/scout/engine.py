@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -253,10 +254,15 @@ class Engine:
 
         The best of these are indexed first.
         """
-        counted = count_words(
-            self._workspace, query, Unread(todo.paths, todo.stamps), stopped, _LOOK_S
-        )
-        rows = _sorted_rows([self._rows, counted])
+        unread_files = Unread(todo.paths, todo.stamps)
+        with ThreadPoolExecutor(1, "scout-look") as pool:
+            counting = pool.submit(
+                count_words, self._workspace, query, unread_files, stopped, _LOOK_S
+            )
+            # rg is a process of its own: meanwhile the paths are taken apart here.
+            self._path_index(tuple(sorted({*todo.paths, *self._rows.paths})))
+            counted = counting.result()
+        rows = _sorted_rows([counted, self._rows])
         index = self._path_index(rows.paths)
         scores, _ = score_files(find(rows, query.terms), rows.lengths, index, query)
         unread = set(todo.paths)

@@ -6,6 +6,7 @@ estimated from sizes in bytes. What ranks high by them is then indexed, the rest
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -52,10 +53,11 @@ def count_words(
     """
     words = _words(query)
     row_of = {path: row for row, path in enumerate(unread.paths)}
-    keys: list[int] = []
+    keys: dict[int, int] = {}
     if words and unread.paths:
         keys = _counted(_output(workspace, words, stopped, timeout_s), words, row_of)
-    distinct, count = np.unique(np.array(keys, np.int64), return_counts=True)
+    distinct = np.array(sorted(keys), np.int64)
+    count = np.array([keys[key] for key in distinct.tolist()], np.int64)
     offsets = np.searchsorted(distinct >> 32, np.arange(len(unread.paths) + 1))
     size = np.array([min(each.size, MAX_FILE_BYTES) for each in unread.stamps], np.int64)
     return Rows(
@@ -129,17 +131,17 @@ def _output(
     return b"".join(chunks)
 
 
-def _counted(output: bytes, words: dict[bytes, _Word], row_of: dict[str, int]) -> list[int]:
-    """Row and term of each match as one number."""
-    keys: list[int] = []
+def _counted(output: bytes, words: dict[bytes, _Word], row_of: dict[str, int]) -> dict[int, int]:
+    """How often each term occurs in each row, under both as one number."""
+    keys: dict[int, int] = {}
     for group in output.split(b"\n\n"):
         path, _, matches = group.partition(b"\0")
         row = row_of.get(path.decode("utf-8", "surrogateescape").removeprefix("./"))
         if row is None:
             continue
         begin = row << 32
-        for match in matches.lower().replace(b"_", b"").split():
+        for match, count in Counter(matches.lower().replace(b"_", b"").split()).items():
             word = words.get(match)
-            if word is not None:
-                keys += [begin | term for term in word.terms]
+            for term in word.terms if word is not None else ():
+                keys[begin | term] = keys.get(begin | term, 0) + count
     return keys

@@ -25,6 +25,7 @@ _CLOSER: Final = re.compile(
     r"[)\]}>{]|end\b|else\b|elif\b|except\b|finally\b|catch\b|rescue\b|then\b"
 )
 _COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#(?!\[)|--\s|<!--|;;|%%|\"\"\"$")
+_COMMENT_CHARS: Final = frozenset('/*#-<;%"')
 _LABEL: Final = re.compile(r"\w+:\s*(?://.*|/\*.*)?$")
 _ATTRIBUTE: Final = re.compile(r"@\w|#\[|\[\w+[\](]")
 
@@ -60,12 +61,12 @@ class Outline:
             if indent < 0:
                 continue
             text = line.lstrip()
-            if _COMMENT.match(text) and number not in self._heads:
+            if text[0] in _COMMENT_CHARS and number not in self._heads and _COMMENT.match(text):
                 # It belongs to what follows; within a body that is the body.
                 if open_heads and indent > self._indents[open_heads[-1] - 1]:
                     last = number
                 continue
-            if not _LABEL.match(text):
+            if open_heads and not (":" in text and _LABEL.match(text)):
                 while open_heads and self._ends(open_heads[-1], indent, text):
                     found.append(self._extent(open_heads.pop(), last))
             if number in self._heads:
@@ -161,7 +162,8 @@ def _indent(line: str) -> int:
     text = line.lstrip()
     if not text:
         return -1
-    return sum(_TAB if char == "\t" else 1 for char in line[: len(line) - len(text)])
+    lead = line[: len(line) - len(text)]
+    return len(lead) + (_TAB - 1) * lead.count("\t") if lead else 0
 
 
 def joined(ranges: Iterable[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
