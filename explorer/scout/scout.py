@@ -37,6 +37,8 @@ class ScoutAnswer:
     """What was left out, and which files come next, one plain sentence each."""
     confidence: Confidence = "low"
     """How likely the first file is right: "high" was so in nine of ten cases it was given."""
+    further: tuple[str, ...] = ()
+    """The files next in line, which are not cited."""
 
 
 class Scout:
@@ -202,7 +204,9 @@ def _told(found: "Answer") -> ScoutAnswer:
     notes = found.notes
     if found.further and citations and found.confidence != "high":
         notes = (*notes, f"Next in line: {', '.join(found.further)}.")
-    return ScoutAnswer(citations, _sentence(found, citations), notes, found.confidence)
+    return ScoutAnswer(
+        citations, _sentence(found, citations), notes, found.confidence, found.further
+    )
 
 
 def _sentence(found: "Answer", citations: tuple[Citation, ...]) -> str:
