@@ -32,6 +32,11 @@ class Warm:
         self.closed = True
         self.workspace.close()
 
+    def close(self) -> None:
+        """Keep the index and close the repository."""
+        self.scout.close()
+        self.workspace.close()
+
 
 class WarmRepositories:
     """The repositories used last. Must be used from one event loop and closed at the end."""

@@ -1,99 +1,71 @@
-"""The work behind a question: index, first ranking, candidates' texts, places."""
+"""The index of one workspace, kept up to date, and the search through it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from explorer.documents import split_lines
-from explorer.records import Confidence
 from explorer.scout import store
-from explorer.scout.candidates import (
-    Place,
-    choose_candidates,
-    first_ranking,
-    merge_cells,
-    trimmed,
-)
-from explorer.scout.features import Floats, cell_features, file_features
-from explorer.scout.field import Field, build_field
-from explorer.scout.index import (
-    Rows,
-    build_rows,
-    empty_rows,
-    find,
-    join_rows,
-    select_rows,
-)
-from explorer.scout.model import (
-    Weights,
-    choose_cells,
-    file_chances,
-    how_many_files,
-    load_weights,
-    sigmoid,
-)
+from explorer.scout.answers import Answer, Candidates, compose
+from explorer.scout.candidates import choose_candidates, first_ranking
+from explorer.scout.features import file_features
+from explorer.scout.field import build_field
+from explorer.scout.index import Rows, build_rows, empty_rows, find, join_rows, select_rows
+from explorer.scout.model import load_weights
 from explorer.scout.paths import PathIndex, index_paths
 from explorer.scout.query import Query, parse_query
-from explorer.scout.ranges import Outline, joined
-from explorer.scout.reading import read_files, stamps
+from explorer.scout.quick import Unread, count_words
+from explorer.scout.reading import (
+    MAX_FILE_BYTES,
+    NO_FILE,
+    Stamp,
+    digest_of,
+    read_files,
+    stamps,
+)
 from explorer.scout.scores import score_files
 from explorer.scout.traces import resolve
 from explorer.workspace import Workspace
 
 MAX_FILES: Final = 40_000
 """Files that are indexed; of a larger repository those of code first, then the shallowest."""
+MAX_SOURCE_BYTES: Final = 512 << 20
+"""Bytes of source that are indexed, the index being an eighth of them; code first again."""
+
+INLINE_BYTES: Final = 4 << 20
+"""Source that is indexed before an answer; where more is to be read, ripgrep looks first."""
 
 _ANSWER_SHARE: Final = 0.15
 """Of the time left, kept back from indexing for the search itself."""
 _SAVED_SHARE: Final = 100
 """The index is written again when more than one in so many files changed since it was."""
-
+_LOOK_S: Final = 5.0
+_BATCH_FILES: Final = 64
+_LOOKED_AT: Final = 128
+"""Files that are indexed for a first answer, the best by ripgrep's counts."""
+_LOOKED_AT_S: Final = 0.15
+_BEHIND_BYTES: Final = 2 << 20
 _NAMED_FILES: Final = 12
 """Most files that are read for standing in a stack trace."""
-_REASON_WORDS: Final = 4
-_FURTHER: Final = 4
 
 Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPlace:
-    """A range of a file, with the file's lines."""
+class _Todo:
+    """Files that the index lacks or has an older state of, as parallel lists."""
 
-    path: str
-    start: int
-    end: int
-    reason: str
-    lines: Sequence[str]
+    paths: list[str]
+    stamps: list[Stamp]
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The places found, best first."""
-
-    places: tuple[FoundPlace, ...]
-    notes: tuple[str, ...] = ()
-    confidence: Confidence = "low"
-    chance: float = 0.0
-    """Of the first file to be right."""
-    further: tuple[str, ...] = ()
-    """The files next in line."""
-    empty_query: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The files that were read for a query, best by the first ranking first."""
-
-    rows: list[int]
-    texts: list[bytes]
-    field: Field
-    features: Floats
+    @property
+    def source_bytes(self) -> int:
+        """What reading them comes to."""
+        return sum(min(stamp.size, MAX_FILE_BYTES) for stamp in self.stamps)
 
 
 class Engine:
@@ -107,6 +79,10 @@ class Engine:
         )
         self._unsaved = 0
         self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
+        self._fresh: list[Rows] = []
+        self._pending = _Todo([], [])
+        self._bound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._left_out = 0
 
     def search(
         self,
@@ -117,139 +93,91 @@ class Engine:
         files: int,
         until: float,
         cancelled: Stop,
+        look_first: bool = False,
     ) -> Answer:
         """The best places for the query among the files at ``paths``, which are sorted.
 
-        ``until`` is a ``time.monotonic`` moment; ``files`` the most files to cite from.
+        ``until`` is a ``time.monotonic`` moment; ``files`` the most files to cite from. With
+        ``look_first`` a repository of which much is not indexed is answered about by ripgrep's
+        counts, and ``next_batch`` tells what is left to be indexed.
+
+        Raises:
+            RipgrepError: rg is missing or does not start.
         """
         parsed = parse_query(query)
         if parsed.empty:
             return Answer((), empty_query=True)
         index_until = until - _ANSWER_SHARE * (until - time.monotonic())
-        self.refresh(paths, lambda: cancelled() or time.monotonic() > index_until)
-        notes = self._notes(paths)
+
+        def stopped() -> bool:
+            return cancelled() or time.monotonic() > index_until
+
+        todo = self._todo(paths)
+        rows = None
+        if look_first and todo.source_bytes > INLINE_BYTES and not stopped():
+            rows = self._look(parsed, todo, stopped)
+        else:
+            self._index(todo, stopped)
+        notes = self._notes(rows, len(paths))
         found = None
-        if not cancelled() and self._rows.paths and most > 0:
-            found = self.candidates(parsed)
+        if not cancelled() and (rows or self._rows).paths and most > 0:
+            found = self.candidates(parsed, rows)
         if found is None or cancelled():
             return Answer((), notes)
-        return self._answer(parsed, found, load_weights(), most, files, notes)
+        return compose(parsed, found, load_weights(), most=most, files=files, notes=notes)
 
-    def candidates(self, query: Query) -> Candidates | None:
-        """The files worth reading for the query, read; None when there are none."""
-        rows = self._rows
-        scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
-        ranking = first_ranking(scores, self._paths)
-        named = list(dict.fromkeys(row for row, _ in self._frames(query)))[:_NAMED_FILES]
+    def candidates(self, query: Query, rows: Rows | None = None) -> Candidates | None:
+        """The files worth reading for the query, read; None when there are none.
+
+        ``rows`` stand in for the index.
+        """
+        rows = rows or self._rows
+        paths = self._path_index(rows.paths)
+        scores, weight = score_files(find(rows, query.terms), rows.lengths, paths, query)
+        ranking = first_ranking(scores, paths)
+        frames = _frames(query, rows.paths)
+        named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
         chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
-        texts = self._texts(chosen)
-        chosen = [index for index in chosen if texts[index]]
+        read = self._texts([rows.paths[row] for row in chosen])
+        chosen = [row for row in chosen if read[rows.paths[row]]]
         if not chosen:
             return None
+        texts = [read[rows.paths[row]] for row in chosen]
         at = np.array(chosen, np.int64)
-        field = build_field([texts[index] for index in chosen], query, weight)
-        features = file_features(scores, self._paths, rows.lengths, at, ranking[at], field)
-        return Candidates(chosen, [texts[index] for index in chosen], field, features)
-
-    def _answer(
-        self,
-        query: Query,
-        found: Candidates,
-        weights: Weights,
-        most: int,
-        files: int,
-        notes: tuple[str, ...],
-    ) -> Answer:
-        chances = file_chances(weights, found.features)
-        order = np.argsort(-chances, kind="stable").tolist()
-        cited = order[: min(how_many_files(chances, files), most)]
-        named = self._named(query, found)
-        order = list(dict.fromkeys([*named, *order])) if query.trace.bare else order
-        cited = list(dict.fromkeys([*order[: len(cited)], *named]))[:files]
-        cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
-        lines = {
-            index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited
-        }
-        places = merge_cells(found.field, cells, cell_chances)
-        if query.trace.bare:
-            places = [place for place in places if place.file not in named]
-        merged = citable(found.field, [trimmed(p, lines[p.file]) for p in places], lines, named)
-        # The best place of each file comes first, in the files' order; then what else there is.
-        firsts = {place.file: place for place in reversed(merged)}
-        rest = [place for place in merged if firsts[place.file] is not place]
-        ranked = [firsts[index] for index in cited if index in firsts] + rest
-        best = float(chances[order[0]])
-        name = [self._rows.paths[index] for index in found.rows]
-        return Answer(
-            places=tuple(
-                FoundPlace(
-                    name[place.file],
-                    place.start,
-                    place.end,
-                    _reason(query, lines[place.file][place.start - 1 : place.end]),
-                    lines[place.file],
-                )
-                for place in ranked[:most]
-            ),
-            notes=notes,
-            confidence=_confidence(best, weights),
-            chance=best,
-            further=tuple(name[index] for index in order[len(cited) : len(cited) + _FURTHER]),
+        field = build_field(texts, query, weight)
+        features = file_features(scores, paths, rows.lengths, at, ranking[at], field)
+        lines: dict[int, list[int]] = {}
+        for row, line in frames:
+            index = chosen.index(row) if row in chosen else -1
+            if index >= 0 and line <= field.line_counts[index]:
+                lines.setdefault(index, []).append(line)
+        return Candidates(
+            chosen, [rows.paths[row] for row in chosen], texts, field, features, lines
         )
-
-    def _named(self, query: Query, found: Candidates) -> dict[int, list[int]]:
-        """The candidates that the query names with line numbers, and those, in its order."""
-        row_of = {row: index for index, row in enumerate(found.rows)}
-        result: dict[int, list[int]] = {}
-        for row, line in self._frames(query):
-            index = row_of.get(row)
-            if index is not None and line <= found.field.line_counts[index]:
-                result.setdefault(index, []).append(line)
-        return result
-
-    def _frames(self, query: Query) -> list[tuple[int, int]]:
-        """The rows of the files that the query names with a line number, and the line."""
-        if not query.trace.frames:
-            return []
-        names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
-        by_name: dict[str, list[str]] = {}
-        row_of: dict[str, int] = {}
-        for row, path in enumerate(self._rows.paths):
-            name = path.rpartition("/")[2]
-            if name in names:
-                by_name.setdefault(name, []).append(path)
-                row_of[path] = row
-        resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
-        return [(row_of[path], line) for path, line in resolved if path is not None]
 
     def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:
         """Read what is new or changed, drop what is gone. Stopping keeps what was done."""
-        wanted_paths = _bounded(paths)
-        now = stamps(self._workspace, wanted_paths)
-        known = {path: index for index, path in enumerate(self._rows.paths)}
-        keep: list[int] = []
-        wanted: list[str] = []
-        for path, stamp in zip(wanted_paths, now, strict=True):
-            index = known.get(path)
-            if index is not None and self._rows.stamps[index] == stamp:
-                keep.append(index)
-            elif stamp.size >= 0:
-                wanted.append(path)
-        if wanted or len(keep) != len(self._rows.paths):
-            kept = select_rows(self._rows, keep)
-            fresh = build_rows(read_files(self._workspace, wanted, stopped), stopped)
-            joined = join_rows([kept, fresh])
-            # In the order of their paths: as long as no path comes or goes, theirs is kept.
-            order = sorted(range(len(joined.paths)), key=joined.paths.__getitem__)
-            self._rows = select_rows(joined, order)
-            self._unsaved += len(wanted) + abs(len(self._rows.paths) - len(known))
-            if self._unsaved > len(paths) // _SAVED_SHARE and not stopped():
-                self._save()
-        if self._paths.paths != self._rows.paths:
-            self._paths = index_paths(self._rows.paths)
+        self._index(self._todo(paths), stopped)
 
-    def _save(self) -> None:
-        if self._store is not None:
+    def next_batch(self) -> list[str]:
+        """Files to be indexed next, sorted; empty when there are none. None is given twice."""
+        todo, size, count = self._pending, 0, 0
+        while count < len(todo.paths) and size < _BEHIND_BYTES:
+            size += min(todo.stamps[count].size, MAX_FILE_BYTES)
+            count += 1
+        self._pending = _Todo(todo.paths[count:], todo.stamps[count:])
+        return todo.paths[:count]
+
+    def take_in(self, rows: Rows) -> None:
+        """Add the rows of a batch, in place of older ones of the same files."""
+        if rows.paths:
+            self._fresh.append(rows)
+            self._unsaved += len(rows.paths)
+
+    def save(self) -> None:
+        """Keep the index for the next process, if it changed since it was kept."""
+        self._settle()
+        if self._store is not None and self._unsaved:
             store.save(self._store, self._rows)
         self._unsaved = 0
 
@@ -257,92 +185,184 @@ class Engine:
         """The path of an indexed file."""
         return self._rows.paths[row]
 
-    def _texts(self, chosen: list[int]) -> dict[int, bytes]:
-        by_path = sorted((self._rows.paths[index], index) for index in chosen)
-        read = read_files(self._workspace, [path for path, _ in by_path])
-        return {index: text for (_, index), (_, _, text) in zip(by_path, read, strict=True)}
+    @property
+    def has_pending(self) -> bool:
+        """True when ``next_batch`` has files to give."""
+        return bool(self._pending.paths)
 
-    def _notes(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        notes = []
-        bounded = min(len(paths), MAX_FILES)
-        if bounded < len(paths):
-            notes.append(
-                f"{len(paths) - bounded} of {len(paths)} files were left out: the scout indexes "
-                f"{MAX_FILES}; ask about a directory to search all of it."
+    @property
+    def rows(self) -> Rows:
+        """The index."""
+        return self._rows
+
+    def _todo(self, paths: tuple[str, ...]) -> _Todo:
+        """What is to be read, after the rows of files that are gone or changed were dropped."""
+        self._settle()
+        wanted_paths, now = self._wanted(paths)
+        rows = self._rows
+        if rows.paths == wanted_paths and list(rows.stamps) == now:
+            return _Todo([], [])
+        known = {path: row for row, path in enumerate(rows.paths)}
+        todo = _Todo([], [])
+        touched: dict[str, tuple[int, Stamp]] = {}
+        keep: list[int] = []
+        for path, stamp in zip(wanted_paths, now, strict=True):
+            row = known.get(path)
+            if row is not None and rows.stamps[row] == stamp:
+                keep.append(row)
+            elif row is not None and rows.stamps[row].size == stamp.size:
+                touched[path] = row, stamp
+            elif stamp.size >= 0:
+                todo.paths.append(path)
+                todo.stamps.append(stamp)
+        same = self._same(touched)
+        for path in sorted(touched.keys() - same.keys()):
+            todo.paths.append(path)
+            todo.stamps.append(touched[path][1])
+        if len(keep) + len(same) != len(rows.paths) or same:
+            self._unsaved += len(rows.paths) - len(keep)
+            renewed = {touched[path][0]: stamp for path, stamp in same.items()}
+            keep = sorted([*keep, *renewed])
+            kept = select_rows(rows, keep)
+            stamped = [renewed.get(row, rows.stamps[row]) for row in keep]
+            self._rows = replace(kept, stamps=tuple(stamped))
+        order = sorted(range(len(todo.paths)), key=todo.paths.__getitem__)
+        self._pending = _Todo([todo.paths[i] for i in order], [todo.stamps[i] for i in order])
+        return self._pending
+
+    def _same(self, touched: dict[str, tuple[int, Stamp]]) -> dict[str, Stamp]:
+        """Those of the touched files whose text is as it was, with their new stamps."""
+        read = read_files(self._workspace, sorted(touched))
+        digests = self._rows.digests
+        return {
+            path: stamp
+            for path, stamp, text in read
+            if stamp != NO_FILE and digest_of(text) == int(digests[touched[path][0]])
+        }
+
+    def _index(self, todo: _Todo, stopped: Stop) -> None:
+        """Read the files and take them in."""
+        if todo.paths:
+            self.take_in(build_rows(read_files(self._workspace, todo.paths, stopped), stopped))
+            self._settle()
+            self._pending = self._lacking(todo)
+        if self._unsaved > len(self._rows.paths) // _SAVED_SHARE and not stopped():
+            self.save()
+
+    def _look(self, query: Query, todo: _Todo, stopped: Stop) -> Rows:
+        """Rows of all files: the index's, and ripgrep's counts of those that it lacks.
+
+        The best of these are indexed first.
+        """
+        unread_files = Unread(todo.paths, todo.stamps)
+        with ThreadPoolExecutor(1, "scout-look") as pool:
+            counting = pool.submit(
+                count_words, self._workspace, query, unread_files, stopped, _LOOK_S
             )
-        missing = bounded - len(self._rows.paths)
-        if missing > 0:
-            notes.append(f"{missing} of {len(paths)} files were not searched: time was short.")
+            # rg is a process of its own: meanwhile the paths are taken apart here.
+            self._path_index(tuple(sorted({*todo.paths, *self._rows.paths})))
+            counted = counting.result()
+        rows = _sorted_rows([counted, self._rows])
+        index = self._path_index(rows.paths)
+        scores, _ = score_files(find(rows, query.terms), rows.lengths, index, query)
+        unread = set(todo.paths)
+        best = choose_candidates(first_ranking(scores, index), len(rows.paths)).tolist()
+        wanted = [rows.paths[row] for row in best if rows.paths[row] in unread]
+        until = time.monotonic() + _LOOKED_AT_S
+        for begin in range(0, len(wanted), _BATCH_FILES):
+            if stopped() or (begin >= _LOOKED_AT and time.monotonic() > until):
+                break
+            batch = sorted(wanted[begin : begin + _BATCH_FILES])
+            self.take_in(build_rows(read_files(self._workspace, batch)))
+        self._settle()
+        self._pending = self._lacking(todo)
+        return _sorted_rows([counted, self._rows])
+
+    def _lacking(self, todo: _Todo) -> _Todo:
+        done = set(self._rows.paths)
+        left = [i for i, path in enumerate(todo.paths) if path not in done]
+        return _Todo([todo.paths[i] for i in left], [todo.stamps[i] for i in left])
+
+    def _settle(self) -> None:
+        """Put fresh rows in their places, in the order of their paths."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self._rows = _sorted_rows([self._rows, *fresh])
+
+    def _path_index(self, paths: tuple[str, ...]) -> PathIndex:
+        if self._paths.paths != paths:
+            self._paths = index_paths(paths)
+        return self._paths
+
+    def _texts(self, paths: Sequence[str]) -> dict[str, bytes]:
+        return {path: text for path, _, text in read_files(self._workspace, sorted(paths))}
+
+    def _wanted(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[Stamp]]:
+        """The paths within the bounds, sorted, with their stamps now."""
+        given = len(paths)
+        if given > MAX_FILES:
+            if self._bound[0] != paths:
+                self._bound = paths, tuple(sorted(_best_first(paths)[:MAX_FILES]))
+            paths = self._bound[1]
+        now = stamps(self._workspace, paths)
+        sizes = [min(max(0, stamp.size), MAX_FILE_BYTES) for stamp in now]
+        self._left_out = given - len(paths)
+        if sum(sizes) <= MAX_SOURCE_BYTES:
+            return paths, now
+        size_of = dict(zip(paths, sizes, strict=True))
+        kept, room = set[str](), MAX_SOURCE_BYTES
+        for path in _best_first(paths):
+            room -= size_of[path]
+            if room < 0:
+                break
+            kept.add(path)
+        self._left_out = given - len(kept)
+        chosen = [(p, stamp) for p, stamp in zip(paths, now, strict=True) if p in kept]
+        return tuple(path for path, _ in chosen), [stamp for _, stamp in chosen]
+
+    def _notes(self, looked: Rows | None, files: int) -> tuple[str, ...]:
+        notes = []
+        if self._left_out:
+            notes.append(
+                f"{self._left_out} of {files} files were left out: the scout indexes {MAX_FILES} "
+                f"files or {MAX_SOURCE_BYTES >> 20} MiB; ask about a directory to search all of it."
+            )
+        pending = len(self._pending.paths)
+        if pending and looked is None:
+            notes.append(f"{pending} of {files} files were not searched: time was short.")
+        elif pending:
+            notes.append(
+                f"{pending} of {files} files are not indexed yet and were searched by their words "
+                "alone; asked again, the ranking may be better."
+            )
         return tuple(notes)
 
 
-def _bounded(paths: tuple[str, ...]) -> tuple[str, ...]:
-    if len(paths) <= MAX_FILES:
-        return paths
+def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
+    """The rows of the files that the query names with a line number, and the line."""
+    if not query.trace.frames:
+        return []
+    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
+    by_name: dict[str, list[str]] = {}
+    row_of: dict[str, int] = {}
+    for row, path in enumerate(paths):
+        name = path.rpartition("/")[2]
+        if name in names:
+            by_name.setdefault(name, []).append(path)
+            row_of[path] = row
+    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    return [(row_of[path], line) for path, line in resolved if path is not None]
+
+
+def _sorted_rows(pieces: Sequence[Rows]) -> Rows:
+    """The rows of all pieces in the order of their paths; of a file that is in several the last."""
+    joined = join_rows(pieces)
+    last = {path: row for row, path in enumerate(joined.paths)}
+    return select_rows(joined, [last[path] for path in sorted(last)])
+
+
+def _best_first(paths: tuple[str, ...]) -> list[str]:
+    """Code before the rest, tests and what lies aside behind, the shallowest first."""
     index = index_paths(paths)
     order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
-    return tuple(sorted(paths[place] for place in order[:MAX_FILES].tolist()))
-
-
-def citable(
-    field: Field,
-    places: Sequence[Place],
-    lines: Mapping[int, Sequence[str]],
-    named: Mapping[int, Sequence[int]],
-) -> list[Place]:
-    """The places as whole definitions and blocks, those that touch joined, best first.
-
-    ``named`` are the lines of each file that the query names; they come before all others.
-    """
-    result: list[Place] = []
-    for file in lines:
-        begin, end = (int(each) for each in field.spans[file])
-        heads = field.first[begin:end][field.starts_block[begin:end]].tolist()
-        outline = Outline(lines[file], heads)
-        ranges = [
-            (*outline.citable(place.start, place.end), place.score)
-            for place in places
-            if place.file == file
-        ]
-        # A sort by place would lose which frame is the innermost; a score keeps it.
-        ranges += [
-            (*outline.at(line), 2.0 - number / 1_000)
-            for number, line in enumerate(named.get(file, ()))
-        ]
-        result += [Place(file, *each) for each in joined(ranges)]
-    return sorted(result, key=lambda place: -place.score)
-
-
-def _chosen_cells(
-    field: Field, cited: list[int], chances: list[float], weights: Weights
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cells to cite of the cited candidates, at least one of each, and their chances."""
-    at: list[NDArray[np.int64]] = []
-    chance: list[NDArray[np.float64]] = []
-    needed: list[int] = []
-    for index in cited:
-        begin, end = (int(each) for each in field.spans[index])
-        own = sigmoid(weights.cells.logit(cell_features(field, index)))
-        at.append(np.arange(begin, end))
-        chance.append(own * chances[index])
-        needed.append(begin + int(np.argmax(own)))
-    every, all_chances = np.concatenate(at), np.concatenate(chance)
-    size = np.maximum(1, field.last[every] - field.first[every] + 1)
-    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
-    order = np.argsort(every)
-    return picked, all_chances[order[np.searchsorted(every, picked, sorter=order)]]
-
-
-def _confidence(chance: float, weights: Weights) -> Confidence:
-    if chance >= weights.high:
-        return "high"
-    return "medium" if chance >= weights.medium else "low"
-
-
-def _reason(query: Query, lines: Sequence[str]) -> str:
-    """The words of the query that stand in the lines, the weightiest first."""
-    text = "\n".join(lines).lower()
-    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
-    words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
-    return "has " + ", ".join(found) if found else ""
+    return [paths[place] for place in order.tolist()]

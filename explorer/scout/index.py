@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.definitions import defined_words, is_among, lines_of
-from explorer.scout.reading import Stamp
+from explorer.scout.reading import Stamp, digest_of
 from explorer.scout.tokens import PAD, Hashes, Indexes, long_enough, scan
 
 _CHUNK_BYTES: Final = 1 << 18
 _WORKERS: Final = 2
+_SELECTED_ROWS: Final = 1_024
 _MAX_COUNT: Final = 63
 _SYMBOL_SHIFT: Final = 6
 
@@ -37,6 +38,14 @@ class Rows:
     """Occurrences, at most 63; in the two highest bits those as a definition's name, at most 3."""
     lengths: Indexes
     """Parts of identifiers in each file: what BM25 calls its length."""
+    digests: NDArray[np.int64]
+    """Of each file's text: what tells that a file with another stamp is still the same."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        arrays = (self.offsets, self.terms, self.counts, self.lengths, self.digests)
+        return sum(array.nbytes for array in arrays)
 
 
 def empty_rows() -> Rows:
@@ -48,6 +57,7 @@ def empty_rows() -> Rows:
         np.zeros(0, np.uint32),
         np.zeros(0, np.uint8),
         np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
     )
 
 
@@ -83,6 +93,7 @@ def join_rows(pieces: Sequence[Rows]) -> Rows:
         np.concatenate([piece.terms for piece in pieces]),
         np.concatenate([piece.counts for piece in pieces]),
         np.concatenate([piece.lengths for piece in pieces]),
+        np.concatenate([piece.digests for piece in pieces]),
     )
 
 
@@ -94,14 +105,22 @@ def select_rows(rows: Rows, chosen: Sequence[int]) -> Rows:
     sizes = np.diff(rows.offsets)[at]
     offsets = np.zeros(len(at) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
-    entries = np.repeat(rows.offsets[at] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    terms, counts = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.uint8)
+    # Piece by piece: the places of all entries would take three times the memory of the entries.
+    for begin in range(0, len(at), _SELECTED_ROWS):
+        part = slice(begin, begin + _SELECTED_ROWS)
+        shift = rows.offsets[at[part]] - offsets[:-1][part]
+        low, high = offsets[begin], offsets[min(begin + _SELECTED_ROWS, len(at))]
+        entries = np.repeat(shift, sizes[part]) + np.arange(low, high)
+        terms[low:high], counts[low:high] = rows.terms[entries], rows.counts[entries]
     return Rows(
         tuple(rows.paths[index] for index in chosen),
         tuple(rows.stamps[index] for index in chosen),
         offsets,
-        rows.terms[entries],
-        rows.counts[entries],
+        terms,
+        counts,
         rows.lengths[at],
+        rows.digests[at],
     )
 
 
@@ -180,4 +199,5 @@ def _rows_of_chunk(chunk: Chunk) -> Rows:
         (both[at] & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         packed.astype(np.uint8),
         np.bincount(part_file, minlength=len(chunk)).astype(np.int32),
+        np.array([digest_of(data) for _, _, data in chunk], np.int64),
     )
