@@ -1,4 +1,4 @@
-"""A plug-in for vLLM with which each of its processes ends when its parent has gone.
+"""A plug-in for vLLM with which each of its processes ends when its parent or the keeper has gone.
 
 The guard ends an engine's processes when the keeper is killed, and the keeper when the guard is.
 When both are killed at the same moment, the system ends vLLM's first process, and this ends those
@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "fastcontext_lifeline"
+KEEPER = "FASTCONTEXT_KEEPER"
+"""Variable that holds the keeper's number and birth, with a space between."""
 LOOK_S = 0.5
 """How often a process looks for its parent."""
 _METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1\n"
@@ -29,21 +31,35 @@ def register() -> None:
 
 
 def _watch() -> None:
-    parent = os.getppid()
-    threading.Thread(target=_end_with, args=(parent,), name=NAME, daemon=True).start()
+    watched = (os.getppid(), os.environ.get(KEEPER, ""))
+    threading.Thread(target=_end_with, args=watched, name=NAME, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    # Whose parent is the system's first process has lost its own already.
-    while parent != 1 and os.getppid() == parent:
+def _end_with(parent: int, keeper: str) -> None:
+    pid, _, born = keeper.partition(" ")
+    # A process that was still starting when its parent died has another parent from the beginning.
+    while os.getppid() == parent and (not born or birth(int(pid)) == born):
         time.sleep(LOOK_S)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def birth(pid: int) -> str:
+    """When a process began, in ticks since the system did; empty where there is none. Linux only.
+
+    As in ``launch.process``, which cannot be imported here.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def install(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Write the plug-in into ``folder``; the variables with which vLLM finds it.
 
-    ``environment`` is what vLLM would have without it.
+    The process that calls this is the keeper. ``environment`` is what vLLM would have without it.
 
     Raises:
         OSError: the folder cannot be written.
@@ -58,7 +74,10 @@ def install(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     paths = [str(folder), environment.get("PYTHONPATH", "")]
-    found = {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    found = {
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        KEEPER: f"{os.getpid()} {birth(os.getpid())}",
+    }
     if environment.get("VLLM_PLUGINS"):
         # It names the only ones that are loaded.
         found["VLLM_PLUGINS"] = f"{environment['VLLM_PLUGINS']},{NAME}"

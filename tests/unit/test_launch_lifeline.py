@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import lifeline
+from launch import lifeline, process
 
 FAMILY = """
 import os, sys, time
@@ -42,6 +42,34 @@ def test_a_process_ends_soon_after_its_parent_whether_forked_before_or_after(
         assert not is_there(child)
 
 
+KEEPER = """
+import os, subprocess, sys
+from launch import lifeline, process
+environment = dict(os.environ) | lifeline.install(lifeline.Path(sys.argv[1]), {})
+code = "from importlib.metadata import entry_points; import time;"
+code += "[each.load()() for each in entry_points(group='vllm.general_plugins')]; time.sleep(60)"
+parent = "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', sys.argv[1]]);"
+parent += "print(c.pid, flush=True); c.wait()"
+subprocess.run([sys.executable, "-c", parent, code], env=environment)
+"""
+
+
+def test_a_process_ends_with_the_keeper_though_its_parent_stays(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KEEPER, str(tmp_path)]
+    root = str(Path(lifeline.__file__).parents[1])
+    environment = dict(os.environ) | {"PYTHONPATH": root}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None
+        child = int(keeper.stdout.readline())
+        time.sleep(2 * lifeline.LOOK_S)
+        assert is_there(child)
+        keeper.kill()
+        until = time.monotonic() + 10
+        while is_there(child) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not is_there(child)
+
+
 def is_there(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -53,11 +81,16 @@ def test_the_paths_that_were_set_stay_and_a_choice_of_plugins_gets_one_more(
     tmp_path: Path,
 ) -> None:
     given = {"PYTHONPATH": "/opt/site", "VLLM_PLUGINS": "mine"}
+    keeper = f"{os.getpid()} {process.birth(os.getpid())}"
     assert lifeline.install(tmp_path, given) == {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}/opt/site",
         "VLLM_PLUGINS": "mine,fastcontext_lifeline",
+        "FASTCONTEXT_KEEPER": keeper,
     }
-    assert lifeline.install(tmp_path, {}) == {"PYTHONPATH": str(tmp_path)}
+    assert lifeline.install(tmp_path, {}) == {
+        "PYTHONPATH": str(tmp_path),
+        "FASTCONTEXT_KEEPER": keeper,
+    }
     (found,) = distributions(path=[str(tmp_path)])
     (entry,) = found.entry_points
     assert (entry.group, entry.name) == ("vllm.general_plugins", "fastcontext_lifeline")
