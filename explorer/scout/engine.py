@@ -312,10 +312,9 @@ class Engine:
         size_of = dict(zip(paths, sizes, strict=True))
         kept, room = set[str](), MAX_SOURCE_BYTES
         for path in _best_first(paths):
-            room -= size_of[path]
-            if room < 0:
-                break
-            kept.add(path)
+            if size_of[path] <= room:
+                room -= size_of[path]
+                kept.add(path)
         self._left_out = given - len(kept)
         chosen = [(p, stamp) for p, stamp in zip(paths, now, strict=True) if p in kept]
         return tuple(path for path, _ in chosen), [stamp for _, stamp in chosen]
