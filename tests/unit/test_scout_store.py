@@ -26,7 +26,7 @@ def rows():
 def same(one, other):
     return (
         one.paths == other.paths
-        and one.stamps == other.stamps
+        and np.array_equal(one.stamps, other.stamps)
         and np.array_equal(one.offsets, other.offsets)
         and np.array_equal(one.terms, other.terms)
         and np.array_equal(one.counts, other.counts)
