@@ -11,6 +11,7 @@ from benchmarks.localisation import localisation
 from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
+from benchmarks.scout_sizes import first_answer, many_files, updates
 from benchmarks.scouting import scout
 from benchmarks.searches import eight_greps, mixed_calls
 from benchmarks.start import cold_start
@@ -22,6 +23,9 @@ SCENARIOS: dict[str, Scenario] = {
     "greps": eight_greps,
     "mixed": mixed_calls,
     "scout": scout,
+    "scout-first": first_answer,
+    "scout-updates": updates,
+    "scout-large": many_files,
     "memory": memory,
     "localisation": localisation,
 }

@@ -22,7 +22,7 @@ class Case:
     name: str
     samples: tuple[float, ...]
     unit: str
-    """``ms`` or ``MB``; MB are millions of bytes."""
+    """``ms``, ``MB`` (millions of bytes) or ``%``."""
     against: str = ""
     """The case that the ratio is taken to; empty for a baseline."""
     equal_work: str = ""

@@ -1,7 +1,7 @@
 """The index of one workspace, kept up to date, and the search through it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from explorer.scout.answers import Answer, Candidates, compose
 from explorer.scout.candidates import choose_candidates, first_ranking
 from explorer.scout.features import file_features
 from explorer.scout.field import build_field
-from explorer.scout.index import Rows, build_rows, empty_rows, find, join_rows, select_rows
+from explorer.scout.index import Rows, build_rows, empty_rows, find, merge_rows, select_rows
 from explorer.scout.model import load_weights
 from explorer.scout.paths import PathIndex, index_paths
 from explorer.scout.query import Query, parse_query
@@ -22,7 +22,7 @@ from explorer.scout.quick import Unread, count_words
 from explorer.scout.reading import (
     MAX_FILE_BYTES,
     NO_FILE,
-    Stamp,
+    Stamps,
     digest_of,
     read_files,
     stamps,
@@ -57,15 +57,23 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Todo:
-    """Files that the index lacks or has an older state of, as parallel lists."""
+    """Files that the index lacks or has an older state of, in the order of their paths."""
 
-    paths: list[str]
-    stamps: list[Stamp]
+    paths: tuple[str, ...]
+    stamps: Stamps
 
     @property
     def source_bytes(self) -> int:
         """What reading them comes to."""
-        return sum(min(stamp.size, MAX_FILE_BYTES) for stamp in self.stamps)
+        return int(np.clip(self.stamps[:, 1], 0, MAX_FILE_BYTES).sum())
+
+    def without(self, done: Container[str]) -> "_Todo":
+        """Those of the files that are not among ``done``."""
+        left = [row for row, path in enumerate(self.paths) if path not in done]
+        return _Todo(tuple(self.paths[row] for row in left), self.stamps[left])
+
+
+_NOTHING: Final = _Todo((), np.zeros((0, 3), np.int64))
 
 
 class Engine:
@@ -80,7 +88,7 @@ class Engine:
         self._unsaved = 0
         self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
         self._fresh: list[Rows] = []
-        self._pending = _Todo([], [])
+        self._pending = _NOTHING
         self._bound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._left_out = 0
 
@@ -161,12 +169,11 @@ class Engine:
 
     def next_batch(self) -> list[str]:
         """Files to be indexed next, sorted; empty when there are none. None is given twice."""
-        todo, size, count = self._pending, 0, 0
-        while count < len(todo.paths) and size < _BEHIND_BYTES:
-            size += min(todo.stamps[count].size, MAX_FILE_BYTES)
-            count += 1
+        todo = self._pending
+        sizes = np.clip(todo.stamps[:, 1], 0, MAX_FILE_BYTES)
+        count = int(np.searchsorted(np.cumsum(sizes), _BEHIND_BYTES)) + 1
         self._pending = _Todo(todo.paths[count:], todo.stamps[count:])
-        return todo.paths[:count]
+        return list(todo.paths[:count])
 
     def take_in(self, rows: Rows) -> None:
         """Add the rows of a batch, in place of older ones of the same files."""
@@ -196,56 +203,56 @@ class Engine:
         return self._rows
 
     def _todo(self, paths: tuple[str, ...]) -> _Todo:
-        """What is to be read, after the rows of files that are gone or changed were dropped."""
+        """What is to be read. Rows of files that are gone are dropped, those of others stay."""
         self._settle()
-        wanted_paths, now = self._wanted(paths)
+        wanted, now = self._wanted(paths)
+        if self._rows.paths != wanted:
+            chosen = frozenset(wanted)
+            keep = [row for row, path in enumerate(self._rows.paths) if path in chosen]
+            self._unsaved += len(self._rows.paths) - len(keep)
+            self._rows = select_rows(self._rows, keep)
         rows = self._rows
-        if rows.paths == wanted_paths and list(rows.stamps) == now:
-            return _Todo([], [])
-        known = {path: row for row, path in enumerate(rows.paths)}
-        todo = _Todo([], [])
-        touched: dict[str, tuple[int, Stamp]] = {}
-        keep: list[int] = []
-        for path, stamp in zip(wanted_paths, now, strict=True):
-            row = known.get(path)
-            if row is not None and rows.stamps[row] == stamp:
-                keep.append(row)
-            elif row is not None and rows.stamps[row].size == stamp.size:
-                touched[path] = row, stamp
-            elif stamp.size >= 0:
-                todo.paths.append(path)
-                todo.stamps.append(stamp)
-        same = self._same(touched)
-        for path in sorted(touched.keys() - same.keys()):
-            todo.paths.append(path)
-            todo.stamps.append(touched[path][1])
-        if len(keep) + len(same) != len(rows.paths) or same:
-            self._unsaved += len(rows.paths) - len(keep)
-            renewed = {touched[path][0]: stamp for path, stamp in same.items()}
-            keep = sorted([*keep, *renewed])
-            kept = select_rows(rows, keep)
-            stamped = [renewed.get(row, rows.stamps[row]) for row in keep]
-            self._rows = replace(kept, stamps=tuple(stamped))
-        order = sorted(range(len(todo.paths)), key=todo.paths.__getitem__)
-        self._pending = _Todo([todo.paths[i] for i in order], [todo.stamps[i] for i in order])
+        # Both are sorted, so the rows kept stand in the places of their paths.
+        if len(rows.paths) == len(wanted):
+            known = np.arange(len(wanted))
+        else:
+            row_of = {path: row for row, path in enumerate(rows.paths)}
+            known = np.array([row_of.get(path, -1) for path in wanted], np.int64)
+        old = rows.stamps[known] if len(rows.paths) else np.full_like(now, -2)
+        is_known = known >= 0
+        changed = ~is_known | (old != now).any(axis=1)
+        touched = np.flatnonzero(changed & is_known & (old[:, 1] == now[:, 1])).tolist()
+        same = self._same([(wanted[place], int(known[place])) for place in touched])
+        left = [
+            place
+            for place in np.flatnonzero(changed & (now[:, 1] >= 0)).tolist()
+            if wanted[place] not in same
+        ]
+        self._pending = _Todo(tuple(wanted[place] for place in left), now[left])
         return self._pending
 
-    def _same(self, touched: dict[str, tuple[int, Stamp]]) -> dict[str, Stamp]:
-        """Those of the touched files whose text is as it was, with their new stamps."""
-        read = read_files(self._workspace, sorted(touched))
-        digests = self._rows.digests
-        return {
-            path: stamp
-            for path, stamp, text in read
-            if stamp != NO_FILE and digest_of(text) == int(digests[touched[path][0]])
-        }
+    def _same(self, touched: Sequence[tuple[str, int]]) -> frozenset[str]:
+        """Those of the touched files whose text is as it was; their rows get their new stamps."""
+        if not touched:
+            return frozenset()
+        found: list[str] = []
+        stamped = self._rows.stamps.copy()
+        read = read_files(self._workspace, [path for path, _ in touched])
+        for (path, row), (_, stamp, text) in zip(touched, read, strict=True):
+            if stamp != NO_FILE and digest_of(text) == int(self._rows.digests[row]):
+                stamped[row] = stamp
+                found.append(path)
+        self._rows = replace(self._rows, stamps=stamped)
+        self._unsaved += len(found)
+        return frozenset(found)
 
     def _index(self, todo: _Todo, stopped: Stop) -> None:
         """Read the files and take them in."""
         if todo.paths:
-            self.take_in(build_rows(read_files(self._workspace, todo.paths, stopped), stopped))
+            rows = build_rows(read_files(self._workspace, todo.paths, stopped), stopped)
+            self.take_in(rows)
             self._settle()
-            self._pending = self._lacking(todo)
+            self._pending = todo.without(frozenset(rows.paths))
         if self._unsaved > len(self._rows.paths) // _SAVED_SHARE and not stopped():
             self.save()
 
@@ -254,40 +261,35 @@ class Engine:
 
         The best of these are indexed first.
         """
-        unread_files = Unread(todo.paths, todo.stamps)
+        unread = Unread(todo.paths, todo.stamps)
         with ThreadPoolExecutor(1, "scout-look") as pool:
-            counting = pool.submit(
-                count_words, self._workspace, query, unread_files, stopped, _LOOK_S
-            )
+            counting = pool.submit(count_words, self._workspace, query, unread, stopped, _LOOK_S)
             # rg is a process of its own: meanwhile the paths are taken apart here.
             self._path_index(tuple(sorted({*todo.paths, *self._rows.paths})))
             counted = counting.result()
-        rows = _sorted_rows([counted, self._rows])
+        rows = merge_rows(self._rows, counted)
         index = self._path_index(rows.paths)
         scores, _ = score_files(find(rows, query.terms), rows.lengths, index, query)
-        unread = set(todo.paths)
         best = choose_candidates(first_ranking(scores, index), len(rows.paths)).tolist()
-        wanted = [rows.paths[row] for row in best if rows.paths[row] in unread]
+        lacking = frozenset(todo.paths)
+        wanted = [rows.paths[row] for row in best if rows.paths[row] in lacking]
         until = time.monotonic() + _LOOKED_AT_S
+        fresh: list[Rows] = []
         for begin in range(0, len(wanted), _BATCH_FILES):
             if stopped() or (begin >= _LOOKED_AT and time.monotonic() > until):
                 break
             batch = sorted(wanted[begin : begin + _BATCH_FILES])
-            self.take_in(build_rows(read_files(self._workspace, batch)))
+            fresh.append(build_rows(read_files(self._workspace, batch)))
+            self.take_in(fresh[-1])
         self._settle()
-        self._pending = self._lacking(todo)
-        return _sorted_rows([counted, self._rows])
-
-    def _lacking(self, todo: _Todo) -> _Todo:
-        done = set(self._rows.paths)
-        left = [i for i, path in enumerate(todo.paths) if path not in done]
-        return _Todo([todo.paths[i] for i in left], [todo.stamps[i] for i in left])
+        self._pending = todo.without({path for each in fresh for path in each.paths})
+        return merge_rows(rows, *fresh)
 
     def _settle(self) -> None:
         """Put fresh rows in their places, in the order of their paths."""
         if self._fresh:
             fresh, self._fresh = self._fresh, []
-            self._rows = _sorted_rows([self._rows, *fresh])
+            self._rows = merge_rows(self._rows, *fresh)
 
     def _path_index(self, paths: tuple[str, ...]) -> PathIndex:
         if self._paths.paths != paths:
@@ -297,7 +299,7 @@ class Engine:
     def _texts(self, paths: Sequence[str]) -> dict[str, bytes]:
         return {path: text for path, _, text in read_files(self._workspace, sorted(paths))}
 
-    def _wanted(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[Stamp]]:
+    def _wanted(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], Stamps]:
         """The paths within the bounds, sorted, with their stamps now."""
         given = len(paths)
         if given > MAX_FILES:
@@ -305,20 +307,19 @@ class Engine:
                 self._bound = paths, tuple(sorted(_best_first(paths)[:MAX_FILES]))
             paths = self._bound[1]
         now = stamps(self._workspace, paths)
-        sizes = [min(max(0, stamp.size), MAX_FILE_BYTES) for stamp in now]
+        sizes = np.clip(now[:, 1], 0, MAX_FILE_BYTES)
         self._left_out = given - len(paths)
-        if sum(sizes) <= MAX_SOURCE_BYTES:
+        if sizes.sum() <= MAX_SOURCE_BYTES:
             return paths, now
-        size_of = dict(zip(paths, sizes, strict=True))
+        size_of = dict(zip(paths, sizes.tolist(), strict=True))
         kept, room = set[str](), MAX_SOURCE_BYTES
         for path in _best_first(paths):
-            room -= size_of[path]
-            if room < 0:
-                break
-            kept.add(path)
+            if size_of[path] <= room:
+                room -= size_of[path]
+                kept.add(path)
         self._left_out = given - len(kept)
-        chosen = [(p, stamp) for p, stamp in zip(paths, now, strict=True) if p in kept]
-        return tuple(path for path, _ in chosen), [stamp for _, stamp in chosen]
+        chosen = [place for place, path in enumerate(paths) if path in kept]
+        return tuple(paths[place] for place in chosen), now[chosen]
 
     def _notes(self, looked: Rows | None, files: int) -> tuple[str, ...]:
         notes = []
@@ -352,13 +353,6 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
             row_of[path] = row
     resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
     return [(row_of[path], line) for path, line in resolved if path is not None]
-
-
-def _sorted_rows(pieces: Sequence[Rows]) -> Rows:
-    """The rows of all pieces in the order of their paths; of a file that is in several the last."""
-    joined = join_rows(pieces)
-    last = {path: row for row, path in enumerate(joined.paths)}
-    return select_rows(joined, [last[path] for path in sorted(last)])
 
 
 def _best_first(paths: tuple[str, ...]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from explorer.ripgrep import RgHandle, run_rg
 from explorer.scout.index import Rows
 from explorer.scout.query import Query
-from explorer.scout.reading import MAX_FILE_BYTES, Stamp
+from explorer.scout.reading import MAX_FILE_BYTES, Stamps
 from explorer.scout.tokens import stems_of, words_of
 from explorer.workspace import Workspace
 
@@ -36,7 +36,7 @@ class Unread:
     """Files that are to be looked through, as parallel sequences."""
 
     paths: Sequence[str]
-    stamps: Sequence[Stamp]
+    stamps: Stamps
 
 
 def count_words(
@@ -59,10 +59,10 @@ def count_words(
     distinct = np.array(sorted(keys), np.int64)
     count = np.array([keys[key] for key in distinct.tolist()], np.int64)
     offsets = np.searchsorted(distinct >> 32, np.arange(len(unread.paths) + 1))
-    size = np.array([min(each.size, MAX_FILE_BYTES) for each in unread.stamps], np.int64)
+    size = np.clip(unread.stamps[:, 1], 0, MAX_FILE_BYTES)
     return Rows(
         tuple(unread.paths),
-        tuple(unread.stamps),
+        unread.stamps,
         offsets.astype(np.int64),
         (distinct & 0xFFFFFFFF).astype(np.uint32),
         np.minimum(count, _MAX_COUNT).astype(np.uint8),

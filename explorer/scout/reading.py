@@ -4,8 +4,11 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from explorer.confined import open_directory
 from explorer.documents import decode, is_binary
@@ -30,32 +33,32 @@ class Stamp(NamedTuple):
 
 
 NO_FILE = Stamp(0, -1, 0)
+Stamps = NDArray[np.int64]
+"""Stamps as rows of an array."""
 _INODE = (1 << 63) - 1
 _CLOCK_TICK_NS = 50_000_000
 """Two changes of a file within this time may have the same stamp; kernels count in 1 to 10 ms."""
 
 
-def stamps(workspace: Workspace, paths: Iterable[str]) -> list[Stamp]:
+def stamps(workspace: Workspace, paths: Sequence[str]) -> Stamps:
     """Of each path its stamp, ``NO_FILE`` where no regular file stands there.
 
     Directories on the way are not looked at: a stamp says nothing of a file's content, and where
     it differs the file is opened by ``read_files``, which follows no link.
     """
     root, is_regular, look = workspace.descriptor, stat.S_ISREG, os.stat
-    found = []
+    found: list[int] = []
     for path in paths:
         try:
             status = look(path, dir_fd=root, follow_symlinks=False)
         except (OSError, ValueError):
-            found.append(NO_FILE)
+            found += NO_FILE
             continue
-        regular = is_regular(status.st_mode)
-        found.append(
-            Stamp(status.st_ctime_ns, status.st_size, status.st_ino & _INODE)
-            if regular
-            else NO_FILE
-        )
-    return found
+        if is_regular(status.st_mode):
+            found += (status.st_ctime_ns, status.st_size, status.st_ino & _INODE)
+        else:
+            found += NO_FILE
+    return np.array(found, np.int64).reshape(-1, 3)
 
 
 def digest_of(text: bytes) -> int:

@@ -56,6 +56,16 @@ class Scout:
         self._lock = threading.Lock()
         self._behind: _Behind | None = None
 
+    @property
+    def cache_dir(self) -> Path | None:
+        """Where the index is kept between processes."""
+        return self._cache_dir
+
+    @property
+    def is_indexing(self) -> bool:
+        """True while files are indexed behind an answer."""
+        return self._behind is not None
+
     def forget(self) -> None:
         """Drop the index; the next question builds it anew."""
         self._stop_behind()

@@ -21,7 +21,6 @@ from typing import Final
 import numpy as np
 
 from explorer.scout.index import Rows
-from explorer.scout.reading import Stamp
 
 FORMAT: Final = 2
 """To be raised whenever the layout changes."""
@@ -56,9 +55,8 @@ def store_path(directory: Path, root: Path, *, include_hidden: bool) -> Path:
 
 def save(path: Path, rows: Rows) -> bool:
     """Write the rows; False when the disk does not take them, which harms nothing."""
-    stamps = np.array(rows.stamps, np.int64).reshape(-1, 3)
     names = json.dumps(rows.paths, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    parts = [names, *(part.tobytes() for part in (stamps, rows.offsets, rows.terms))]
+    parts = [names, *(part.tobytes() for part in (rows.stamps, rows.offsets, rows.terms))]
     parts += [rows.counts.tobytes(), rows.lengths.tobytes(), rows.digests.tobytes()]
     sizes = struct.pack(f"<{len(parts)}Q", *(len(part) for part in parts))
     body = b"".join([sizes, *parts])
@@ -100,11 +98,10 @@ def load(path: Path) -> Rows | None:
     for length in sizes:
         parts.append(body[position : position + length])
         position += length
-    stamps = np.frombuffer(parts[1], np.int64).reshape(-1, 3).tolist()
     paths = json.loads(bytes(parts[0]).decode("utf-8", "surrogateescape"))
     return Rows(
         tuple(paths),
-        tuple(Stamp(*each) for each in stamps),
+        np.frombuffer(parts[1], np.int64).reshape(-1, 3),
         np.frombuffer(parts[2], np.int64),
         np.frombuffer(parts[3], np.uint32),
         np.frombuffer(parts[4], np.uint8),
