@@ -28,12 +28,8 @@ class Warm:
     closed: bool = False
 
     def close(self) -> None:
-        """Close the repository; whoever watches it sees ``closed``."""
+        """Keep the index and close the repository; whoever watches it sees ``closed``."""
         self.closed = True
-        self.workspace.close()
-
-    def close(self) -> None:
-        """Keep the index and close the repository."""
         self.scout.close()
         self.workspace.close()
 
