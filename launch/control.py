@@ -56,7 +56,7 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
             done = await supervisor.ready(float(request.get("wait_s", 60)))
         case "restart":
             # Another vLLM, model or setting may be there since the start.
-            plan = await to_thread.run_sync(replan, supervisor.spec.replan)
+            plan = await to_thread.run_sync(replan, supervisor)
             supervisor.ask_to_restart("asked for", plan)
         case "down":
             supervisor.ask_to_end("asked for")

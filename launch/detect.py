@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
             break
         found += chosen
     return found
+
+
+def given_back(gpus: Sequence[Gpu], held: str) -> tuple[Gpu, ...]:
+    """The GPUs as they are once a running engine has ended.
+
+    Args:
+        gpus: as they are now.
+        held: ``NUMBER:SHARE``, the GPU of that engine and its ``--gpu-memory-utilization``.
+
+    Raises:
+        ValueError: ``held`` is of another form.
+    """
+    number, _, share = held.partition(":")
+    index, part = int(number), float(share)
+    return tuple(
+        replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + int(part * gpu.total_bytes)))
+        if gpu.index == index
+        else gpu
+        for gpu in gpus
+    )
 
 
 def available_memory() -> int:

@@ -17,6 +17,8 @@ def download(name: str, hub: Path, say: Callable[[str], None]) -> Path:
         CannotRun: huggingface_hub is missing, the model is gated, or there is no such model.
         LaunchError: the network or the disk failed.
     """
+    import httpx
+
     try:
         from huggingface_hub import snapshot_download  # type: ignore[import-not-found,unused-ignore]
         from huggingface_hub.errors import (  # type: ignore[import-not-found,unused-ignore]
@@ -35,7 +37,7 @@ def download(name: str, hub: Path, say: Callable[[str], None]) -> Path:
     except RepositoryNotFoundError:
         hint = "check FASTCONTEXT_ENGINE_MODELS; a private model needs `hf auth login`"
         raise CannotRun(f"there is no model {name!r} on the hub", hint) from None
-    except OSError as error:
+    except (OSError, httpx.HTTPError) as error:
         problem = f"the download of {name!r} broke off: {_first_line(error)}"
         raise LaunchError(problem, "run the same command again: it goes on there") from None
 

@@ -2,7 +2,7 @@
 
 The guard ends an engine's processes when the keeper is killed, and the keeper when the guard is.
 When both are killed at the same moment, the system ends vLLM's first process, and this ends those
-that it started. vLLM loads plug-ins of the group ``vllm.general_plugins`` into all its processes.
+that they started. vLLM loads plug-ins into all its processes.
 
 This file is copied beside vLLM's modules, so it imports the standard library alone.
 """
@@ -20,17 +20,29 @@ KEEPER = "FASTCONTEXT_KEEPER"
 LOOK_S = 0.5
 """How often a process looks for its parent."""
 _METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1\n"
-_ENTRY = f"[vllm.general_plugins]\n{NAME} = {NAME}:register\n"
+# General plug-ins are loaded late: an engine core waits for its parent before. Those for platforms
+# are loaded while vLLM is imported; one that names no platform changes nothing.
+_ENTRY = "".join(
+    f"[vllm.{group}]\n{NAME} = {NAME}:register\n"
+    for group in ("platform_plugins", "general_plugins")
+)
+_watching = 0
+"""The process that is watched over: a forked one has to begin again."""
 
 
 def register() -> None:
     """Watch this process's parent from now on, and in every process that it forks."""
-    # A forked engine core inherits the knowledge that all plug-ins are loaded, but no threads.
-    os.register_at_fork(after_in_child=_watch)
+    if not _watching:
+        # A forked engine core inherits the knowledge that all plug-ins are loaded, but no threads.
+        os.register_at_fork(after_in_child=_watch)
     _watch()
 
 
 def _watch() -> None:
+    global _watching
+    if _watching == os.getpid():
+        return
+    _watching = os.getpid()
     watched = (os.getppid(), os.environ.get(KEEPER, ""))
     threading.Thread(target=_end_with, args=watched, name=NAME, daemon=True).start()
 

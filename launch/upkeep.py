@@ -22,6 +22,7 @@ Files = tuple[tuple[str, int, int], ...]
 """Name, size and time of last change of each file."""
 
 _REPLAN_TIMEOUT_S = 60.0
+_SHARE = "--gpu-memory-utilization"
 _LOOK_S = 30.0
 """How often the sources are looked at where nothing tells of a change: network file systems."""
 
@@ -124,7 +125,7 @@ def _tree(path: Path) -> list[Path]:
 
 
 async def _follow(supervisor: Supervisor, changed: set[str]) -> None:
-    plan = await to_thread.run_sync(replan, supervisor.spec.replan, abandon_on_cancel=True)
+    plan = await to_thread.run_sync(replan, supervisor, abandon_on_cancel=True)
     if plan is None:
         # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
         logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
@@ -151,10 +152,13 @@ def fingerprint(paths: list[Path]) -> Files:
     return tuple(found)
 
 
-def replan(command: tuple[str, ...]) -> Plan | None:
-    """The plan that the command prints, or None where it prints none."""
+def replan(supervisor: Supervisor) -> Plan | None:
+    """The plan for what is there now, or None where none can be made. Blocks."""
+    command = supervisor.spec.replan
     if not command:
         return None
+    if supervisor.phase != "asleep":
+        command += held(supervisor.plan)
     try:
         done = subprocess.run(
             command,
@@ -168,3 +172,11 @@ def replan(command: tuple[str, ...]) -> Plan | None:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         logger.warning("no new plan: %s", error)
         return None
+
+
+def held(plan: Plan) -> tuple[str, ...]:
+    """Arguments that tell the planner what of a GPU's memory the running engine will give back."""
+    number = plan.environment.get("CUDA_VISIBLE_DEVICES", "")
+    if not number.isdigit() or _SHARE not in plan.argv[:-1]:
+        return ()
+    return ("--held", f"{number}:{plan.argv[plan.argv.index(_SHARE) + 1]}")

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,10 +36,11 @@ def plan(
     ] = 0,
     as_json: AsJson = False,
     record: Annotated[bool, typer.Option("--record", hidden=True)] = False,
+    held: Annotated[str, typer.Option("--held", hidden=True)] = "",
 ) -> None:
     """Print the vllm command for this machine, or for another GPU, and every flag's reason."""
     wanted = _wanted()
-    made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib))
+    made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib, held))
     if ray:
         from launch.ray_serve import application
 
@@ -145,15 +147,21 @@ def restart() -> None:
 
 
 def _plan(
-    wanted: "Wanted", name: str | None, capability: str | None, memory_gib: float | None
+    wanted: "Wanted",
+    name: str | None,
+    capability: str | None,
+    memory_gib: float | None,
+    held: str = "",
 ) -> "Plan":
+    from launch.detect import detect, given_back
     from launch.gpus import GIB, Gpu, known_gpu, with_memory
     from launch.planner import plan_for, plan_here
 
     if name is None and capability is None:
         if memory_gib is not None:
             raise UsageError("--memory-gib needs a GPU", "add --gpu NAME or --capability 9.0")
-        return plan_here(wanted)
+        here = detect()
+        return plan_here(wanted, replace(here, gpus=given_back(here.gpus, held)) if held else here)
     if name is not None:
         gpu = known_gpu(name)
         return plan_for(wanted, with_memory(gpu, memory_gib) if memory_gib else gpu)

@@ -179,7 +179,15 @@ async def start_engine(settings: Settings) -> bool:
     from server.engine_settings import config_file, replan_command, wanted_engine
 
     wanted = wanted_engine(settings)
-    made = await to_thread.run_sync(plan_here, wanted)
+    if await client.ask(wanted.places, "status") is not None:
+        return False
+    try:
+        made = await to_thread.run_sync(plan_here, wanted)
+    except LaunchError:
+        # Somebody else's start may have taken the memory meanwhile.
+        if await client.ask(wanted.places, "status") is not None:
+            return False
+        raise
     spec = spec_for(wanted, made, replan=replan_command(), config=config_file())
     started = await client.start(spec)
     if started:

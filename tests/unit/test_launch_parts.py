@@ -1,19 +1,23 @@
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from launch import process
-from launch.detect import detect, parse_smi, visible
+from launch.command import Address, plan
+from launch.detect import detect, given_back, parse_smi, visible
 from launch.diagnose import diagnose
 from launch.errors import CannotRun, LaunchError
-from launch.gpus import GIB
+from launch.gpus import GIB, known_gpu
 from launch.health import metric
-from launch.install import find_vllm
+from launch.install import Vllm, find_vllm
 from launch.log import RotatingLog, read_tail
 from launch.places import Places, places_for, prepare
+from launch.profile import Wishes, choose, published
 from launch.state import Lock, write_private
+from launch.upkeep import held
 
 H200 = "0, NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"
 GB10 = "1, NVIDIA GB10, 12.1, [N/A], [N/A], 580.95.05, GPU-2"
@@ -54,6 +58,18 @@ def test_the_gpus_that_the_user_left_visible_are_the_ones(
 def test_a_slice_of_a_gpu_is_left_to_cuda() -> None:
     (gpu,) = visible(parse_smi(H200, host_bytes=1), "MIG-0123")
     assert gpu.index is None
+
+
+def test_what_a_running_engine_holds_counts_as_free_for_its_successor() -> None:
+    full = replace(known_gpu("RTX 4090"), index=1, free_bytes=3 * GIB)
+    with pytest.raises(CannotRun, match="has 3.0 GiB"):
+        choose(full, [published("bf16")], Wishes())
+    made = choose(given_back([full], "1:0.80")[0], [published("bf16")], Wishes())
+    assert made.way == "fp8"
+    assert given_back([full], "0:0.80") == (full,)
+
+    running = plan(made, Vllm(("vllm",), "0.23.0", for_cpu=False), Address(), Wishes())
+    assert held(running) == ("--held", "1:0.80")
 
 
 @pytest.mark.parametrize("text", ["", "No devices were found", "a, b, c, d, e, f, g", "x" * 100])
