@@ -3,8 +3,9 @@
 import enum
 import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from server.clients.locations import Client
 
 app = typer.Typer(rich_markup_mode=None)
+
+T = TypeVar("T")
 
 
 class ClientChoice(enum.StrEnum):
@@ -77,11 +80,11 @@ def install(
         sys.stdout.write(_printed(known, SERVER_NAME, entry(known, environment=environment)))
         return
     _refuse_passing_interpreter()
-    changes = [
-        (known, _planned(plan_install, known, path, entry(known, environment=environment)))
+    plans = [
+        (known, partial(plan_install, known, path, entry(known, environment=environment)), path)
         for known, path in _targets(client, all_found, scope, project)
     ]
-    _carry_out(changes, dry_run, "installed in")
+    _carry_out(plans, dry_run, "installed in")
 
 
 @app.command()
@@ -95,11 +98,11 @@ def uninstall(
     """Take the server out of a client's configuration."""
     from server.clients.install import plan_uninstall
 
-    changes = [
-        (known, _planned(plan_uninstall, known, path))
+    plans = [
+        (known, partial(plan_uninstall, known, path), path)
         for known, path in _targets(client, all_found, scope, project)
     ]
-    _carry_out(changes, dry_run, "taken out of")
+    _carry_out(plans, dry_run, "taken out of")
 
 
 @app.command()
@@ -202,43 +205,42 @@ def _targets(
     return found
 
 
-def _planned(
-    plan: "Callable[..., Change]", client: "Client", path: Path, *made: object
-) -> "Change":
-    """The change to one client's file.
+def _carry_out(
+    plans: "list[tuple[Client, Callable[[], Change], Path]]", dry_run: bool, done: str
+) -> None:
+    """Make the changes, a line each; with ``dry_run`` show them.
+
+    Every change is planned before the first is made, so that a broken file stops all of them.
 
     Raises:
-        UsageError: the file is not what the client expects; it is left alone.
+        UsageError: a file is not what its client expects, and none is changed; or one cannot be
+            written, and the ones before it are.
+    """
+    from server.clients.install import carry_out
+
+    changes = [(client, plan, _or_refuse(client, path, plan)) for client, plan, path in plans]
+    for client, plan, change in changes:
+        if dry_run and not change.is_empty:
+            sys.stdout.write(change.diff())
+            continue
+        made, backup = _or_refuse(client, change.path, partial(carry_out, plan))
+        if made.is_empty:
+            sys.stdout.write(f"{client.title}: nothing to do in {made.path}\n")
+            continue
+        kept = f"; the file as it was: {backup}" if backup else ""
+        sys.stdout.write(f"{client.title}: {done} {made.path}{kept}\n    {client.restart}\n")
+
+
+def _or_refuse(client: "Client", path: Path, act: "Callable[[], T]") -> "T":
+    """What ``act`` returns.
+
+    Raises:
+        UsageError: the file is not what the client expects or cannot be written; it is left alone.
     """
     from server.clients.jsonc import ConfigError
 
     try:
-        return plan(client, path, *made)
+        return act()
     except ConfigError as error:
         hint = "correct the file; nothing was changed. --print shows the entry to put in by hand"
         raise UsageError(f"{client.title}: {str(path)!r}: {error}", hint) from None
-
-
-def _carry_out(changes: "list[tuple[Client, Change]]", dry_run: bool, done: str) -> None:
-    """Make the changes, a line each; with ``dry_run`` show them.
-
-    Raises:
-        UsageError: a file cannot be written; the ones before it are.
-    """
-    from server.clients.install import apply
-    from server.clients.jsonc import ConfigError
-
-    for client, change in changes:
-        if change.is_empty:
-            sys.stdout.write(f"{client.title}: nothing to do in {change.path}\n")
-            continue
-        if dry_run:
-            sys.stdout.write(change.diff())
-            continue
-        try:
-            backup = apply(change)
-        except ConfigError as error:
-            hint = "nothing was changed. --print shows the entry to put in by hand"
-            raise UsageError(f"{client.title}: {str(change.path)!r}: {error}", hint) from None
-        kept = f"; the file as it was: {backup}" if backup else ""
-        sys.stdout.write(f"{client.title}: {done} {change.path}{kept}\n    {client.restart}\n")

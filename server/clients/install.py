@@ -7,7 +7,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,13 @@ SERVER_NAME = "fastcontext"
 """The entry's name. Cursor hides tools whose server and tool name exceed 60 characters."""
 
 BACKUP_SUFFIX = ".fastcontext-backup"
+
+ATTEMPTS = 10
+"""How often a change is planned anew when another program was quicker."""
+
+
+class ChangedMeanwhile(ConfigError):
+    """Another program wrote the file after the change was planned; nothing was written."""
 
 
 def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -64,18 +72,21 @@ class Change:
     path: Path
     before: str | None
     """None where the file does not exist."""
-    after: str
+    after: str | None
+    """None where the file is to go."""
+    fresh: bool = False
+    """Whether ``before`` is the file without the entry: the state to come back to."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return (self.before or "") == self.after
+        return (self.before or "") == (self.after or "")
 
     def diff(self) -> str:
         """A unified diff of the change."""
         lines = difflib.unified_diff(
             (self.before or "").splitlines(keepends=True),
-            self.after.splitlines(keepends=True),
+            (self.after or "").splitlines(keepends=True),
             f"{self.path} (now)",
             f"{self.path} (then)",
         )
@@ -90,20 +101,30 @@ def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     """
     before = read_text(path)
     text = before or ""
-    if _present(client, text) == made:
+    present = _present(client, text)
+    if present == made:
         return Change(path, before, text)
-    put = toml_config.put if client.format == "toml" else jsonc.put
-    return Change(path, before, put(text, client.section, SERVER_NAME, made))
+    return Change(path, before, _with_entry(client, text, made), fresh=present is None)
 
 
 def plan_uninstall(client: Client, path: Path) -> Change:
     """The change that takes the entry out; empty where there is none.
+
+    A file that nobody else has touched since ``install`` becomes what it was, to the byte, and one
+    that ``install`` made goes. From any other, only the entry is taken.
 
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
     """
     before = read_text(path)
     text = before or ""
+    present = _present(client, text)
+    if present is not None:
+        with suppress(ConfigError):
+            backup = read_text(_backup_of(Path(os.path.realpath(path))))
+            for original in (backup, None):
+                if _with_entry(client, original or "", present) == text:
+                    return Change(path, before, original)
     take = toml_config.remove if client.format == "toml" else jsonc.remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
 
@@ -117,6 +138,20 @@ def installed_entry(client: Client, path: Path) -> Any:
     return _present(client, read_text(path) or "")
 
 
+def carry_out(plan: Callable[[], Change]) -> tuple[Change, Path | None]:
+    """The change that was made and the backup's path, as ``apply``; planned anew when need be.
+
+    Raises:
+        ConfigError: as ``plan`` and ``apply``; the file changes faster than it can be written.
+    """
+    for _ in range(ATTEMPTS - 1):
+        change = plan()
+        with suppress(ChangedMeanwhile):
+            return change, apply(change)
+    change = plan()
+    return change, apply(change)
+
+
 def apply(change: Change) -> Path | None:
     """The backup's path, or None where there was no file or nothing to do.
 
@@ -124,38 +159,84 @@ def apply(change: Change) -> Path | None:
     step; a link is followed first, so that a file kept elsewhere stays a link.
 
     Raises:
-        ConfigError: the file was changed by somebody else since the plan, or cannot be written.
+        ChangedMeanwhile: the file was changed by somebody else since the plan.
+        ConfigError: it cannot be written.
     """
     if change.is_empty:
         return None
     target = Path(os.path.realpath(change.path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        mode = stat.S_IMODE(target.stat().st_mode) if change.before is not None else 0o600
-        backup = _back_up(target) if change.before is not None else None
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(change.after)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(mode)
-            if read_text(change.path) != change.before:
-                raise ConfigError("it was changed by another program meanwhile")
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with _alone_in(target.parent):
+            return _replaced(target, change)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}") from None
+
+
+def _replaced(target: Path, change: Change) -> Path | None:
+    """The backup's path, when the target holds the new text."""
+    _check_unchanged(change)
+    backup = None
+    mode = 0o600
+    if change.before is not None:
+        mode = stat.S_IMODE(target.stat().st_mode)
+        backup = _back_up(target, renew=change.fresh)
+    if change.after is None:
+        target.unlink()
+        return backup
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(change.after)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        _check_unchanged(change)
+        Path(name).replace(target)
+    finally:
+        Path(name).unlink(missing_ok=True)
     return backup
 
 
-def _back_up(target: Path) -> Path:
-    """A copy of the file beside it; the first copy is kept, since it is the user's own state."""
-    backup = target.with_name(target.name + BACKUP_SUFFIX)
-    if not backup.exists():
+def _check_unchanged(change: Change) -> None:
+    if read_text(change.path) != change.before:
+        raise ChangedMeanwhile("it was changed by another program meanwhile")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other installs out of the folder; other programs are noticed, not kept out.
+
+    Windows has no lock on a folder: there, too, others are only noticed.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _backup_of(target: Path) -> Path:
+    return target.with_name(target.name + BACKUP_SUFFIX)
+
+
+def _back_up(target: Path, *, renew: bool) -> Path:
+    """A copy of the file beside it: the last state without the entry, which is the user's own."""
+    backup = _backup_of(target)
+    if renew or not backup.exists():
         shutil.copy2(target, backup)
     return backup
+
+
+def _with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    return put(text, client.section, SERVER_NAME, made)
 
 
 def _present(client: Client, text: str) -> Any:

@@ -52,7 +52,7 @@ def put(text: str, section: str, name: str, entry: Mapping[str, Any]) -> str:
     body = _dump(entry, unit, 2)
     if old is not None:
         start, end = _extent(old[1])
-        return text[:start] + body + text[end:]
+        return text[:start] + body.replace("\n", _line_end(text)) + text[end:]
     return _insert(text, servers, f"{json.dumps(name)}: {body}", unit, 2)
 
 
@@ -129,10 +129,14 @@ def _dump(value: Any, unit: str, depth: int) -> str:
     return dumped.replace("\n", "\n" + unit * depth)
 
 
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
 def _insert(text: str, holder: JSONObject, pair: str, unit: str, depth: int) -> str:
     """``text`` with ``pair`` as the last one of ``holder``, on lines of its own."""
     close = _extent(holder)[1] - 1
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = _line_end(text)
     pairs = holder.key_value_pairs
     comma_at = _extent(pairs[-1].value)[1] if pairs else None
     head = text[:close].rstrip(" \t\r\n")

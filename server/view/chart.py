@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 from server.view.model import CallView, RunView, TurnView
 
-WIDTH = 1000
-_LEFT = 60
 _TOP = 18
-_BAR = 14
-_GAP = 3
-_MIN_WIDTH = 2.0
+_BAR = 10
+_GAP = 2
+_BETWEEN_TURNS = 4
+_MIN_WIDTH = 0.3
+_WHOLE = 98.0
 _STEPS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
-_MOST_TICKS = 10
+_MOST_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span of time; ``kind`` is its CSS class."""
+    """A span of time; ``kind`` is its CSS class, ``x`` and ``width`` are percent."""
 
     kind: str
     x: float
@@ -28,7 +28,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on the time axis."""
+    """A mark on the time axis, at ``x`` percent of its length."""
 
     x: float
     label: str
@@ -44,19 +44,30 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that the drawing needs, in pixels of its own coordinates."""
+    """Everything that the drawing needs.
 
-    width: float
+    Along the time axis in percent, so that it fits any width with letters of the same size; down
+    the page in pixels.
+    """
+
     height: float
     ticks: tuple[Tick, ...]
     lanes: tuple[Lane, ...]
     bars: tuple[Bar, ...]
 
 
-def chart_of(run: RunView) -> Chart:
-    """The timeline of ``run``: for each turn a row for the model, below it its tools."""
-    total_s = max([run.elapsed_s, *(_end_s(turn) for turn in run.turns), 0.001])
-    scale = (WIDTH - _LEFT - 10) / total_s
+def length_s(run: RunView) -> float:
+    """How long the timeline of a run is; never 0."""
+    return max([run.elapsed_s, *(_end_s(turn) for turn in run.turns), 0.001])
+
+
+def chart_of(run: RunView, total_s: float | None = None) -> Chart:
+    """The timeline of ``run``: for each turn a row for the model, below it its tools.
+
+    ``total_s`` is the length of the axis, for runs that are to be compared; the run's own without.
+    """
+    total_s = total_s or length_s(run)
+    scale = _WHOLE / total_s
     y = float(_TOP)
     bars: list[Bar] = []
     lanes: list[Lane] = []
@@ -78,8 +89,8 @@ def chart_of(run: RunView) -> Chart:
                 for call in row
             ]
             y += _BAR + _GAP
-        y += _GAP
-    return Chart(WIDTH, round(y, 1), _ticks(total_s, scale), tuple(lanes), tuple(bars))
+        y += _BETWEEN_TURNS
+    return Chart(round(y, 1), _ticks(total_s, scale), tuple(lanes), tuple(bars))
 
 
 def _end_s(turn: TurnView) -> float:
@@ -117,10 +128,10 @@ def _tool_rows(turn: TurnView) -> list[list[CallView]]:
 
 def _bar(kind: str, start_s: float, for_s: float, y: float, scale: float, title: str) -> Bar:
     width = max(_MIN_WIDTH, for_s * scale)
-    return Bar(kind, round(_LEFT + start_s * scale, 1), y, round(width, 1), _BAR, title)
+    return Bar(kind, round(start_s * scale, 2), y, round(width, 2), _BAR, title)
 
 
 def _ticks(total_s: float, scale: float) -> tuple[Tick, ...]:
     step = next((s for s in _STEPS_S if total_s / s <= _MOST_TICKS), _STEPS_S[-1])
     count = int(total_s / step) + 1
-    return tuple(Tick(round(_LEFT + i * step * scale, 1), f"{i * step:g} s") for i in range(count))
+    return tuple(Tick(round(i * step * scale, 2), f"{i * step:g} s") for i in range(count))

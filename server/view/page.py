@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.view.chart import Chart, chart_of
+from server.view.chart import Chart, chart_of, length_s
 from server.view.model import RunView
 
 BUDGET_KEY = "context_tokens"
@@ -52,8 +52,9 @@ def run_page(run: RunView) -> str:
 def compare_page(left: RunView, right: RunView) -> str:
     """The HTML page of two runs side by side."""
     rows = _shared_files(left, right)
+    longest_s = max(length_s(left), length_s(right))
     sides = [
-        Side(title, run, chart_of(run), _budget(run))
+        Side(title, run, chart_of(run, longest_s), _budget(run))
         for title, run in (("Left", left), ("Right", right))
     ]
     shared = sum(1 for row in rows if row.left and row.right)

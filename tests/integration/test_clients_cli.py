@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,7 @@ def test_installing_again_does_nothing_and_uninstalling_takes_it_out(tmp_path: P
     assert path.read_text() == installed
     assert "// mine" in installed
     fastcontext(tmp_path, "uninstall", "cursor")
-    assert "fastcontext" not in path.read_text()
-    assert '"other": {"command": "x"}' in path.read_text()
+    assert path.read_text() == before
     assert Path(f"{path}.fastcontext-backup").read_text() == before
 
 
@@ -154,3 +154,31 @@ def test_instructions_are_merged_between_markers_and_only_a_new_file_gets_a_head
     fastcontext(tmp_path, "instructions", "--for", "cursor", "--write", str(own))
     assert own.read_text().startswith("# Mine\n\n" + BEGIN)
     assert "alwaysApply" not in own.read_text()
+
+
+def test_installs_at_once_end_with_every_entry(tmp_path: Path) -> None:
+    path = config_of("cursor", tmp_path)
+    path.parent.mkdir()
+    path.write_text('{\n  // mine\n  "mcpServers": {}\n}\n')
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(lambda _: fastcontext(tmp_path, "install", "cursor"), range(4)))
+    assert [done.returncode for done in ended] == [0] * 4, [done.stderr for done in ended]
+    made = path.read_text()
+    assert made.count('"fastcontext"') == 1
+    assert "// mine" in made
+    backup = Path(f"{path}.fastcontext-backup")
+    assert sorted(path.parent.iterdir()) == [path, backup]
+    assert backup.read_text() == '{\n  // mine\n  "mcpServers": {}\n}\n'
+
+
+def test_one_broken_file_stops_an_install_everywhere_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / ".cursor").mkdir()
+    (tmp_path / ".codex").mkdir()
+    broken = config_of("codex", tmp_path)
+    broken.write_text("a = ")
+    done = fastcontext(tmp_path, "install", "--all-found")
+    assert done.returncode == 2
+    assert "Codex" in done.stderr
+    assert "not valid TOML" in done.stderr
+    assert not config_of("cursor", tmp_path).exists()
+    assert broken.read_text() == "a = "

@@ -1,8 +1,10 @@
 """Merging an entry into the configuration files of MCP clients."""
 
 import json
+import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import json5
@@ -153,7 +155,9 @@ def test_an_entry_that_stands_first_is_taken_out_with_its_comma() -> None:
 
 def test_windows_line_ends_are_kept() -> None:
     merged = jsonc.put('{\r\n  "servers": {}\r\n}\r\n', "servers", "fc", {"command": "/p"})
-    assert "\n" not in merged.replace("\r\n", "")
+    again = jsonc.put(merged, "servers", "fc", {"command": "/q", "args": []})
+    for text in (merged, again):
+        assert "\n" not in text.replace("\r\n", "")
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"a": ', "{]", '{"servers": []}', "\x00"])
@@ -215,6 +219,7 @@ def test_installing_twice_changes_nothing_the_second_time(client: object, tmp_pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     apply(plan_uninstall(client, path))
     assert install.installed_entry(client, path) is None
+    assert not path.exists()
 
 
 def test_the_first_state_is_kept_as_a_backup(tmp_path: Path) -> None:
@@ -239,10 +244,7 @@ def test_a_change_by_another_program_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="changed by another program"):
         apply(plan)
     assert path.read_text() == '{"theirs": 1}'
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "mcp.json",
-        "mcp.json.fastcontext-backup",
-    ]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:
@@ -275,3 +277,91 @@ def test_the_diff_names_the_file_and_shows_the_entry(tmp_path: Path) -> None:
     assert str(path) in diff
     assert '+    "fastcontext": {' in diff
     assert not path.exists()
+
+
+ORIGINALS = {
+    "one line": '{"servers": {"a": 1, // c\n "b": 2 /* e */ } }',
+    "commented": COMMENTED,
+    "windows": '{\r\n  "x": 1\r\n}\r\n',
+    "no section, no last line end": '{ "x": [1,2] }',
+    "empty": "",
+    "byte order mark": "\ufeff{}\n",
+    "blank": " \n\n",
+}
+
+
+@pytest.mark.parametrize("text", ORIGINALS.values(), ids=list(ORIGINALS))
+def test_uninstalling_brings_an_untouched_file_back_to_the_byte(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    client = CLIENTS["vscode"]
+    for round_trip in (text, text.rstrip() + " \n"):
+        path.write_bytes(round_trip.encode())
+        for environment in ({"A": "1"}, {"A": "2"}):
+            apply(plan_install(client, path, entry(client, environment=environment)))
+        assert install.installed_entry(client, path) is not None
+        apply(plan_uninstall(client, path))
+        assert path.read_bytes() == round_trip.encode()
+
+
+def test_uninstalling_from_a_codex_file_brings_it_back_to_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    text = '# mine\r\nmodel   = "m" # why\r\n\r\n\r\n[mcp_servers]\r\n[tui]\r\na=1'
+    path.write_bytes(text.encode())
+    client = CLIENTS["codex"]
+    apply(plan_install(client, path, entry(client)))
+    apply(plan_uninstall(client, path))
+    assert path.read_bytes() == text.encode()
+
+
+def test_what_somebody_added_since_survives_the_uninstall(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{\n  "servers": {}\n}\n')
+    client = CLIENTS["vscode"]
+    apply(plan_install(client, path, entry(client)))
+    path.write_text(path.read_text().replace('"servers": {', '"servers": {\n    "b": 1,'))
+    apply(plan_uninstall(client, path))
+    assert json.loads(path.read_text()) == {"servers": {"b": 1}}
+
+
+def test_a_change_that_loses_against_another_program_is_planned_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    client = CLIENTS["cursor"]
+    theirs = iter(["1", "2", "3"])
+
+    def plan() -> install.Change:
+        planned = plan_install(client, path, entry(client))
+        if number := next(theirs, None):
+            path.write_text(f'{{"theirs": {number}}}')
+        return planned
+
+    made, _ = install.carry_out(plan)
+    assert not made.is_empty
+    found = json.loads(path.read_text())
+    assert found["theirs"] == 3
+    assert "fastcontext" in found["mcpServers"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_a_read_only_folder_is_an_error_with_a_reason_and_nothing_changes() -> None:
+    nobody = 65534
+    client = CLIENTS["cursor"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "mcp.json"
+        path.write_text("{}")
+        folder.chmod(0o555)
+        # Root may write anywhere; as somebody else, it may not.
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(nobody)
+        try:
+            with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+                apply(plan_install(client, path, entry(client)))
+            with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+                apply(plan_install(client, folder / "deep" / "mcp.json", entry(client)))
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        assert path.read_text() == "{}"
+        assert list(folder.iterdir()) == [path]
