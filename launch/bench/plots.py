@@ -77,8 +77,8 @@ def _value(row: Row, kind: str, wanted: Mapping[str, Any]) -> float | None:
 
 def _machine(rows: Sequence[Row]) -> str:
     for row in rows:
-        if row.get("kind") == "machine" and "device" in row:
-            return f"{row['device']}, vLLM {row.get('vllm', '?')}"
+        if row.get("kind") == "machine" and "vllm" in row:
+            return f"{row['device']}, vLLM {row['vllm']}"
     return "unknown machine"
 
 
