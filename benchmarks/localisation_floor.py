@@ -8,6 +8,7 @@ from typing import Any
 from explorer.paths import PathProblem
 from explorer.workspace import Workspace
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d{2,}")
 _WINDOW_LINES = 40
 _MAX_BYTES = 400_000
@@ -19,7 +20,21 @@ _TEST = re.compile(r"(?:^|/)(?:tests?|spec|__tests__)/|(?:_test|\.spec|\.test|Te
 
 
 def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text) if len(word) > 2]
+    """Parts of names without endings, and names of several parts as a whole."""
+    found: list[str] = []
+    for name in _NAME.findall(text):
+        parts = [part.lower() for part in _WORD.findall(name) if len(part) > 2]
+        found += [_stem(part) for part in parts]
+        if len(parts) > 1:
+            found.append(name.lower().replace("_", ""))
+    return found
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word.removesuffix(ending)
+    return word
 
 
 def floor_citations(
@@ -47,7 +62,9 @@ def floor_citations(
 
     def bm25(found: Counter[str], size: float) -> float:
         norm = _K1 * (1 - _B + _B * size)
-        return sum(rarity[word] * n * (_K1 + 1) / (n + norm) for word, n in found.items())
+        return sum(
+            wanted[word] * rarity[word] * n * (_K1 + 1) / (n + norm) for word, n in found.items()
+        )
 
     best = max(counts, key=lambda path: bm25(counts[path], sizes[path] / mean))
     if not counts[best]:

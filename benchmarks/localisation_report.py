@@ -42,7 +42,7 @@ def report(tasks: Sequence[Task], answers: dict[str, Answers]) -> str:
         for title, column in _COMPARED:
             mean, low, high = paired_interval(rows["scout"], scores, column)
             lines.append(f"  {title:8}{mean:+6.1f}  [{low:+.1f}, {high:+.1f}]")
-    lines += ["", *(_seconds(name, predictions) for name, predictions in answers.items())]
+    lines += ["", *(_seconds(name, answers[name]) for name in sorted(answers))]
     lines += ["", *_confidence(tasks, answers["scout"], rows["scout"])]
     return "\n".join(lines)
 

@@ -81,43 +81,29 @@ def updates(bench: Bench) -> list[Case]:
 
 
 async def _updates(bench: Bench, root: Path) -> list[Case]:
-    count = bench.count(20)
-    asked = 0
-
-    async def question(scout: Scout) -> float:
-        nonlocal asked
-        needle = NEEDLES[asked % len(NEEDLES)].replace("_", " ")
-        asked += 1
-        begun = time.perf_counter()
-        await scout.answer(f"Where is the {needle} computed, question {asked}?", deadline_s=60.0)
-        return 1e3 * (time.perf_counter() - begun)
-
     cache = bench.folder / "kept"
     warm, one, many, loaded = [], [], [], []
     with Workspace.open(root) as workspace:
         scout = Scout(workspace, cache)
         await scout.index()
         paths = await workspace.files()
-        await question(scout)
-        for number in range(count):
-            warm.append(await question(scout))
-            changed = root / paths[number]
-            changed.write_text(changed.read_text() + f"\n\ndef added_{number}():\n    return 1\n")
-            one.append(await question(scout))
+        await _question(scout, 0)
+        for number in range(bench.count(20)):
+            warm.append(await _question(scout, number))
+            _append(root, paths[number : number + 1], f"def added_{number}():")
+            one.append(await _question(scout, number))
         for number in range(bench.count(5)):
-            for path in paths[:_CHANGED]:
-                changed = root / path
-                changed.write_text(changed.read_text() + f"\n\ndef more_{number}():\n    pass\n")
+            _append(root, paths[:_CHANGED], f"def more_{number}():")
             begun = time.perf_counter()
             await scout.index()
-            many.append(1e3 * (time.perf_counter() - begun) + await question(scout))
+            many.append(1e3 * (time.perf_counter() - begun) + await _question(scout, number))
         scout.close()
-        for _ in range(bench.count(5)):
+        for number in range(bench.count(5)):
             fresh = Scout(workspace, cache)
-            loaded.append(await question(fresh))
+            loaded.append(await _question(fresh, number))
             fresh.close()
         share, of_source = await anyio.to_thread.run_sync(_memory, workspace, paths)
-    more = tuple(max(0.0, b - a) for a, b in zip(warm, one, strict=True))
+    more = tuple(max(0.0, after - before) for before, after in zip(warm, one, strict=True))
     return [
         Case("warm question", tuple(warm), "ms"),
         Case("question after one changed file", tuple(one), "ms", "warm question"),
@@ -126,6 +112,20 @@ async def _updates(bench: Bench, root: Path) -> list[Case]:
         Case("first question of the next process", tuple(loaded), "ms", "warm question"),
         Case("index in memory", (share,), "%", "", of_source),
     ]
+
+
+async def _question(scout: Scout, number: int) -> float:
+    """Milliseconds of an answer."""
+    needle = NEEDLES[number % len(NEEDLES)].replace("_", " ")
+    begun = time.perf_counter()
+    await scout.answer(f"Where is the {needle} computed, question {number}?", deadline_s=60.0)
+    return 1e3 * (time.perf_counter() - begun)
+
+
+def _append(root: Path, paths: tuple[str, ...], head: str) -> None:
+    for path in paths:
+        with (root / path).open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{head}\n    return 1\n")
 
 
 def _memory(workspace: Workspace, paths: tuple[str, ...]) -> tuple[float, str]:

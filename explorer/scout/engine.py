@@ -123,7 +123,7 @@ class Engine:
         todo = self._todo(paths)
         rows = None
         if look_first and todo.source_bytes > INLINE_BYTES and not stopped():
-            rows = self._look(parsed, todo, stopped)
+            rows = self._look(parsed, todo, stopped, min(_LOOK_S, index_until - time.monotonic()))
         else:
             self._index(todo, stopped)
         notes = self._notes(rows, len(paths))
@@ -256,14 +256,14 @@ class Engine:
         if self._unsaved > len(self._rows.paths) // _SAVED_SHARE and not stopped():
             self.save()
 
-    def _look(self, query: Query, todo: _Todo, stopped: Stop) -> Rows:
+    def _look(self, query: Query, todo: _Todo, stopped: Stop, timeout_s: float) -> Rows:
         """Rows of all files: the index's, and ripgrep's counts of those that it lacks.
 
         The best of these are indexed first.
         """
         unread = Unread(todo.paths, todo.stamps)
         with ThreadPoolExecutor(1, "scout-look") as pool:
-            counting = pool.submit(count_words, self._workspace, query, unread, stopped, _LOOK_S)
+            counting = pool.submit(count_words, self._workspace, query, unread, stopped, timeout_s)
             # rg is a process of its own: meanwhile the paths are taken apart here.
             self._path_index(tuple(sorted({*todo.paths, *self._rows.paths})))
             counted = counting.result()

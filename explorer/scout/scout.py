@@ -32,7 +32,7 @@ class ScoutAnswer:
     citations: tuple[Citation, ...]
     """Best first, all verified. Empty when nothing in the repository resembles the query."""
     answer: str
-    """One or two sentences, the confidence among them."""
+    """One or two sentences."""
     notes: tuple[str, ...] = ()
     """What was left out, and which files come next, one plain sentence each."""
     confidence: Confidence = "low"
@@ -224,8 +224,8 @@ def _sentence(found: "Answer", citations: tuple[Citation, ...]) -> str:
         files = len({citation.path for citation in citations})
         where = f"{citations[0].path} first of {files} files" if files > 1 else citations[0].path
         return (
-            f"By its words the query points to {where}, with {found.confidence} confidence; "
-            "this is a search, nothing was reasoned about."
+            f"By its words the query points to {where}; this is a search, nothing was reasoned "
+            "about."
         )
     if found.empty_query:
         return "The query has no words to search for; name what the code does or is called."

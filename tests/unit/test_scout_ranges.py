@@ -149,3 +149,44 @@ def test_ranges_never_leave_the_file():
 
 def test_ranges_that_touch_become_one_with_the_better_score():
     assert joined([(8, 9, 0.1), (1, 3, 0.5), (4, 5, 0.9)]) == [(1, 5, 0.9), (8, 9, 0.1)]
+
+
+def long_c():
+    body = [f"  step_{number}();" for number in range(50)]
+    one = ["int one(struct Pool *pool,", "        struct Cookie *cookie)", "{", *body, "}", ""]
+    two = ["/* The other. */", "int two(void)", "{", *body, "}"]
+    return [*one, *two]
+
+
+def test_a_parameter_of_a_structs_type_is_no_definition():
+    found = Outline(long_c(), [1, 2, 57])
+
+    assert found.around(2, 2) == found.around(1, 1) == found.around(30, 30)
+
+
+def test_the_head_of_a_long_definition_is_not_cited_with_the_end_of_the_one_before():
+    found = Outline(long_c(), [1, 57])
+
+    assert found.citable(40, 57)[1] == 54
+    assert found.citable(53, 70)[0] == 56
+
+
+def test_a_line_or_two_of_a_long_definition_get_lines_around_them():
+    start, end = Outline(long_c(), [1, 57]).citable(1, 2)
+
+    assert start == 1
+    assert end - start >= 5
+
+
+def test_a_range_does_not_begin_with_a_closing_bracket_or_the_rest_of_a_statement():
+    text = ["def long():"] + [f"    step({number})" for number in range(40)]
+    text += ["", "    try:", "        one()", "    except Full:", "        two()", ""]
+    text += ["    three(", "    )", "", "    four()", *["    more()"] * 20]
+    found = Outline(text, [1])
+
+    assert found.citable(45, 46)[0] == 43
+    assert found.citable(49, 52)[0] == 51
+
+
+def test_a_range_does_not_end_in_a_comment_with_stars_above_the_next_method():
+    assert outline(JAVA, "public").citable(8, 12, whole=8)[1] == 10
