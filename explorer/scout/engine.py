@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from explorer.documents import split_lines
 from explorer.scout import store
 from explorer.scout.agreement import Confidence
-from explorer.scout.candidates import (
-    choose_candidates,
-    first_ranking,
-    merge_cells,
-    trimmed,
-)
-from explorer.scout.features import Floats, cell_features, file_features
+from explorer.scout.candidates import choose_candidates, first_ranking, trimmed
+from explorer.scout.features import Floats, file_features
 from explorer.scout.field import Field, build_field
 from explorer.scout.index import (
     Rows,
@@ -28,14 +22,10 @@ from explorer.scout.index import (
     join_rows,
     select_rows,
 )
-from explorer.scout.model import (
-    Weights,
-    choose_cells,
-    file_chances,
-    how_many_files,
-    load_weights,
-    sigmoid,
-)
+from explorer.scout.matches import Matches, describe_terms, match_files
+from explorer.scout.model import Weights, file_chances, how_many_files, load_weights
+from explorer.scout.network import score_all
+from explorer.scout.passages import choose_places
 from explorer.scout.paths import PathIndex, index_paths
 from explorer.scout.query import Query, parse_query
 from explorer.scout.reading import read_files, stamps
@@ -89,6 +79,11 @@ class Candidates:
     texts: list[bytes]
     field: Field
     features: Floats
+    matches: Matches
+    described: Floats
+    """Of each term of the query what it is."""
+    weight: Floats
+    """Of each term its rarity times its weight."""
 
 
 class Engine:
@@ -133,7 +128,8 @@ class Engine:
     def candidates(self, query: Query) -> Candidates | None:
         """The files worth reading for the query, read; None when there are none."""
         rows = self._rows
-        scores, weight = score_files(find(rows, query.terms), rows.lengths, self._paths, query)
+        postings = find(rows, query.terms)
+        scores, weight = score_files(postings, rows.lengths, self._paths, query)
         ranking = first_ranking(scores, self._paths)
         chosen = choose_candidates(ranking).tolist()
         texts = self._texts(chosen)
@@ -143,7 +139,11 @@ class Engine:
         at = np.array(chosen, np.int64)
         field = build_field([texts[index] for index in chosen], query, weight)
         features = file_features(scores, self._paths, rows.lengths, at, ranking[at], field)
-        return Candidates(chosen, [texts[index] for index in chosen], field, features)
+        known = postings, rows.lengths, self._paths, at, query
+        described = describe_terms(*known)
+        matches = match_files(*known, field, described)
+        texts_read = [texts[index] for index in chosen]
+        return Candidates(chosen, texts_read, field, features, matches, described, weight)
 
     def _answer(
         self,
@@ -154,27 +154,24 @@ class Engine:
         files: int,
         notes: tuple[str, ...],
     ) -> Answer:
-        chances = file_chances(weights, found.features)
+        raw = score_all(weights.files, found.features, found.matches)
+        chances = file_chances(weights.calibration, raw.astype(np.float64))
         order = np.argsort(-chances, kind="stable").tolist()
         cited = order[: min(how_many_files(chances, files), most)]
-        cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
-        lines = {
-            index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited
-        }
-        merged = [
-            trimmed(place, lines[place.file])
-            for place in merge_cells(found.field, cells, cell_chances)
-        ]
+        texts = [found.texts[index] for index in cited]
+        lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
+        places = choose_places(texts, chances[cited], query, found.weight, found.described, weights)
+        merged = [trimmed(place, lines[place.file]) for place in places]
         # The best place of each file comes first, in the files' order; then what else there is.
         firsts = {place.file: place for place in reversed(merged)}
         rest = [place for place in merged if firsts[place.file] is not place]
-        ranked = [firsts[index] for index in cited if index in firsts] + rest
+        ranked = [firsts[index] for index in sorted(firsts)] + rest
         best = float(chances[order[0]])
         name = [self._rows.paths[index] for index in found.rows]
         return Answer(
             places=tuple(
                 FoundPlace(
-                    name[place.file],
+                    name[cited[place.file]],
                     place.start,
                     place.end,
                     _reason(query, lines[place.file][place.start - 1 : place.end]),
@@ -248,26 +245,6 @@ def _bounded(paths: tuple[str, ...]) -> tuple[str, ...]:
     index = index_paths(paths)
     order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
     return tuple(sorted(paths[place] for place in order[:MAX_FILES].tolist()))
-
-
-def _chosen_cells(
-    field: Field, cited: list[int], chances: list[float], weights: Weights
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cells to cite of the cited candidates, at least one of each, and their chances."""
-    at: list[NDArray[np.int64]] = []
-    chance: list[NDArray[np.float64]] = []
-    needed: list[int] = []
-    for index in cited:
-        begin, end = (int(each) for each in field.spans[index])
-        own = sigmoid(weights.cells.logit(cell_features(field, index)))
-        at.append(np.arange(begin, end))
-        chance.append(own * chances[index])
-        needed.append(begin + int(np.argmax(own)))
-    every, all_chances = np.concatenate(at), np.concatenate(chance)
-    size = np.maximum(1, field.last[every] - field.first[every] + 1)
-    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
-    order = np.argsort(every)
-    return picked, all_chances[order[np.searchsorted(every, picked, sorter=order)]]
 
 
 def _confidence(chance: float, weights: Weights) -> Confidence:

@@ -7,18 +7,53 @@ neighbouring cells are sums over shifted arrays and never mix two files.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.definitions import defined_words, is_among, lines_of
 from explorer.scout.query import Query
-from explorer.scout.tokens import PAD, Bytes, long_enough, scan
+from explorer.scout.tokens import PAD, Bytes, long_enough, scan, words_of
 
 CELL_LINES: Final = 8
-GAP_CELLS: Final = 4
+FINE_CELL_LINES: Final = 4
+"""For the files that will be cited: a hunk of seven lines fits two cells of four better than one
+or two of eight."""
+GAP_CELLS: Final = 8
 """Empty cells between files: the widest window's reach."""
+
+WORD_GROUPS: Final = (
+    "if elif elsif unless when cond",
+    "else otherwise default",
+    "return yield",
+    "for while loop each foreach do",
+    "try catch except rescue finally ensure",
+    "throw throws raise panic abort error err exception errors fail goto",
+    "null nil none undefined nullptr optional some",
+    "new make malloc calloc alloc create init constructor",
+    "switch case match",
+    "true false",
+    "self this super",
+    "import use require include package from",
+    "const final let var val auto mut",
+    "static public private protected pub internal export override virtual",
+    "class struct enum interface trait impl type module",
+    "def fn func function fun sub",
+    "assert check verify require debug_assert expect",
+    "log warn debug info trace print printf logger",
+    "lock unlock mutex synchronized atomic",
+    "async await promise future channel",
+    "len length size count num",
+    "close free release delete drop dispose destroy remove",
+    "todo fixme xxx hack",
+    "license copyright author",
+    "param returns args example note see since",
+    "not and or is in instanceof typeof isinstance",
+    "string str int bool char void float double uint8 u8 u32 i32 usize size_t",
+    "get set add put push append insert",
+)
+"""Words of code by what they are for: fixes change conditions more often than imports."""
 
 _CHUNK_BYTES: Final = 1 << 18
 _MAX_WINDOW_TERMS: Final = 96
@@ -26,6 +61,20 @@ _SATURATION: Final = 1.0
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+
+
+def _groups() -> dict[int, int]:
+    known: dict[int, int] = {}
+    for index, words in enumerate(WORD_GROUPS):
+        for _, _, whole in words_of(words):
+            known.setdefault(whole, index)
+    return dict(sorted(known.items()))
+
+
+WORD_GROUP: Final = _groups()
+"""The group of each word of ``WORD_GROUPS``, by its hash, in ascending order."""
+_MARK_TERMS: Final = np.array(list(WORD_GROUP), np.uint32)
+_MARK_GROUPS: Final = np.array(list(WORD_GROUP.values()), np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +105,25 @@ class Field:
     spans: NDArray[np.int32]
     """Of each candidate: its first cell and the one behind its last."""
     line_counts: Ints
+    terms: Ints
+    """The weightiest terms of the query, as indexes; the arrays below have a column for each."""
+    counts: Floats
+    """Of each cell and term: occurrences."""
+    block_counts: Floats
+    """Of each block and term: occurrences."""
+    block_names: Floats
+    """Of each block and term: occurrences as the name of a definition."""
+    marks: Floats
+    """Of each cell: how many words of each group of ``WORD_GROUPS`` stand in it."""
     features: dict[str, Floats]
     """Of each cell."""
 
 
-def build_field(texts: Sequence[bytes], query: Query, weight: Floats) -> Field:
+def build_field(
+    texts: Sequence[bytes], query: Query, weight: Floats, cell_lines: int = CELL_LINES
+) -> Field:
     """The field of the candidates' texts, in their order."""
-    lines = _Lines(query)
+    lines = _Lines(query, cell_lines)
     for chunk in _chunks(texts):
         lines.add(chunk)
     return lines.cut(query, weight)
@@ -83,8 +144,9 @@ def _chunks(texts: Sequence[bytes]) -> list[list[bytes]]:
 class _Lines:
     """All candidates' lines, gathered chunk by chunk."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, cell_lines: int) -> None:
         self._query = query
+        self._cell_lines = cell_lines
         self._lines = 0
         self._parts = 0
         self._hits: list[Hits] = []
@@ -95,6 +157,9 @@ class _Lines:
         self._comment: list[NDArray[np.bool_]] = []
         self._indent: list[Ints] = []
         self._quoted: list[Ints] = []
+        self._mark_line: list[Ints] = []
+        self._mark: list[Ints] = []
+        self._width: list[Ints] = []
 
     def add(self, chunk: list[bytes]) -> None:
         """Take a chunk's lines in."""
@@ -130,6 +195,12 @@ class _Lines:
         defines[np.searchsorted(lines.newlines, found.word_start[named])] = True
         self._defines.append(defines)
         self._shape(text, lines.starts, lines.newlines)
+        marked = np.flatnonzero(is_among(found.word_term, _MARK_TERMS))
+        group = _MARK_GROUPS[np.searchsorted(_MARK_TERMS, found.word_term[marked])]
+        self._mark.append(group)
+        self._width.append((lines.newlines - lines.starts).astype(np.int32))
+        line = np.searchsorted(lines.newlines, found.word_start[marked]) + self._lines
+        self._mark_line.append(line.astype(np.int32))
         self._find_quoted(joined, lines.newlines)
         self._lines += len(lines.starts)
         self._parts += len(found.term) + 8
@@ -179,7 +250,7 @@ class _Lines:
         total = GAP_CELLS
         gap = np.full(GAP_CELLS, -1, np.int32)
         for index, (begin, count) in enumerate(self._files):
-            starts, opening = _cell_starts(defines[begin : begin + count])
+            starts, opening = _cell_starts(defines[begin : begin + count], self._cell_lines)
             ends = np.append(starts[1:], count)
             cell_of_line[begin : begin + count] = np.repeat(
                 np.arange(total, total + len(starts), dtype=np.int32), ends - starts
@@ -204,22 +275,49 @@ class _Lines:
             spans=np.array(spans, np.int32).reshape(-1, 2),
             line_counts=np.array([count for _, count in self._files], np.int32),
             features={},
+            **self._counted(np.cumsum(opens, dtype=np.int32), cell_of_line, weight),
         )
         self._describe(field, cell_of_line, query, weight)
         return field
 
-    def _describe(self, field: Field, cell_of_line: Ints, query: Query, weight: Floats) -> None:
+    def _counted(self, block: Ints, cell_of_line: Ints, weight: Floats) -> dict[str, Any]:
+        """The field's counts of terms and words."""
         hits = _joined(self._hits)
-        cells = len(field.file)
+        cells = len(block)
         best = np.argsort(-weight)[:_MAX_WINDOW_TERMS]
         best = np.sort(best[weight[best] > 0])
         column = np.full(len(weight) + 1, -1, np.int64)
         column[best] = np.arange(len(best))
         cell = cell_of_line[hits.line] if len(hits.line) else hits.line
         chosen = column[hits.term] >= 0
-        key = cell[chosen].astype(np.int64) * len(best) + column[hits.term[chosen]]
-        counts = np.bincount(key, minlength=cells * len(best)).astype(np.float32)
-        counts = counts.reshape(cells, len(best))
+        blocks = int(block[-1]) + 1 if cells else 0
+
+        def table(owner: Ints, kept: NDArray[np.bool_], rows: int) -> Floats:
+            key = owner[kept].astype(np.int64) * len(best) + column[hits.term[kept]]
+            flat = np.bincount(key, minlength=rows * len(best))
+            return flat.astype(np.float32).reshape(rows, len(best))
+
+        counts = table(cell, chosen, cells)
+        per_block = np.zeros((blocks, len(best)), np.float32)
+        np.add.at(per_block, block, counts)
+        groups = len(WORD_GROUPS)
+        line = np.concatenate(self._mark_line) if self._mark_line else np.zeros(0, np.int32)
+        mark = np.concatenate(self._mark) if self._mark else np.zeros(0, np.int32)
+        key = cell_of_line[line].astype(np.int64) * groups + mark
+        marks = np.bincount(key, minlength=cells * groups).astype(np.float32)
+        return {
+            "terms": best.astype(np.int32),
+            "counts": counts,
+            "block_counts": per_block,
+            "block_names": table(block[cell], chosen & hits.symbol, blocks),
+            "marks": marks.reshape(cells, groups),
+        }
+
+    def _describe(self, field: Field, cell_of_line: Ints, query: Query, weight: Floats) -> None:
+        hits = _joined(self._hits)
+        cells = len(field.file)
+        best, counts = field.terms, field.counts
+        cell = cell_of_line[hits.line] if len(hits.line) else hits.line
         windows = _windows(counts)
         gains = weight[best]
         out = field.features
@@ -234,9 +332,7 @@ class _Lines:
         out["local_near"] = np.einsum("ij,ij->i", _saturate(windows[1]), local)
         out["local_around"] = np.einsum("ij,ij->i", _saturate(windows[2]), local)
         blocks = int(field.block[-1]) + 1 if cells else 0
-        per_block = np.zeros((blocks, len(best)), np.float32)
-        np.add.at(per_block, field.block, counts)
-        out["block"] = (_saturate(per_block) @ gains)[field.block]
+        out["block"] = (_saturate(field.block_counts) @ gains)[field.block]
         named = np.bincount(
             field.block[cell[hits.symbol]], weights=weight[hits.term[hits.symbol]], minlength=blocks
         )
@@ -263,9 +359,12 @@ class _Lines:
         np.minimum.at(least, cell_of_line[:-1], indent)
         out["indent"] = np.minimum(least, 40).astype(np.float32)
         out["lines"] = size
+        width = np.concatenate(self._width) if self._width else np.zeros(0, np.int32)
+        wide = np.bincount(cell_of_line[:-1], weights=width, minlength=cells) / size
+        out["width"] = np.minimum(wide, 200).astype(np.float32)
 
 
-def _cell_starts(defines: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
+def _cell_starts(defines: NDArray[np.bool_], cell_lines: int) -> tuple[Ints, NDArray[np.bool_]]:
     """0-based first lines of the cells of a file, and which of them begin a block."""
     count = len(defines)
     if not count:
@@ -273,7 +372,7 @@ def _cell_starts(defines: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
     heads = np.flatnonzero(defines)
     heads = np.unique(np.append(heads, 0))
     sizes = np.diff(np.append(heads, count))
-    pieces = np.maximum(1, np.round(sizes / CELL_LINES)).astype(np.int64)
+    pieces = np.maximum(1, np.round(sizes / cell_lines)).astype(np.int64)
     which = np.repeat(np.arange(len(heads)), pieces)
     number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts = heads[which] + number * sizes[which] // pieces[which]

@@ -84,6 +84,8 @@ class Query:
     """Texts in quotes or backticks, lower case."""
     frames: int
     """Lines of stack traces."""
+    text: str
+    """What was read of it."""
 
     @property
     def empty(self) -> bool:
@@ -148,6 +150,7 @@ def parse_query(text: str) -> Query:
         paths=_paths(text),
         quoted=_quoted(text),
         frames=sum(1 for _ in _FRAME.finditer(text)),
+        text=text,
     )
 
 
