@@ -7,8 +7,11 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from benchmarks.localisation import localisation
+from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
+from benchmarks.scout_sizes import first_answer, many_files, updates
 from benchmarks.scouting import scout
 from benchmarks.searches import eight_greps, mixed_calls
 from benchmarks.start import cold_start
@@ -20,12 +23,18 @@ SCENARIOS: dict[str, Scenario] = {
     "greps": eight_greps,
     "mixed": mixed_calls,
     "scout": scout,
+    "scout-first": first_answer,
+    "scout-updates": updates,
+    "scout-large": many_files,
     "memory": memory,
+    "localisation": localisation,
 }
 
 
 def main() -> int:
     """The exit status: 0, or 2 for a name that is no scenario's."""
+    if sys.argv[1:2] == ["localisation"]:
+        return localise(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios to run, or all")
     parser.add_argument("-n", type=int, default=0, help="samples per case instead of the usual")

@@ -1,12 +1,15 @@
-"""Does the scout find what a real fix changed? Quality beside a floor, with paired intervals."""
+"""Does the scout find what a real fix changed? Quality beside a floor and a peer, in one run."""
 
 import argparse
 import json
 import os
-import platform
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,136 +17,206 @@ import anyio
 
 from benchmarks.checkouts import lay_out
 from benchmarks.localisation_floor import floor_citations
-from benchmarks.localisation_scores import Score, paired_interval, score, table_head, table_row
+from benchmarks.localisation_report import Answers, Prediction, report
+from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
 from explorer.scout import Scout
 from explorer.workspace import Workspace
 
-Prediction = dict[str, Any]
-LARGE_TREE_FILES = 4_500
 _DEADLINE_S = 300.0
+_PEER = Path(__file__).with_name("localisation_semble.py")
+_ENVIRONMENT = "FASTCONTEXT_BENCH_"
+
+
+def localisation(bench: Bench) -> list[Case]:
+    """Whether the scout finds what real bug fixes changed, beside a floor and a peer.
+
+    Tasks are commits that fix a bug: the query is the message without paths and hashes, the answer
+    the lines that the fix touched, the tree its parent's. All see the query and the tree and
+    nothing else, one after the other on the same tree. Needs FASTCONTEXT_BENCH_TASKS, _MIRROR and
+    _TREES, or `python -m benchmarks localisation --tasks FILE --mirror DIR --trees DIR`; with
+    --semble PYTHON, one that has `semble` installed, the peer is asked too. The weights that ship
+    were trained on such tasks, so figures on those are optimistic: `scout_training` prints the
+    cross-validated ones.
+    """
+    missing = [
+        name for name in ("TASKS", "MIRROR", "TREES") if _ENVIRONMENT + name not in os.environ
+    ]
+    if missing:
+        bench.say(f"left out: {', '.join(_ENVIRONMENT + name for name in missing)} not set")
+        return []
+    run(["--limit", str(bench.samples)] if bench.samples else [])
+    return []
 
 
 def run(args: Sequence[str] = ()) -> int:
-    """Scout and floor on every task of a file, in one run on the same trees.
-
-    The floor is BM25 over whole files with the path's words, one file and its best window: what
-    two hours' work gives. Both see the query and the tree and nothing else. A question's seconds
-    include bringing the index up to the task's commit. The weights that ship were trained on
-    ``dev`` and ``train`` tasks too, so figures on those are optimistic: ``scout_training`` prints
-    the cross-validated ones.
-    """
+    """Ask all explorers, keep their predictions, print the table. The exit status is 0."""
     options = _options(args)
     tasks = [json.loads(line) for line in options.tasks.read_text().splitlines()]
     tasks.sort(key=lambda task: (task["repo"], task["date"]))
     tasks = tasks[: options.limit]
     if options.predictions:
-        scout: dict[str, Prediction] = _read(options.predictions)
-        floor: dict[str, Prediction] = {}
-    else:
-        floored = options.baseline is None and not options.no_floor
-        scout, floor = anyio.run(_predict, tasks, options.mirror, options.trees, floored)
-        folder = _keep(options.runs, {"scout": scout, "floor": floor}, options.tasks)
-        print(f"predictions: {folder}\n")
-    _report(tasks, scout, _read(options.baseline) if options.baseline else floor)
+        answers = {path.stem: _read(path) for path in sorted(options.predictions.glob("*.jsonl"))}
+        print(report(tasks, answers))
+        return 0
+    answers = anyio.run(_ask_all, tasks, options)
+    text = report(tasks, answers)
+    folder = new_folder(options.runs, options.machine, f"localisation-{options.tasks.stem}")
+    for name, predictions in answers.items():
+        lines = "".join(json.dumps(each) + "\n" for each in predictions.values())
+        (folder / f"{name}.jsonl").write_text(lines)
+    (folder / "conditions.json").write_text(json.dumps(conditions() | {"tasks": len(tasks)}) + "\n")
+    (folder / "table.txt").write_text(text + "\n")
+    print(f"{text}\n\npredictions: {folder}")
     return 0
 
 
 def _options(args: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks localisation")
 
-    def add(name: str, default: str | None, text: str) -> None:
-        value = os.environ.get(f"FASTCONTEXT_BENCH_{name.upper()}", default)
-        parser.add_argument(f"--{name}", type=Path, default=value and Path(value), help=text)
+    def add(name: str, text: str, default: Path | None = None) -> None:
+        value = os.environ.get(f"{_ENVIRONMENT}{name.upper()}")
+        usual = Path(value) if value else default
+        parser.add_argument(f"--{name}", type=Path, default=usual, help=text)
 
-    add("tasks", None, "tasks, one JSON object a line")
-    add("mirror", None, "folder of bare clones, <owner>+<name>/repo")
-    add("trees", None, "folder where trees are laid out")
-    add("runs", str(Path(__file__).parent / "runs"), "where predictions are kept")
-    add("predictions", None, "score these predictions instead of asking")
-    add("baseline", None, "predictions to compare with instead of the floor")
+    add("tasks", "tasks, one JSON object a line")
+    add("mirror", "folder of bare clones, <owner>+<name>/repo")
+    add("trees", "folder where trees are laid out")
+    add("semble", "a Python that has semble installed; without one the peer is left out")
+    add("runs", "where predictions are kept", RUNS)
+    add("predictions", "score the predictions of this folder instead of asking")
+    parser.add_argument("--machine", default=machine(), help="its name in the folder of the run")
     parser.add_argument("--no-floor", action="store_true", help="leave the slow floor out")
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="ask a scout that has no index, as a cold start does, too",
+    )
     parser.add_argument("--limit", type=int, default=None, help="first so many tasks")
     options = parser.parse_args(list(args))
     for name in ("tasks",) if options.predictions else ("tasks", "mirror", "trees"):
         if getattr(options, name) is None:
-            parser.error(f"--{name} or FASTCONTEXT_BENCH_{name.upper()} is needed")
+            parser.error(f"--{name} or {_ENVIRONMENT}{name.upper()} is needed")
     return options
 
 
-async def _predict(
-    tasks: list[dict[str, Any]], mirror: Path, trees: Path, floored: bool
-) -> tuple[dict[str, Prediction], dict[str, Prediction]]:
-    scout_answers: dict[str, Prediction] = {}
-    floor_answers: dict[str, Prediction] = {}
-    opened: tuple[Workspace, Scout] | None = None
-    for task in tasks:
-        tree = lay_out(task["repo"], task["base_commit"], mirror, trees)
-        if opened is None or opened[0].root != tree.resolve():
-            workspace = Workspace.open(tree)
-            opened = workspace, Scout(workspace)
-        workspace, scout = opened
-        workspace.forget()
-        begun = time.perf_counter()
-        answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
-        cited = [
+@dataclass(slots=True)
+class _Opened:
+    """The tree under work."""
+
+    workspace: Workspace
+    scout: Scout
+    files: tuple[str, ...] = field(default=())
+
+
+async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Answers]:
+    answers: dict[str, Answers] = {"scout": {}}
+    opened: _Opened | None = None
+    with ExitStack() as stack:
+        peer = stack.enter_context(Semble(options.semble)) if options.semble else None
+        for number, task in enumerate(tasks, 1):
+            tree = lay_out(task["repo"], task["base_commit"], options.mirror, options.trees)
+            if opened is None or opened.workspace.root != tree.resolve():
+                workspace = Workspace.open(tree)
+                opened = _Opened(workspace, Scout(workspace))
+                print(f"... {number}/{len(tasks)} {task['repo']}", file=sys.stderr, flush=True)
+            opened.workspace.forget()
+            opened.files = await opened.workspace.files()
+            task_id = task["id"]
+            answers["scout"][task_id] = await _ask_scout(opened, task, opened.scout)
+            if options.first:
+                first = await _ask_scout(opened, task, Scout(opened.workspace), look_first=True)
+                answers.setdefault("scout-first", {})[task_id] = first
+            if not options.no_floor:
+                floor = _ask_floor(opened, task)
+                answers.setdefault("floor", {})[task_id] = floor
+            if peer is not None:
+                answers.setdefault("semble", {})[task_id] = peer.ask(task, tree)
+    return answers
+
+
+async def _ask_scout(
+    opened: _Opened, task: dict[str, Any], scout: Scout, *, look_first: bool = False
+) -> Prediction:
+    """The scout's answer; its seconds are two: bringing the index up to date, and the query."""
+    begun = time.perf_counter()
+    if not look_first:
+        await scout.index()
+    indexed = time.perf_counter()
+    answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
+    answered = time.perf_counter()
+    scout.close() if look_first else None
+    return {
+        "id": task["id"],
+        "citations": [
             {"path": each.path, "start": each.start, "end": each.end} for each in answer.citations
-        ]
-        scout_answers[task["id"]] = _prediction(task, cited, begun) | {
-            "confidence": answer.confidence
-        }
-        if floored:
-            begun = time.perf_counter()
-            cited = floor_citations(workspace, await workspace.files(), task["query"])
-            floor_answers[task["id"]] = _prediction(task, cited, begun)
-    return scout_answers, floor_answers
+        ],
+        "further": list(answer.further),
+        "seconds": round(answered - indexed, 4),
+        "index_s": round(indexed - begun, 4),
+        "confidence": answer.confidence,
+    }
 
 
-def _prediction(task: dict[str, Any], citations: list[dict[str, Any]], begun: float) -> Prediction:
+def _ask_floor(opened: _Opened, task: dict[str, Any]) -> Prediction:
+    begun = time.perf_counter()
+    cited = floor_citations(opened.workspace, opened.files, task["query"])
     seconds = round(time.perf_counter() - begun, 4)
-    return {"id": task["id"], "citations": citations, "seconds": seconds}
+    return {"id": task["id"], "citations": cited, "seconds": seconds, "index_s": 0.0}
 
 
-def _read(path: Path) -> dict[str, Prediction]:
+class Semble(AbstractContextManager["Semble"]):
+    """The peer as a child process with a home of its own."""
+
+    def __init__(self, python: Path) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix="fastcontext-semble-")
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": self._home.name,
+            "XDG_CACHE_HOME": self._home.name,
+            "HF_HUB_OFFLINE": "1",
+        }
+        self._process = subprocess.Popen(
+            [str(python), str(_PEER)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._home.cleanup()
+
+    def ask(self, task: dict[str, Any], tree: Path) -> Prediction:
+        """Its answer.
+
+        Raises:
+            RuntimeError: it went away.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        question = {"root": str(tree.resolve()), "query": task["query"]}
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("semble went away; hint: ask it by hand, its errors are on stderr")
+        answer = json.loads(line)
+        return {
+            "id": task["id"],
+            "citations": answer["citations"],
+            "seconds": round(answer["query_s"], 4),
+            "index_s": round(answer["index_s"], 4),
+        }
+
+
+def _read(path: Path) -> Answers:
     return {each["id"]: each for each in map(json.loads, path.read_text().splitlines())}
-
-
-def _keep(runs: Path, answers: dict[str, dict[str, Prediction]], tasks: Path) -> Path:
-    """The folder in which this run's predictions were written; none is ever written over."""
-    stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
-    folder = runs / f"{stamp}-{platform.machine()}-{os.cpu_count()}cpu"
-    folder.mkdir(parents=True)
-    for name, predictions in answers.items():
-        if not predictions:
-            continue
-        lines = [json.dumps(each) for each in predictions.values()]
-        (folder / f"localisation-{tasks.stem}-{name}.jsonl").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def _report(
-    tasks: list[dict[str, Any]], scout: dict[str, Prediction], baseline: dict[str, Prediction]
-) -> None:
-    def scores(answers: dict[str, Prediction], chosen: Sequence[dict[str, Any]]) -> list[Score]:
-        nothing: Prediction = {"citations": [], "seconds": 0.0}
-        pairs = [(task, answers.get(task["id"], nothing)) for task in chosen]
-        return [score(task, each["citations"], each.get("seconds", 0.0)) for task, each in pairs]
-
-    print(table_head())
-    if baseline:
-        print(table_row("baseline", scores(baseline, tasks)))
-    print(table_row("scout", scores(scout, tasks)))
-    groupings: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
-        ("language", lambda task: str(task["language"])),
-        ("size", lambda task: "large" if task["n_tree_files"] >= LARGE_TREE_FILES else "smaller"),
-        ("name said", lambda task: str(task["stem_in_query"])),
-        ("confidence", lambda task: str(scout.get(task["id"], {}).get("confidence", ""))),
-    ]
-    for title, key in groupings:
-        for group in sorted({key(task) for task in tasks}):
-            chosen = [task for task in tasks if key(task) == group]
-            print(table_row(f"  {title}: {group}", scores(scout, chosen)))
-    if baseline:
-        print("\nscout minus baseline, percent, 95% paired bootstrap")
-        for name, field in (("file F1", "file_f1"), ("line F1", "line_f1"), ("hit@1", "hit1")):
-            mean, low, high = paired_interval(scores(scout, tasks), scores(baseline, tasks), field)
-            print(f"  {name:8}{mean:+6.1f}  [{low:+.1f}, {high:+.1f}]")

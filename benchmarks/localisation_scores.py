@@ -29,9 +29,19 @@ class Score:
     seconds: float
 
 
-def score(task: Mapping[str, Any], citations: Sequence[Mapping[str, Any]], seconds: float) -> Score:
-    """The score of ranked citations, each with ``path``, ``start`` and ``end``."""
+def score(
+    task: Mapping[str, Any],
+    citations: Sequence[Mapping[str, Any]],
+    seconds: float,
+    further: Sequence[str] = (),
+) -> Score:
+    """The score of ranked citations, each with ``path``, ``start`` and ``end``.
+
+    ``further`` are files that the answer names behind those it cites; they count for hit@3 and the
+    recall at five files alone.
+    """
     ranked = list(dict.fromkeys(each["path"] for each in citations))
+    named = list(dict.fromkeys([*ranked, *further]))
     sought = set(task["files"])
     sought_lines = {
         (path, line)
@@ -47,9 +57,9 @@ def score(task: Mapping[str, Any], citations: Sequence[Mapping[str, Any]], secon
     return Score(
         *files,
         *lines,
-        hit1=float(bool(sought & set(ranked[:1]))),
-        hit3=float(bool(sought & set(ranked[:3]))),
-        recall5=len(sought & set(ranked[:5])) / len(sought),
+        hit1=float(bool(sought & set(named[:1]))),
+        hit3=float(bool(sought & set(named[:3]))),
+        recall5=len(sought & set(named[:5])) / len(sought),
         files=len(ranked),
         lines=len(cited_lines),
         seconds=seconds,

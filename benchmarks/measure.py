@@ -22,7 +22,7 @@ class Case:
     name: str
     samples: tuple[float, ...]
     unit: str
-    """``ms`` or ``MB``; MB are millions of bytes."""
+    """``ms``, ``MB`` (millions of bytes) or ``%``."""
     against: str = ""
     """The case that the ratio is taken to; empty for a baseline."""
     equal_work: str = ""
@@ -99,7 +99,7 @@ def keep(scenario: str, cases: Sequence[Case], *, name: str, runs: Path = RUNS) 
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     folder = runs / f"{today}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"scenario": scenario, **_conditions()}, *(asdict(case) for case in cases)]
+    rows = [{"scenario": scenario, **conditions()}, *(asdict(case) for case in cases)]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     number = 1
     while True:
@@ -113,7 +113,23 @@ def keep(scenario: str, cases: Sequence[Case], *, name: str, runs: Path = RUNS) 
             return path
 
 
-def _conditions() -> dict[str, object]:
+def new_folder(runs: Path, name: str, scenario: str) -> Path:
+    """A new folder ``runs/<date>-<name>/<scenario>`` for a run of many files."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    number = 1
+    while True:
+        last = scenario if number == 1 else f"{scenario}-{number}"
+        folder = runs / f"{today}-{name}" / last
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def conditions() -> dict[str, object]:
+    """When, on what and under which load a run was made, and with which command."""
     load = os.getloadavg()[0]
     return {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

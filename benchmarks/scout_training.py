@@ -56,7 +56,7 @@ _UNREAD_LINES: Final = 20
 """Wrong lines counted for a cited file whose cells were not kept."""
 _USUAL_TASKS: Final = 60
 """Tasks of a repository from which on each of its further tasks counts less."""
-_HIGH_PRECISION, _MARGIN = 0.90, 0.02
+_HIGH_PRECISION, _MARGIN = 0.90, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def main(args: Sequence[str] | None = None) -> int:
     high, medium = thresholds(rows)
     report(rows, high, medium)
     files, cells = fit(examples, FILE_NETWORKS, CELL_NETWORKS)
-    np.savez(WEIGHTS.with_suffix(".npz"), **arrays_of("files", files), **arrays_of("cells", cells))
+    arrays: dict[str, Any] = {**arrays_of("files", files), **arrays_of("cells", cells)}
+    np.savez_compressed(WEIGHTS.with_suffix(".npz"), **arrays)
     calibration = fit_calibration(held)
     record = {
         "format": FORMAT,
@@ -141,13 +142,13 @@ async def _extract(tasks: list[dict[str, Any]], mirror: Path, trees: Path, folde
             np.savez(folder / f"{task['id']}.npz", **arrays)
 
 
-def features_of(engine: Engine, task: dict[str, Any]) -> dict[str, NDArray[Any]] | None:
+def features_of(engine: Engine, task: dict[str, Any]) -> dict[str, Any] | None:
     """What ``load_examples`` reads of a task; None when the scout finds no candidate."""
     query = parse_query(task["query"])
     found = engine.candidates(query)
     if found is None:
         return None
-    names = [engine.path_of(row) for row in found.rows]
+    names = found.paths
     right = np.array([name in task["files"] for name in names], np.bool_)
     likely = np.argsort(-score_all(load_weights().files, found.features, found.matches))
     chosen = np.union1d(np.flatnonzero(right), likely[:_CELL_FILES]).tolist()

@@ -22,13 +22,17 @@ _WORDS = (
 ).split()
 
 
-def tree(folder: Path, files: int) -> Path:
-    """A repository of ``files`` Python files below ``folder``; made if it is not there yet."""
-    root = folder / f"tree-{files}"
+def tree(folder: Path, files: int, functions: tuple[int, int] = (4, 10)) -> Path:
+    """A repository of ``files`` Python files below ``folder``; made if it is not there yet.
+
+    ``functions`` are the fewest and the most of a file: a function takes some 280 bytes.
+    """
+    kind = "" if functions == (4, 10) else f"-{functions[0]}-{functions[1]}"
+    root = folder / f"tree-{files}{kind}"
     if root.is_dir():
         return root
     random_numbers = random.Random(files)
-    making = folder / f"making-{files}"
+    making = folder / f"making-{files}{kind}"
     (making / ".git").mkdir(parents=True)
     (making / ".gitignore").write_text("build/\n", encoding="utf-8")
     holders = _holders(files, random_numbers)
@@ -36,7 +40,7 @@ def tree(folder: Path, files: int) -> Path:
         path = making / _path(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         needles = [needle for needle in NEEDLES if number in holders[needle]]
-        path.write_text(_module(number, needles, random_numbers), encoding="utf-8")
+        path.write_text(_module(number, needles, random_numbers, functions), encoding="utf-8")
     making.rename(root)
     return root
 
@@ -52,11 +56,13 @@ def _path(number: int) -> str:
     return f"package_{package:03}/{_WORDS[part]}/{_WORDS[number % 97]}_{number:05}.py"
 
 
-def _module(number: int, needles: list[str], random_numbers: random.Random) -> str:
-    """About 2 kB: a docstring, imports, functions with bodies of a few lines."""
+def _module(
+    number: int, needles: list[str], random_numbers: random.Random, functions: tuple[int, int]
+) -> str:
+    """A docstring, imports, functions with bodies of a few lines."""
     choose = random_numbers.choice
     lines = [f'"""The {choose(_WORDS)} of the {choose(_WORDS)}."""', "", "import json", ""]
-    for at in range(random_numbers.randint(4, 10)):
+    for at in range(random_numbers.randint(*functions)):
         one, other, third = choose(_WORDS), choose(_WORDS), choose(_WORDS)
         name = f"{one}_{other}_{number}"
         if at < len(needles):

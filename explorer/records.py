@@ -9,6 +9,8 @@ from typing import Literal
 
 StopReason = Literal["answered", "max_turns", "deadline", "token_budget", "malformed", "fallback"]
 
+Confidence = Literal["high", "medium", "low"]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -95,3 +97,5 @@ class Exploration:
     notes: tuple[str, ...] = ()
     """What was dropped, corrected, cut or retried, one plain sentence each."""
     elapsed_s: float = 0.0
+    confidence: Confidence | None = None
+    """How likely the first file is right, as far as search and model bear each other out."""

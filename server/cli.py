@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from server.errors import ServerError, SettingsError, UsageError
+from server.quantize_cli import register
 
 if TYPE_CHECKING:
     from server.ask import Ask
@@ -148,6 +149,9 @@ def doctor() -> None:
     from server.doctor import run_checks
 
     raise typer.Exit(run_checks(sys.stdout))
+
+
+register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

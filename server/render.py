@@ -51,6 +51,7 @@ def to_object(report: Report) -> dict[str, Any]:
         "engine_reason": report.engine_reason,
         "stop_reason": run.stop_reason,
         "answer": run.answer,
+        "confidence": run.confidence,
         "citations": [citation_object(citation) for citation in run.citations],
         "turns": run.turns,
         "tool_calls": run.tool_calls,
@@ -120,7 +121,7 @@ def plain(report: Report) -> str:
 
 
 def summary(report: Report) -> str:
-    """One or two sentences: who answered and why, how it ended, what it cost."""
+    """Who answered and why, how it ended, what it cost, and how sure the first file is."""
     run = report.exploration
     who = "the model" if report.engine == "endpoint" else "the scout"
     because = one_line(report.engine_reason, 300)
@@ -128,7 +129,8 @@ def summary(report: Report) -> str:
     if run.turns:
         work = f"{_count(run.turns, 'turn')}, {_count(run.tool_calls, 'tool call')}, {work}"
     ended = "" if run.stop_reason in ("answered", "fallback") else f"; stopped: {run.stop_reason}"
-    return f"Answered by {who} ({because}{ended}): {work}."
+    sure = f" Confidence: {run.confidence}." if run.confidence else ""
+    return f"Answered by {who} ({because}{ended}): {work}.{sure}"
 
 
 def place(citation: Citation) -> str:

@@ -22,9 +22,10 @@ from explorer.records import Citation, Exploration
 from server.ask import Ask
 from server.choice import Choice, choose_engine, http_engine
 from server.errors import ExplorationFailed, ServerError
+from server.opinion import LookedAt, confidence_of, with_opinion
 from server.progress import Say, ignore
 from server.render import Answerer, Report
-from server.settings import Settings
+from server.settings import Settings, index_dir
 from server.warm import Warm, WarmRepositories
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 SCOUT_RESERVE_S = 8.0
 """Kept back of a deadline for the scout; a quarter of it where that is less."""
+OPINION_S = 2.0
+"""Most that the scout's opinion of the model's answer may take; warm it takes some 0.05 s."""
 _GRACE_S = 0.5
 """How much later than asked a part may end before it is cut off."""
 _PROBE_S = 5.0
@@ -105,7 +108,7 @@ class ExplorationService:
     ) -> None:
         self.settings = settings
         self._engine_factory = engine_factory
-        self._warm = WarmRepositories()
+        self._warm = WarmRepositories(index_dir())
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
         self._window: int | None = None
@@ -179,12 +182,28 @@ class ExplorationService:
         from server.model_run import recording, telling
 
         with recording(ask) as record:
-            attempt = await self._ask_model(ask, warm, telling(say, record), say, started)
+            looked = LookedAt(record)
+            attempt = await self._ask_model(ask, warm, telling(say, looked), say, started)
             if not attempt.problem and attempt.run is not None:
-                return self._report(ask, "endpoint", choice.reason, attempt.run)
+                run = await self._seconded(ask, warm, attempt.run, looked, started)
+                return self._report(ask, "endpoint", choice.reason, run)
             report = await self._fall_back(ask, warm, attempt, say, started)
             record(RunFinished(report.exploration))
             return report
+
+    async def _seconded(
+        self, ask: Ask, warm: Warm, run: Exploration, looked: LookedAt, started: float
+    ) -> Exploration:
+        """The model's answer with the scout's opinion of it; its places stay as they are."""
+        left_s = min(OPINION_S, started + ask.deadline_s - anyio.current_time())
+        if not ask.fallback or left_s <= 0:
+            return with_opinion(run, None, looked.spans)
+        try:
+            scout = await self._ask_scout(ask, warm, left_s, ignore)
+        except (ExplorationFailed, ExplorerError) as error:
+            logger.info("no second opinion: %s", error)
+            scout = None
+        return with_opinion(run, scout, looked.spans)
 
     async def _ask_model(
         self, ask: Ask, warm: Warm, listener: Listener, say: Say, started: float
@@ -270,6 +289,7 @@ class ExplorationService:
             citations=answered.citations,
             notes=answered.notes,
             elapsed_s=anyio.current_time() - begun,
+            confidence=answered.confidence if answered.citations else None,
         )
 
     @asynccontextmanager
@@ -323,8 +343,10 @@ def _merge(partial: Exploration | None, scout: Exploration, limit: int) -> Explo
     kept = tuple(each for each in partial.citations if each.verified)
     rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
     notes = (*partial.notes, *scout.notes)
+    confidence = scout.confidence
     if kept:
         notes = (f"the first {len(kept)} of the places were read by the model", *notes)
+        confidence = confidence_of(kept, scout)
     return dataclasses.replace(
         partial,
         explorer="scout",
@@ -332,6 +354,7 @@ def _merge(partial: Exploration | None, scout: Exploration, limit: int) -> Explo
         answer=scout.answer,
         citations=(*kept, *rest)[:limit],
         notes=notes,
+        confidence=confidence,
     )
 
 

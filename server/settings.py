@@ -7,6 +7,7 @@ Nothing in the explored repository is ever read as configuration, nor is any ``.
 
 import difflib
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -193,6 +194,14 @@ def load_settings(**flags: Any) -> Settings:
         raise _explain(error) from None
     except SourceError as error:
         raise SettingsError(str(error), "see `fastcontext doctor`") from None
+
+
+def index_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the scout keeps its indexes between processes; it may not exist, or not be writable."""
+    base = environ.get("XDG_CACHE_HOME", "")
+    usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    folder = Path(base) if base.startswith("/") else Path(usual).expanduser()
+    return folder / "fastcontext" / "scout"
 
 
 def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:

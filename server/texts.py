@@ -21,7 +21,8 @@ Poor: "retry"
 
 Paths in the answer are relative to the repository and exist; ranges are 1-based and inclusive. \
 "unverified" marks a place that the explorer cited without having read it. Read a place before you \
-rely on it. The answer says which explorer answered and why."""
+rely on it. Confidence (high, medium, low) is how likely the first file is right. The answer says \
+which explorer answered and why."""
 
 STATUS_TITLE = "Explorer status"
 

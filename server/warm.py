@@ -26,11 +26,18 @@ class Warm:
     scout: "Scout"
     users: int = 0
 
+    def close(self) -> None:
+        """Keep the index and close the repository."""
+        self.scout.close()
+        self.workspace.close()
+
 
 class WarmRepositories:
     """The repositories used last. Must be used from one event loop and closed at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, index_dir: Path | None = None) -> None:
+        """``index_dir`` is where indexes are kept between processes; None keeps them nowhere."""
+        self._index_dir = index_dir
         self._kept: OrderedDict[tuple[Path, bool], Warm] = OrderedDict()
 
     @asynccontextmanager
@@ -51,7 +58,7 @@ class WarmRepositories:
     def close(self) -> None:
         """Close all of them."""
         for warm in self._kept.values():
-            warm.workspace.close()
+            warm.close()
         self._kept.clear()
 
     def _take(self, key: tuple[Path, bool]) -> Warm:
@@ -63,10 +70,10 @@ class WarmRepositories:
                 # Another directory stands at this path now: a fresh clone, a branch's worktree.
                 del self._kept[key]
                 if not warm.users:
-                    warm.workspace.close()
+                    warm.close()
                 warm = None
         if warm is None:
-            warm = self._kept[key] = _open(*key)
+            warm = self._kept[key] = _open(*key, self._index_dir)
         elif not warm.users:
             warm.workspace.forget()
         self._kept.move_to_end(key)
@@ -75,12 +82,15 @@ class WarmRepositories:
     def _evict(self) -> None:
         idle = [key for key, warm in self._kept.items() if not warm.users]
         for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
-            self._kept.pop(key).workspace.close()
+            self._kept.pop(key).close()
 
 
-def _open(root: Path, include_hidden: bool) -> Warm:
+def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:
     from explorer.scout import Scout
     from explorer.workspace import Workspace
 
     workspace = Workspace.open(root, include_hidden=include_hidden)
-    return Warm(workspace, Scout(workspace))
+    if index_dir is not None and index_dir.is_relative_to(workspace.root):
+        # Nothing is ever written below a root that is explored.
+        index_dir = None
+    return Warm(workspace, Scout(workspace, index_dir))

@@ -18,6 +18,7 @@ def _no_settings_of_the_user(
     """Neither the settings nor the project of whoever runs the tests reach a test."""
     nowhere: Path = tmp_path_factory.getbasetemp() / "no-user-settings"
     monkeypatch.setenv("XDG_CONFIG_HOME", str(nowhere))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(nowhere / "cache"))
     monkeypatch.delenv("CLAUDE_PROJECT_DIR", raising=False)
     for name in list(os.environ):
         if name.startswith("FASTCONTEXT_") and not name.startswith("FASTCONTEXT_TEST_"):

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from explorer.records import Citation, Span
-
-Confidence = Literal["high", "medium", "low"]
+from explorer.records import Citation, Confidence, Span
 
 
 @dataclass(frozen=True, slots=True)

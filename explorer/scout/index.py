@@ -5,8 +5,9 @@ entries a second, and counts in how many files each of its terms occurs as it go
 file costs no more than its own terms, and the whole stays at about a fifth of the source's size.
 """
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.definitions import defined_words, is_among, lines_of
-from explorer.scout.reading import Stamp
+from explorer.scout.reading import Stamp, Stamps, digest_of
 from explorer.scout.tokens import PAD, Hashes, Indexes, long_enough, scan
 
 _CHUNK_BYTES: Final = 1 << 18
 _WORKERS: Final = 2
+_SELECTED_ROWS: Final = 1_024
 _MAX_COUNT: Final = 63
 _SYMBOL_SHIFT: Final = 6
 
@@ -29,7 +31,7 @@ class Rows:
     """Some files' terms. File ``i`` has the entries ``offsets[i]`` to ``offsets[i + 1]``."""
 
     paths: tuple[str, ...]
-    stamps: tuple[Stamp, ...]
+    stamps: Stamps
     offsets: NDArray[np.int64]
     terms: Hashes
     """Sorted within a file."""
@@ -37,17 +39,26 @@ class Rows:
     """Occurrences, at most 63; in the two highest bits those as a definition's name, at most 3."""
     lengths: Indexes
     """Parts of identifiers in each file: what BM25 calls its length."""
+    digests: NDArray[np.int64]
+    """Of each file's text: what tells that a file with another stamp is still the same."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        arrays = (self.stamps, self.offsets, self.terms, self.counts, self.lengths, self.digests)
+        return sum(array.nbytes for array in arrays)
 
 
 def empty_rows() -> Rows:
     """Rows of no file."""
     return Rows(
         (),
-        (),
+        np.zeros((0, 3), np.int64),
         np.zeros(1, np.int64),
         np.zeros(0, np.uint32),
         np.zeros(0, np.uint8),
         np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
     )
 
 
@@ -78,11 +89,12 @@ def join_rows(pieces: Sequence[Rows]) -> Rows:
     offsets += [piece.offsets[1:] + start for piece, start in zip(pieces, starts, strict=False)]
     return Rows(
         tuple(path for piece in pieces for path in piece.paths),
-        tuple(stamp for piece in pieces for stamp in piece.stamps),
+        np.concatenate([piece.stamps for piece in pieces]),
         np.concatenate(offsets),
         np.concatenate([piece.terms for piece in pieces]),
         np.concatenate([piece.counts for piece in pieces]),
         np.concatenate([piece.lengths for piece in pieces]),
+        np.concatenate([piece.digests for piece in pieces]),
     )
 
 
@@ -94,14 +106,68 @@ def select_rows(rows: Rows, chosen: Sequence[int]) -> Rows:
     sizes = np.diff(rows.offsets)[at]
     offsets = np.zeros(len(at) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
-    entries = np.repeat(rows.offsets[at] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    terms, counts = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.uint8)
+    # Piece by piece: the places of all entries would take three times the memory of the entries.
+    for begin in range(0, len(at), _SELECTED_ROWS):
+        part = slice(begin, begin + _SELECTED_ROWS)
+        shift = rows.offsets[at[part]] - offsets[:-1][part]
+        low, high = offsets[begin], offsets[min(begin + _SELECTED_ROWS, len(at))]
+        entries = np.repeat(shift, sizes[part]) + np.arange(low, high)
+        terms[low:high], counts[low:high] = rows.terms[entries], rows.counts[entries]
     return Rows(
         tuple(rows.paths[index] for index in chosen),
-        tuple(rows.stamps[index] for index in chosen),
+        rows.stamps[at],
         offsets,
-        rows.terms[entries],
-        rows.counts[entries],
+        terms,
+        counts,
         rows.lengths[at],
+        rows.digests[at],
+    )
+
+
+def merge_rows(rows: Rows, *newer: Rows) -> Rows:
+    """All rows in the order of their paths; of a file that is in several the newest one.
+
+    ``rows`` are in that order. A few files that take the place of older ones cost no more than the
+    copying of the arrays.
+    """
+    fresh = join_rows(newer)
+    last = {path: row for row, path in enumerate(fresh.paths)}
+    at = [bisect_left(rows.paths, path) for path in last]
+    if all(
+        row < len(rows.paths) and rows.paths[row] == path
+        for row, path in zip(at, last, strict=True)
+    ):
+        return _replaced(rows, fresh, dict(sorted(zip(at, last.values(), strict=True))))
+    joined = join_rows([rows, fresh])
+    every = {path: row for row, path in enumerate(joined.paths)}
+    return select_rows(joined, [every[path] for path in sorted(every)])
+
+
+def _replaced(rows: Rows, fresh: Rows, by: Mapping[int, int]) -> Rows:
+    """The rows with those at the keys, which ascend, replaced by the fresh ones at the values."""
+    if not by:
+        return rows
+    terms, counts = [], []
+    begin = 0
+    for row, new in by.items():
+        old, now = slice(begin, rows.offsets[row]), slice(*fresh.offsets[new : new + 2])
+        terms += [rows.terms[old], fresh.terms[now]]
+        counts += [rows.counts[old], fresh.counts[now]]
+        begin = rows.offsets[row + 1]
+    at, to = np.array(list(by), np.int64), np.array(list(by.values()), np.int64)
+    sizes = np.diff(rows.offsets)
+    sizes[at] = np.diff(fresh.offsets)[to]
+    stamps, lengths, digests = rows.stamps.copy(), rows.lengths.copy(), rows.digests.copy()
+    stamps[at], lengths[at], digests[at] = fresh.stamps[to], fresh.lengths[to], fresh.digests[to]
+    return Rows(
+        rows.paths,
+        stamps,
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]),
+        np.concatenate([*terms, rows.terms[begin:]]),
+        np.concatenate([*counts, rows.counts[begin:]]),
+        lengths,
+        digests,
     )
 
 
@@ -175,9 +241,10 @@ def _rows_of_chunk(chunk: Chunk) -> Rows:
     np.cumsum(np.bincount(owner, minlength=len(chunk)), out=offsets[1:])
     return Rows(
         tuple(path for path, _, _ in chunk),
-        tuple(stamp for _, stamp, _ in chunk),
+        np.array([stamp for _, stamp, _ in chunk], np.int64).reshape(-1, 3),
         offsets,
         (both[at] & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         packed.astype(np.uint8),
         np.bincount(part_file, minlength=len(chunk)).astype(np.int32),
+        np.array([digest_of(data) for _, _, data in chunk], np.int64),
     )

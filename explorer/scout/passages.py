@@ -45,10 +45,10 @@ def choose_places(
     weight: Floats,
     described: Floats,
     weights: Weights,
-) -> list[Place]:
-    """The places worth citing of the texts, at least one of each; ``file`` is the text's index.
+) -> tuple[Field, list[Place]]:
+    """The texts' cells, and the places worth citing of them, at least one of each text.
 
-    ``chances`` are those of the files to be sought at all.
+    A place's ``file`` is the text's index. ``chances`` are those of the files to be sought at all.
     """
     field, known = read_cells(texts, query, weight, described)
     at: list[NDArray[np.int64]] = []
@@ -63,4 +63,11 @@ def choose_places(
     every, all_chances = np.concatenate(at), np.concatenate(chance)
     size = np.maximum(1, field.last[every] - field.first[every] + 1)
     picked = np.union1d(every[choose_cells(all_chances, size)], needed)
-    return merge_cells(field, picked, all_chances[np.searchsorted(every, picked)])
+    return field, merge_cells(field, picked, all_chances[np.searchsorted(every, picked)])
+
+
+def heads_of(field: Field, file: int) -> list[int]:
+    """The lines of a text that introduce definitions."""
+    begin, end = (int(each) for each in field.spans[file])
+    heads: list[int] = field.first[begin:end][field.starts_block[begin:end]].tolist()
+    return heads

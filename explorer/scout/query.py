@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.tokens import Hashes, Indexes, Mask, words_of
+from explorer.scout.traces import Trace, parse_trace
 
 MAX_QUERY_CHARS: Final = 20_000
 """What is read of a query: of a longer one the beginning and the end, where errors stand."""
@@ -45,14 +46,7 @@ _CODE_WORD: Final = re.compile(
     r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|^_+[a-z]|^[A-Z]{2,}\d*$|^[A-Z]+[A-Z][a-z]"
 )
 _SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
-_FRAME: Final = re.compile(
-    r"^\s*(?:File \"(?P<python>[^\"]+)\", line \d+(?:, in (?P<function>\S+))?"
-    r"|at (?P<java>[\w$.<>/]+)\((?P<file>[\w$]+\.\w+)(?::\d+)?\)"
-    r"|at (?:[\w$.<> \[\]]+ \()?(?P<script>[^\s()]+):\d+:\d+\)?"
-    r"|#?\d+:?\s.*?(?P<native>[\w./-]+\.\w+):\d+"
-    r"|(?P<plain>[\w./-]+\.\w+):\d+)",
-    re.MULTILINE,
-)
+_LONG: Final = re.compile(r"[^\s/]{200,}|\S{600,}")
 _TITLE_WEIGHT: Final = 1.6
 _CODE_WEIGHT: Final = 1.5
 
@@ -82,8 +76,8 @@ class Query:
     """File names and paths that are mentioned, ``/`` between parts, lower case."""
     quoted: tuple[bytes, ...]
     """Texts in quotes or backticks, lower case."""
-    frames: int
-    """Lines of stack traces."""
+    trace: Trace
+    """The places that are named with a line number."""
     text: str
     """What was read of it."""
 
@@ -102,7 +96,10 @@ def parse_query(text: str) -> Query:
     title_end = _title_end(text)
     prefix = _SCOPE.match(text)
     scope_end = prefix.end() if prefix else 0
-    ticked = [match.span() for match in _TICKED.finditer(text)]
+    ticked = bytearray(len(text) + 1)
+    for match in _TICKED.finditer(text):
+        ticked[match.start() : match.end() + 1] = b"\1" * (match.end() + 1 - match.start())
+    trace = parse_trace(text)
     weights: dict[int, float] = {}
     written: dict[int, str] = {}
     title: set[int] = set()
@@ -119,9 +116,7 @@ def parse_query(text: str) -> Query:
                 sequence.append(-1)
             position = found + len(word)
         in_title = position <= title_end
-        is_code = bool(_CODE_WORD.search(word)) or any(
-            begin <= position <= end for begin, end in ticked
-        )
+        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position])
         terms = [part for part in parts if part not in _STOPPED or is_code]
         if len(parts) > 1:
             terms.append(complete)
@@ -147,9 +142,9 @@ def parse_query(text: str) -> Query:
         whole=np.array([term in whole for term in kept], np.bool_),
         words=tuple(written[term] for term in kept),
         sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
-        paths=_paths(text),
+        paths=_paths(text, trace),
         quoted=_quoted(text),
-        frames=sum(1 for _ in _FRAME.finditer(text)),
+        trace=trace,
         text=text,
     )
 
@@ -173,14 +168,13 @@ def _breaks(between: str) -> bool:
     return len(between) > 3 or any(mark in between for mark in ".;!?\n")
 
 
-def _paths(text: str) -> tuple[str, ...]:
+def _paths(text: str, trace: Trace) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for match in _PATH.finditer(text):
+    # No path has names of that length, and looking for one in them takes time squared.
+    for match in _PATH.finditer(_LONG.sub(" ", text)):
         found[match[0].replace("\\", "/").removeprefix("./").lower()] = None
-    for match in _FRAME.finditer(text):
-        for name in match.groupdict().values():
-            if name and "." in name and "/" in name:
-                found[name.lstrip("/").lower()] = None
+    for frame in trace.frames:
+        found[frame.path.lower()] = None
     return tuple(found)[:100]
 
 

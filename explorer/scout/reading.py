@@ -1,9 +1,14 @@
 """The bytes of many visible files, read quickly and only through the workspace's own root."""
 
+import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from explorer.confined import open_directory
 from explorer.documents import decode, is_binary
@@ -18,24 +23,47 @@ _MINIFIED_FILE_BYTES = 8_192
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What tells that a file is still the one that was read."""
 
-    mtime_ns: int
+    changed_ns: int
+    """``st_ctime_ns``, which no program can set back; 0 where it may hide a later change."""
     size: int
     inode: int
 
 
 NO_FILE = Stamp(0, -1, 0)
+Stamps = NDArray[np.int64]
+"""Stamps as rows of an array."""
+_INODE = (1 << 63) - 1
+_CLOCK_TICK_NS = 50_000_000
+"""Two changes of a file within this time may have the same stamp; kernels count in 1 to 10 ms."""
 
 
-def stamps(workspace: Workspace, paths: Iterable[str]) -> list[Stamp]:
-    """Of each path its stamp, ``NO_FILE`` where no regular file stands there. Paths are sorted."""
-    found = []
-    for directory, name in _walk(workspace, paths):
-        found.append(_stamp(directory, name))
-    return found
+def stamps(workspace: Workspace, paths: Sequence[str]) -> Stamps:
+    """Of each path its stamp, ``NO_FILE`` where no regular file stands there.
+
+    Directories on the way are not looked at: a stamp says nothing of a file's content, and where
+    it differs the file is opened by ``read_files``, which follows no link.
+    """
+    root, is_regular, look = workspace.descriptor, stat.S_ISREG, os.stat
+    found: list[int] = []
+    for path in paths:
+        try:
+            status = look(path, dir_fd=root, follow_symlinks=False)
+        except (OSError, ValueError):
+            found += NO_FILE
+            continue
+        if is_regular(status.st_mode):
+            found += (status.st_ctime_ns, status.st_size, status.st_ino & _INODE)
+        else:
+            found += NO_FILE
+    return np.array(found, np.int64).reshape(-1, 3)
+
+
+def digest_of(text: bytes) -> int:
+    """A 63-bit digest of a file's text."""
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
 def read_files(
@@ -83,7 +111,14 @@ def _stamp(directory: int, name: str) -> Stamp:
         return NO_FILE
     if not stat.S_ISREG(status.st_mode):
         return NO_FILE
-    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
+    return _stamped(status)
+
+
+def _stamped(status: os.stat_result, now_ns: int = 0) -> Stamp:
+    """The stamp; of a file that changed a moment before ``now_ns`` one that no later look finds."""
+    fresh = now_ns - status.st_ctime_ns < _CLOCK_TICK_NS and now_ns > 0
+    changed_ns = 0 if fresh else status.st_ctime_ns
+    return Stamp(changed_ns, status.st_size, status.st_ino & _INODE)
 
 
 def _read(directory: int, name: str) -> tuple[Stamp, bytes]:
@@ -99,7 +134,7 @@ def _read(directory: int, name: str) -> tuple[Stamp, bytes]:
         if not stat.S_ISREG(status.st_mode):
             return NO_FILE, b""
         data = os.read(descriptor, MAX_FILE_BYTES)
-        stamp = Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
+        stamp = _stamped(status, time.time_ns())
     except OSError:
         return before, b""
     finally:

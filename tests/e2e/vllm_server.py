@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,13 @@ class VllmServer:
 
 
 @contextmanager
-def vllm_serving(python: Path, checkpoint: Path, folder: Path, *extra: str) -> Iterator[VllmServer]:
+def vllm_serving(
+    python: Path,
+    checkpoint: Path,
+    folder: Path,
+    *extra: str,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[VllmServer]:
     """A server of the checkpoint; its whole process group is ended with the context.
 
     ``folder`` takes its log, caches and home. A failing start raises with the end of the log.
@@ -68,7 +74,7 @@ def vllm_serving(python: Path, checkpoint: Path, folder: Path, *extra: str) -> I
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*serve, *_FLAGS, *extra],
-            env=_environment(python, folder),
+            env=_environment(python, folder) | dict(environment or {}),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -23,7 +23,8 @@ from tests.serving import PATIENCE_S, ROOT, bare_environment
 from tests.tooling import write_tree
 
 KEYS = [
-    "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "citations",
+    "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "confidence",
+    "citations",
     "turns", "tool_calls", "usage", "elapsed_s", "notes",
 ]  # fmt: skip
 GREP = '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry_delay"}}\n</tool_call>'

@@ -1,10 +1,15 @@
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 
-from explorer.scout import Scout
+from explorer.scout import Scout, store
 from explorer.scout import index as index_module
 from explorer.workspace import Workspace
+from server.warm import WarmRepositories
+from tests.serving import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +86,77 @@ async def test_a_branch_switch_reads_what_differs(tree, tmp_path, read_paths):
 
     assert found == ["src/new.py"]
     assert len(read_paths) == 11
+
+
+async def test_a_real_branch_switch_and_back_are_seen(tree, tmp_path, read_paths):
+    def git(*arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        subprocess.run(["git", *identity, *arguments], cwd=tree, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "other")
+    (tree / "src/frobnicator.py").unlink()
+    write(tree, "src/sprocket.py", "def sprocket():\n    pass\n")
+    git("add", "-A")
+    git("commit", "-qm", "two")
+
+    assert await ask(tree, tmp_path / "cache", "frobnicate sprocket") == ["src/sprocket.py"]
+    git("checkout", "-q", "main")
+    read_paths.clear()
+    assert await ask(tree, tmp_path / "cache", "frobnicate sprocket") == ["src/frobnicator.py"]
+    assert read_paths == ["src/frobnicator.py"]
+
+
+async def test_a_file_that_is_touched_or_written_again_as_it_was_is_not_indexed_again(
+    tree, tmp_path, read_paths
+):
+    await ask(tree, tmp_path / "cache")
+    read_paths.clear()
+    file = tree / "src/part3.py"
+    os.utime(file, (1, 1))
+    text = (tree / "src/part4.py").read_text()
+    (tree / "src/part4.py").unlink()
+    write(tree, "src/part4.py", text)
+
+    assert await ask(tree, tmp_path / "cache") == ["src/frobnicator.py"]
+    assert read_paths == []
+
+
+async def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(tree, tmp_path):
+    file = tree / "src/part3.py"
+    await ask(tree, tmp_path / "cache")
+    before = file.stat()
+    file.write_text(file.read_text().replace("helper", "gasket"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert file.stat().st_size == before.st_size
+    assert await ask(tree, tmp_path / "cache", "gasket") == ["src/part3.py"]
+
+
+def test_processes_that_ask_at_the_same_time_answer_alike_and_leave_a_whole_index(tree, tmp_path):
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "server", "explore", "frobnicate the valve", "--json"]
+    command += ["--repo", str(tree), "--engine", "scout"]
+    running = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    answers = [json.loads(process.communicate(timeout=50)[0]) for process in running]
+
+    assert [each["citations"][0]["path"] for each in answers] == ["src/frobnicator.py"] * 3
+    (kept,) = (tmp_path / "fastcontext/scout").iterdir()
+    rows = store.load(kept)
+    assert rows is not None
+    assert len(rows.paths) == 31
+
+
+async def test_nothing_is_kept_below_the_root_that_is_explored(tree):
+    async with WarmRepositories(tree / "cache").opened(tree, include_hidden=False) as warm:
+        await warm.scout.answer("frobnicate the valve")
+
+    assert not (tree / "cache").exists()
 
 
 async def test_a_damaged_cache_is_built_anew(tree, tmp_path):

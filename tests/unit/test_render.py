@@ -20,7 +20,8 @@ from server.render import (
 )
 
 KEYS = [
-    "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "citations",
+    "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "confidence",
+    "citations",
     "turns", "tool_calls", "usage", "elapsed_s", "notes",
 ]  # fmt: skip
 

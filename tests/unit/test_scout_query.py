@@ -54,9 +54,9 @@ def test_frames_of_a_stack_trace_are_recognised_in_several_languages():
     )
     query = parse_query(trace)
 
-    assert query.frames == 3
+    assert len(query.trace.frames) == 3
     assert "app/lib/pool.py" in query.paths
-    assert "log.java" in query.paths
+    assert "org/kafka/log.java" in query.paths
 
 
 def test_a_huge_query_has_a_bounded_number_of_terms_with_its_end_among_them():

@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ import pytest
 from explorer.scout import store
 from explorer.scout.index import build_rows
 from explorer.scout.reading import Stamp
+from tests.serving import ROOT
 
 
 @pytest.fixture
@@ -21,11 +26,12 @@ def rows():
 def same(one, other):
     return (
         one.paths == other.paths
-        and one.stamps == other.stamps
+        and np.array_equal(one.stamps, other.stamps)
         and np.array_equal(one.offsets, other.offsets)
         and np.array_equal(one.terms, other.terms)
         and np.array_equal(one.counts, other.counts)
         and np.array_equal(one.lengths, other.lengths)
+        and np.array_equal(one.digests, other.digests)
     )
 
 
@@ -57,12 +63,19 @@ def test_a_file_cut_short_is_not_used(tmp_path, rows, size):
     assert store.load(path) is None
 
 
-def test_a_flipped_bit_is_noticed(tmp_path, rows):
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path, rows):
     path = tmp_path / "x.index"
     store.save(path, rows)
-    data = bytearray(path.read_bytes())
-    data[-3] ^= 1
-    path.write_bytes(data)
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        assert store.load(path) is None
+
+
+def test_bytes_behind_the_end_are_noticed(tmp_path, rows):
+    path = tmp_path / "x.index"
+    store.save(path, rows)
+    path.write_bytes(path.read_bytes() + b"more")
 
     assert store.load(path) is None
 
@@ -70,7 +83,7 @@ def test_a_flipped_bit_is_noticed(tmp_path, rows):
 def test_an_index_of_another_version_is_not_used(tmp_path, rows, monkeypatch):
     path = tmp_path / "x.index"
     store.save(path, rows)
-    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    monkeypatch.setattr(store, "version", lambda: 1)
 
     assert store.load(path) is None
 
@@ -79,6 +92,43 @@ def test_a_directory_that_cannot_be_written_is_no_failure(tmp_path, rows):
     (tmp_path / "file").write_text("in the way")
 
     assert not store.save(tmp_path / "file" / "x.index", rows)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no directories")
+def test_a_read_only_file_system_is_no_failure(rows):
+    assert not store.save(Path("/proc/fastcontext/x.index"), rows)
+    assert store.load(Path("/proc/fastcontext/x.index")) is None
+
+
+def test_a_disk_that_is_full_leaves_the_index_before_and_no_litter(tmp_path, rows):
+    path = tmp_path / "x.index"
+    store.save(path, rows)
+    # A limit on the size of files ends a write as a full disk does, half way.
+    code = (
+        "import resource, sys\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from explorer.scout import store\n"
+        "rows = store.load(Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "sys.exit(store.save(Path(sys.argv[1]), replace(rows, paths=('c.py', 'd.py'))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
+
+    assert done.returncode == 0
+    assert same(store.load(path), rows)
+    assert [each.name for each in tmp_path.iterdir()] == ["x.index"]
+
+
+def test_what_a_killed_process_left_behind_is_removed_an_hour_later(tmp_path, rows):
+    old, new = tmp_path / ".new-old", tmp_path / ".new-new"
+    for litter in (old, new):
+        litter.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    store.save(tmp_path / "x.index", rows)
+
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_two_writers_leave_a_whole_index_and_no_litter(tmp_path, rows):

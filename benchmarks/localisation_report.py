@@ -1,0 +1,105 @@
+"""The table of the localisation benchmark: who found how much, by how sure a margin, and where."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.localisation_scores import (
+    COLUMNS,
+    Score,
+    paired_interval,
+    score,
+    table_head,
+    table_row,
+)
+
+Prediction = dict[str, Any]
+"""``id``, ``citations`` in rank order, ``seconds`` of the query, ``index_s``."""
+Answers = dict[str, Prediction]
+"""Predictions by the task's id."""
+Task = dict[str, Any]
+
+LARGE_TREE_FILES = 4_500
+_NOTHING: Prediction = {"citations": [], "seconds": 0.0, "index_s": 0.0}
+_COMPARED = [column for column in COLUMNS if column[0] in ("file F1", "line F1", "hit@1", "hit@3")]
+
+
+def report(tasks: Sequence[Task], answers: dict[str, Answers]) -> str:
+    """The table of all explorers, the scout's by groups, its margins, and how sure it was."""
+    rows = {"scout": _scores(tasks, answers["scout"])}
+    if "scout-first" in answers:
+        rows["scout, no index yet"] = _scores(tasks, answers["scout-first"])
+    if "floor" in answers:
+        rows["floor: BM25, one file"] = _scores(tasks, answers["floor"])
+    if "semble" in answers:
+        rows["semble, no vectors, one file"] = _scores(tasks, _first_files(answers["semble"], 1))
+        rows["semble, no vectors, five files"] = _scores(tasks, answers["semble"])
+    lines = [table_head(), *(table_row(name, scores) for name, scores in rows.items())]
+    lines += ["", "the scout by", *_groups(tasks, answers["scout"])]
+    for name, scores in list(rows.items())[1:]:
+        lines += ["", f"scout minus {name}, percent, 95% paired bootstrap interval"]
+        for title, column in _COMPARED:
+            mean, low, high = paired_interval(rows["scout"], scores, column)
+            lines.append(f"  {title:8}{mean:+6.1f}  [{low:+.1f}, {high:+.1f}]")
+    lines += ["", *(_seconds(name, answers[name]) for name in sorted(answers))]
+    lines += ["", *_confidence(tasks, answers["scout"], rows["scout"])]
+    return "\n".join(lines)
+
+
+def _scores(tasks: Sequence[Task], answers: Answers) -> list[Score]:
+    pairs = [(task, answers.get(task["id"], _NOTHING)) for task in tasks]
+    return [
+        score(task, each["citations"], each.get("seconds", 0.0), each.get("further", ()))
+        for task, each in pairs
+    ]
+
+
+def _first_files(answers: Answers, count: int) -> Answers:
+    """The predictions with the places of the first files alone."""
+    result: Answers = {}
+    for key, each in answers.items():
+        files = list(dict.fromkeys(place["path"] for place in each["citations"]))[:count]
+        cited = [place for place in each["citations"] if place["path"] in files]
+        further = list(dict.fromkeys(place["path"] for place in each["citations"]))[count:]
+        result[key] = each | {"citations": cited, "further": further}
+    return result
+
+
+def _groups(tasks: Sequence[Task], answers: Answers) -> list[str]:
+    groupings: list[tuple[str, Callable[[Task], str]]] = [
+        ("language", lambda task: str(task["language"])),
+        ("size", lambda task: "large" if task["n_tree_files"] >= LARGE_TREE_FILES else "smaller"),
+        ("file's name said", lambda task: "yes" if task["stem_in_query"] else "no"),
+        ("confidence", lambda task: str(answers.get(task["id"], {}).get("confidence", ""))),
+    ]
+    lines = []
+    for title, key in groupings:
+        for group in sorted({key(task) for task in tasks}):
+            chosen = [task for task in tasks if key(task) == group]
+            lines.append(table_row(f"  {title}: {group}", _scores(chosen, answers)))
+    return lines
+
+
+def _seconds(name: str, answers: Answers) -> str:
+    query = [each["seconds"] for each in answers.values()]
+    index = [each.get("index_s", 0.0) for each in answers.values()]
+    return (
+        f"{name}: query {np.median(query):.3f} s median, {np.percentile(query, 95):.3f} s p95; "
+        f"index to the task's commit {np.median(index):.2f} s median, {max(index):.2f} s most"
+    )
+
+
+def _confidence(tasks: Sequence[Task], answers: Answers, scores: Sequence[Score]) -> list[str]:
+    """In how many cases each confidence was given, and how often the first file was right then."""
+    lines = []
+    for level in ("high", "medium", "low"):
+        right = [
+            each.hit1
+            for task, each in zip(tasks, scores, strict=True)
+            if answers.get(task["id"], {}).get("confidence") == level
+        ]
+        given = 100 * len(right) / max(1, len(tasks))
+        share = f"right in {100 * float(np.mean(right)):.0f}% of them" if right else "never"
+        lines.append(f"confidence {level}: given in {given:.0f}% of {len(tasks)} tasks, {share}")
+    return lines

@@ -1,0 +1,1 @@
+"""Measurements on this machine's GPU: the engine as the model card measures it, and its matmuls."""

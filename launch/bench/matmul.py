@@ -1,0 +1,172 @@
+"""BF16 against NVFP4 for every linear layer over the batch: for which work NVFP4 pays."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from launch.bench.kernels import (
+    Linear,
+    bf16_linear,
+    nvfp4_linear,
+    reference_linear,
+    vllm_config,
+)
+from launch.bench.layers import BATCHES, LayerShape, layer_shapes
+from launch.bench.samples import summary
+from launch.bench.timing import copies_for, copy_bytes_per_s, matmul_flop_per_s, time_calls
+
+FP4_OVER_BF16 = 4
+"""Dense FP4 over dense BF16 operations a second on Blackwell, by NVIDIA's data sheets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What this GPU was measured to reach."""
+
+    bytes_per_s: float
+    bf16_flop_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulRow:
+    """One kernel on one shape and batch."""
+
+    layer: str
+    out: int
+    inner: int
+    count: int
+    card: bool
+    merged: bool
+    batch: int
+    precision: str
+    kernel: str
+    timing: str
+    time_us: dict[str, Any]
+    limit: str
+    """memory or arithmetic: the floor that is higher."""
+    limit_share: float
+    """That floor over the median time."""
+    relative_error: float
+    """Norm of the difference from float32 with the same weights, over the norm of that."""
+
+
+def measure(
+    *,
+    device: str = "cuda",
+    shapes: Sequence[LayerShape] = (),
+    batches: Sequence[int] = BATCHES,
+    repeats: int = 20,
+    emit: Callable[[dict[str, Any]], None],
+    deadline: float = float("inf"),
+) -> None:
+    """Measures and hands every row to ``emit`` as soon as it is there.
+
+    The first row is the machine's. A shape that fails becomes a row with ``error``; past
+    ``deadline`` (of ``time.monotonic``) the rest is left out, which is a row too.
+
+    Raises:
+        ImportError: there is no torch, or on a GPU no vLLM.
+    """
+    import torch
+
+    torch.manual_seed(0)
+    start = time.monotonic()
+    with torch.no_grad(), _engine(device) as version:
+        ceilings = Ceilings(copy_bytes_per_s(torch, device), matmul_flop_per_s(torch, device))
+        name = torch.cuda.get_device_name(0) if device != "cpu" else "cpu"
+        emit(
+            {
+                "kind": "machine",
+                "device": name,
+                "torch": torch.__version__,
+                "vllm": version,
+                **asdict(ceilings),
+            }
+        )
+        for shape in shapes or layer_shapes():
+            if time.monotonic() > deadline:
+                emit({"kind": "skipped", "layer": shape.name, "reason": "out of time"})
+                continue
+            try:
+                for row in _shape(torch, device, shape, batches, repeats, ceilings):
+                    emit({"kind": "matmul", **asdict(row)})
+            except Exception as error:
+                # One kernel that this GPU lacks must not cost the other shapes' figures.
+                emit({"kind": "error", "layer": shape.name, "error": repr(error)})
+        emit({"kind": "total", "elapsed_s": time.monotonic() - start})
+
+
+@contextlib.contextmanager
+def _engine(device: str) -> Iterator[str]:
+    if device == "cpu":
+        yield "none"
+        return
+    with vllm_config() as version:
+        yield version
+
+
+def _shape(
+    torch: Any,
+    device: str,
+    shape: LayerShape,
+    batches: Sequence[int],
+    repeats: int,
+    ceilings: Ceilings,
+) -> Iterator[MatmulRow]:
+    matrix = torch.randn(shape.out, shape.inner, dtype=torch.bfloat16, device=device)
+    matrix = matrix * shape.inner**-0.5
+    packed = reference_linear if device == "cpu" else nvfp4_linear
+    for precision, build in (("bf16", bf16_linear), ("nvfp4", packed)):
+        linear: Linear = build(torch, matrix)
+        copies = linear.copies(copies_for(torch, device, linear.weight_bytes))
+        for batch in batches:
+            inputs = [
+                torch.randn(batch, shape.inner, dtype=torch.bfloat16, device=device) for _ in copies
+            ]
+            error = _error(torch, linear, copies[0], inputs[0])
+            calls = [lambda f=f, x=x: f(x) for f, x in zip(copies, inputs, strict=True)]
+            taken, timing = time_calls(torch, device, calls, repeats)
+            yield _row(shape, batch, precision, linear, taken, timing, error, ceilings)
+        # The next precision's copies need the room.
+        del copies, linear
+
+
+def _error(torch: Any, linear: Linear, run: Callable[[Any], Any], x: Any) -> float:
+    got = run(x).float()
+    wanted = x.float() @ linear.reference.T
+    return float((got - wanted).norm() / wanted.norm())
+
+
+def _row(
+    shape: LayerShape,
+    batch: int,
+    precision: str,
+    linear: Linear,
+    taken: list[float],
+    timing: str,
+    error: float,
+    ceilings: Ceilings,
+) -> MatmulRow:
+    moved = linear.weight_bytes + 2 * batch * (shape.inner + shape.out)
+    rate = ceilings.bf16_flop_per_s * (FP4_OVER_BF16 if linear.activation_bits == 4 else 1)
+    memory_s = moved / ceilings.bytes_per_s
+    arithmetic_s = 2 * batch * shape.inner * shape.out / rate
+    times = summary([1e6 * each for each in taken])
+    return MatmulRow(
+        layer=shape.name,
+        out=shape.out,
+        inner=shape.inner,
+        count=shape.count,
+        card=shape.card,
+        merged=shape.merged,
+        batch=batch,
+        precision=precision,
+        kernel=linear.kernel,
+        timing=timing,
+        time_us=times,
+        limit="memory" if memory_s >= arithmetic_s else "arithmetic",
+        limit_share=1e6 * max(memory_s, arithmetic_s) / times["median"],
+        relative_error=error,
+    )

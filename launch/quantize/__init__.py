@@ -1,0 +1,1 @@
+"""Making the NVFP4 checkpoint of a BF16 model with NVIDIA's ModelOpt."""

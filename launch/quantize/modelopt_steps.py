@@ -1,0 +1,107 @@
+"""The steps that need torch, transformers and ModelOpt (tried: 0.44.0 and 0.47.0)."""
+
+import importlib
+import importlib.metadata
+import json
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from launch.quantize.errors import QuantizeError
+from launch.quantize.recipe import Recipe, quantization_config
+
+Batch = tuple[list[list[int]], list[list[int]]]
+
+
+def load_tokenizer(source: Path) -> Any:
+    """The source's tokenizer.
+
+    Raises:
+        QuantizeError: it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(source))
+    except (OSError, ValueError) as error:
+        raise QuantizeError(f"the tokenizer of {str(source)!r} cannot be loaded: {error}") from None
+
+
+def load_model(torch: Any, source: Path, device: str) -> Any:
+    """The source's model on the device, in BF16."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.bfloat16)
+    return model.to(device).eval()
+
+
+def calibrate(
+    torch: Any,
+    model: Any,
+    recipe: Recipe,
+    batches: Sequence[Batch],
+    device: str,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, int]:
+    """Inserts the quantizers and runs the batches; says how many there are and how many are on."""
+    import modelopt.torch.quantization as mtq
+
+    def run(calibrated: Any) -> None:
+        # The backbone alone: the head is not quantized, and the logits of a batch take 10 GB.
+        backbone = calibrated.get_decoder()
+        with torch.no_grad():
+            for done, (ids, mask) in enumerate(batches):
+                progress("calibrate", done, len(batches))
+                backbone(
+                    input_ids=torch.tensor(ids, device=device),
+                    attention_mask=torch.tensor(mask, device=device),
+                    use_cache=False,
+                )
+        progress("calibrate", len(batches), len(batches))
+
+    mtq.quantize(model, quantization_config(mtq, recipe), run)
+    quantizers = [
+        each for each in model.modules() if type(each).__name__.endswith("TensorQuantizer")
+    ]
+    enabled = sum(1 for each in quantizers if each.is_enabled)
+    return {"quantizers": len(quantizers), "enabled_quantizers": enabled}
+
+
+def export(torch: Any, model: Any, folder: Path) -> None:
+    """Writes the packed weights and configuration."""
+    from modelopt.torch.export import export_hf_checkpoint
+
+    if not torch.cuda.is_available():
+        _allow_export_without_gpu()
+    with torch.inference_mode():
+        export_hf_checkpoint(model, export_dir=folder)
+
+
+def _allow_export_without_gpu() -> None:
+    """Has ModelOpt 0.44 pack FP4 on the CPU: it asks CUDA for a capability that nothing uses then.
+
+    0.47 asks whether there is a GPU first; its tensors are equal to those made this way.
+    """
+    if not importlib.metadata.version("nvidia-modelopt").startswith("0.44."):
+        return
+    module = importlib.import_module("modelopt.torch.quantization.qtensor.nvfp4_tensor")
+    module.__dict__["fp4_compatible"] = lambda: False
+
+
+def complete_config(folder: Path) -> None:
+    """Adds the ``quant_method`` that vLLM looks for and ModelOpt leaves out of its own file."""
+    path = folder / "hf_quant_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.setdefault("quant_method", "modelopt")
+    path.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+
+
+def peak_bytes(torch: Any, device: str) -> int:
+    """Most memory that was used so far: the GPU's, or on the CPU the process's."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return used if sys.platform == "darwin" else used * 1024

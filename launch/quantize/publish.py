@@ -1,0 +1,83 @@
+"""A folder that appears under its name only when it is whole."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from launch.quantize.errors import QuantizeError
+
+
+def refuse_existing(out: Path) -> None:
+    """Returns if nothing is under that name yet.
+
+    Raises:
+        QuantizeError: something is.
+    """
+    if os.path.lexists(out):
+        raise QuantizeError(
+            f"{str(out)!r} exists already and is not overwritten",
+            "choose another folder, or remove it first",
+        )
+
+
+@contextlib.contextmanager
+def partial_folder(out: Path) -> Iterator[Path]:
+    """Gives an empty folder beside ``out`` that is renamed to it at the end, or else removed.
+
+    What a killed run left beside it is removed first.
+
+    Raises:
+        QuantizeError: ``out`` exists, another run is making it, or its parent cannot be written.
+    """
+    refuse_existing(out)
+    with _lock(out):
+        for stale in out.parent.glob(f".{out.name}.partial-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+        try:
+            yield folder
+            _settle(folder)
+            refuse_existing(out)
+            folder.rename(out)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    path = out.parent / f".{out.name}.lock"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise QuantizeError(f"{str(out.parent)!r} cannot be written: {error}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise QuantizeError(
+                f"another run is making {str(out)!r}", "wait for it, or choose another folder"
+            ) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _settle(folder: Path) -> None:
+    """Has the system write the files before the name that says they are complete.
+
+    They are made readable for all: mkdtemp and safetensors let the user alone, and an engine may
+    run as another.
+    """
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,91 @@
+"""Whether the disk and the memory are enough, before any time is spent."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.quantize.errors import QuantizeError
+
+GIB = 1 << 30
+ACTIVATION_BYTES = 2 * GIB
+"""Activations of a calibration batch of 16 x 1,024 tokens in a 4B model, with room to spare."""
+DISK_MARGIN = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the model is calibrated."""
+
+    device: str
+    """cuda or cpu, as torch names them."""
+    unified: bool
+    """Whether the GPU's memory is the host's own, as on GB10."""
+    free_bytes: int
+
+
+def available_host_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Memory that can be had without swapping; 0 where the system does not say."""
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def choose_place(torch: Any, wanted: str) -> Place:
+    """The GPU where there is one (``auto``), or the device that is asked for.
+
+    On unified memory the driver's free figure leaves out what the page cache would give back,
+    so the host's is taken.
+
+    Raises:
+        QuantizeError: ``cuda`` is asked for and torch has none.
+    """
+    cuda = bool(torch.cuda.is_available())
+    if wanted == "cuda" and not cuda:
+        raise QuantizeError(
+            "torch finds no CUDA device", "install torch's CUDA build, or give --device cpu"
+        )
+    if wanted == "cpu" or not cuda:
+        return Place("cpu", False, available_host_bytes())
+    unified = bool(getattr(torch.cuda.get_device_properties(0), "is_integrated", False))
+    free = int(torch.cuda.mem_get_info(0)[0])
+    return Place("cuda", unified, max(free, available_host_bytes()) if unified else free)
+
+
+def require_memory(place: Place, weights_bytes: int) -> None:
+    """Returns if the model and a calibration batch fit.
+
+    Raises:
+        QuantizeError: they do not.
+    """
+    needed = weights_bytes + min(ACTIVATION_BYTES, weights_bytes)
+    if place.free_bytes and place.free_bytes < needed:
+        raise QuantizeError(
+            f"{place.device} has {place.free_bytes / GIB:.1f} GiB free; calibrating this model "
+            f"takes about {needed / GIB:.1f} GiB",
+            "stop what else uses the memory"
+            + (", or give --device cpu" if place.device == "cuda" else ""),
+        )
+
+
+def require_disk(folder: Path, out_bytes: int) -> None:
+    """Returns if the file system of ``folder`` takes so many bytes more.
+
+    Raises:
+        QuantizeError: it does not.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    needed = int(out_bytes * DISK_MARGIN)
+    if free < needed:
+        raise QuantizeError(
+            f"{free / GIB:.1f} GiB are free where {str(folder)!r} is; the checkpoint takes "
+            f"{needed / GIB:.1f} GiB",
+            "free some space, or choose a folder on another disk",
+        )

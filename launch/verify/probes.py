@@ -1,0 +1,93 @@
+"""What the models are asked: token ids of texts and of recorded turns."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HELD_OUT = ("textwrap", "heapq", "difflib", "shlex")
+"""Modules of Python's library whose sources are read where no text is given."""
+TEXT_TOKENS = 256
+MOST_TURNS = 24
+MOST_PROMPT_TOKENS = 16_384
+
+_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+
+Conversation = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+"""Messages, and the tools that were offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Token ids to run."""
+
+    texts: tuple[tuple[int, ...], ...]
+    """Read for their logits."""
+    turns: tuple[tuple[int, ...], ...]
+    """Prompts to answer greedily."""
+
+
+def held_out_texts() -> list[str]:
+    """Source code that is the same on every machine with this Python and was not calibrated on."""
+    texts = []
+    for name in HELD_OUT:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            texts.append(Path(spec.origin).read_text(encoding="utf-8"))
+    return texts
+
+
+def make_probes(
+    tokenizer: Any, texts: Iterable[str], conversations: Iterable[Conversation]
+) -> Probes:
+    """Texts cut to 256 tokens; of conversations their ends, and every turn up to 24 of them."""
+    read = [tokenizer(text)["input_ids"][:TEXT_TOKENS] for text in texts]
+    turns: list[tuple[int, ...]] = []
+    for messages, tools in conversations:
+        whole = _render(tokenizer, messages, tools, generate=False)
+        read.append(whole[-TEXT_TOKENS:])
+        turns.extend(_prompts(tokenizer, messages, tools))
+    kept = tuple(tuple(ids) for ids in read if len(ids) > 1)
+    return Probes(kept, tuple(turns[:MOST_TURNS]))
+
+
+def _prompts(
+    tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[int, ...]]:
+    for position, message in enumerate(messages):
+        if message.get("role") == "assistant":
+            ids = _render(tokenizer, messages[:position], tools, generate=True)
+            if len(ids) <= MOST_PROMPT_TOKENS:
+                yield tuple(ids)
+
+
+def _render(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    generate: bool,
+) -> list[int]:
+    ids = tokenizer.apply_chat_template(
+        [dict(each) for each in messages],
+        tools=[dict(each) for each in tools] or None,
+        add_generation_prompt=generate,
+        tokenize=True,
+        return_dict=False,
+        enable_thinking=False,
+    )
+    return list(ids)
+
+
+def calls_in(text: str) -> tuple[str, ...]:
+    """The calls of a turn's text, each as JSON with sorted keys, or as it is if it is no JSON."""
+    found = []
+    for body in _CALL.findall(text):
+        try:
+            found.append(json.dumps(json.loads(body), sort_keys=True))
+        except ValueError:
+            found.append(body)
+    return tuple(found)

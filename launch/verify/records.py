@@ -1,0 +1,51 @@
+"""What the checks say."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+class CheckpointError(Exception):
+    """The checkpoint cannot be read at all. ``hint`` says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    status: Status
+    detail: str
+    """What was found, or the first things that are wrong."""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All lines, in the order in which they were made."""
+
+    checkpoint: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed. Skipped ones count for nothing."""
+        return all(check.status != "failed" for check in self.checks)
+
+    def as_record(self) -> dict[str, Any]:
+        """The report as JSON's types."""
+        checks = [asdict(check) for check in self.checks]
+        return {"checkpoint": self.checkpoint, "passed": self.passed, "checks": checks}
+
+
+def verdict(name: str, problems: list[str], good: str, **figures: Any) -> Check:
+    """A failed check that shows the first problems, or a passed one that says what is good."""
+    if not problems:
+        return Check(name, "passed", good, figures)
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return Check(name, "failed", "; ".join(problems[:3]) + more, figures)

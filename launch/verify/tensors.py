@@ -1,0 +1,157 @@
+"""Safetensors files, read by numpy without loading them: headers first, tensors by rows."""
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from launch.verify.records import CheckpointError
+
+MOST_HEADER_BYTES = 100 << 20
+"""The format's own limit (safetensors 0.4)."""
+DTYPE_BYTES = {
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "BF16": 2,
+    "F16": 2,
+    "I16": 2,
+    "U16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "U8": 1,
+    "I8": 1,
+    "BOOL": 1,
+}
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Where a tensor lies and what it is."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    """First byte in the file."""
+    end: int
+    """Byte after the last."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its data."""
+        return self.end - self.start
+
+    def rows(self, first: int = 0, count: int | None = None) -> Bytes:
+        """The bytes of ``count`` rows from ``first``, shape [rows, bytes a row], not loaded yet."""
+        height = self.shape[0] if self.shape else 1
+        width = self.bytes // height if height else 0
+        taken = height - first if count is None else min(count, height - first)
+        data: Bytes = np.memmap(
+            self.file, np.uint8, "r", self.start + first * width, (taken, width)
+        )
+        return data
+
+
+def read_header(path: Path) -> dict[str, Tensor]:
+    """The tensors of one file, by name.
+
+    Raises:
+        CheckpointError: it is no safetensors file, or shorter than its header says.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(MOST_HEADER_BYTES, size - 8):
+                raise CheckpointError(
+                    f"{path.name} is truncated: a header of {length} bytes, a file of {size}",
+                    "copy or download it again",
+                )
+            header = json.loads(file.read(length))
+    except (OSError, ValueError, struct.error) as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error}") from None
+    base = 8 + length
+    found = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            found[name] = _tensor(path, base, size, name, entry)
+    return found
+
+
+def _tensor(path: Path, base: int, size: int, name: str, entry: Any) -> Tensor:
+    try:
+        dtype, shape = str(entry["dtype"]), tuple(int(each) for each in entry["shape"])
+        first, last = (int(each) for each in entry["data_offsets"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path.name} describes {name!r} in no known form") from None
+    if base + last > size:
+        raise CheckpointError(
+            f"{path.name} is truncated: {name!r} ends at byte {base + last}, the file at {size}",
+            "copy or download it again",
+        )
+    wanted = math.prod(shape) * DTYPE_BYTES.get(dtype, 1)
+    if dtype in DTYPE_BYTES and last - first != wanted:
+        raise CheckpointError(
+            f"{path.name}: {name!r} of {dtype} {list(shape)} needs {wanted} bytes, not "
+            f"{last - first}"
+        )
+    return Tensor(name, dtype, shape, path, base + first, base + last)
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint, by name.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or disagrees with the index.
+    """
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise CheckpointError(f"no .safetensors file in {str(folder)!r}")
+        return {name: each for file in files for name, each in read_header(file).items()}
+    placed = read_json(index).get("weight_map")
+    if not isinstance(placed, Mapping):
+        raise CheckpointError(f"{index.name} has no weight_map")
+    found: dict[str, Tensor] = {}
+    for name in sorted(set(map(str, placed.values()))):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                f"the shard {name!r} is missing, which the index names", "copy or download it again"
+            )
+        found.update(read_header(folder / name))
+    lost = sorted(set(placed) - set(found))
+    if lost:
+        raise CheckpointError(f"no shard holds {lost[0]!r}, which the index names")
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path.name} does not hold an object")
+    return value

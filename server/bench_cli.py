@@ -1,0 +1,174 @@
+"""``fastcontext bench engine`` and ``fastcontext bench matmul``."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.errors import ServerError, UsageError
+
+Rows = list[dict[str, Any]]
+
+bench = typer.Typer(no_args_is_help=True, help="Measure engines and kernels on this machine.")
+
+
+class BenchFailed(ServerError):
+    """Nothing could be measured."""
+
+
+@bench.command()
+def engine(
+    bf16: Annotated[Path | None, typer.Option(help="Folder of the BF16 checkpoint.")] = None,
+    nvfp4: Annotated[Path | None, typer.Option(help="Folder of the NVFP4 checkpoint.")] = None,
+    weightless: Annotated[
+        bool, typer.Option("--weightless", help="Random weights of the 4B shape: speed only.")
+    ] = False,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="bf16, fp8, nvfp4 or nvfp4-card; repeatable.")
+    ] = None,
+    python: Annotated[str, typer.Option(help="The Python that has vLLM.")] = sys.executable,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+) -> None:
+    """Measure BF16, FP8 and NVFP4 engines: the model card's table, on this machine."""
+    import tempfile
+
+    from launch.bench.engine import EnginePlan
+    from launch.bench.engine import measure as run
+    from launch.bench.plots import plot_engine
+    from launch.bench.report import engine_table
+    from launch.bench.variants import standard_variants, write_weightless
+
+    names = tuple(variant or ("bf16", "fp8", "nvfp4"))
+    unknown = sorted(set(names) - {"bf16", "fp8", "nvfp4", "nvfp4-card"})
+    if unknown:
+        raise UsageError(f"no variant {unknown[0]!r}", "use bf16, fp8, nvfp4 or nvfp4-card")
+    if not weightless and (bf16 is None or nvfp4 is None):
+        raise UsageError("no checkpoints", "give --bf16 and --nvfp4, or --weightless")
+    folder = _results(out, "engine")
+    with tempfile.TemporaryDirectory() as place:
+        plain, packed = write_weightless(Path(place))
+        if bf16 is not None and nvfp4 is not None and not weightless:
+            plain, packed = bf16, nvfp4
+        chosen = standard_variants(
+            plain,
+            packed,
+            compute_capability=_capability(python),
+            weightless=weightless,
+            names=names,
+        )
+        rows, emit = _collector(folder / "engine.jsonl")
+        plan = EnginePlan(repeats=repeats)
+        run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
+    note = "Random weights: speed only, no quality.\n\n" if weightless else ""
+    _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)
+
+
+@bench.command()
+def matmul(
+    batch: Annotated[list[int] | None, typer.Option(help="Batch sizes; repeatable.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+) -> None:
+    """Measure BF16 against NVFP4 linears over the batch, as vLLM computes them on this GPU."""
+    from launch.bench.layers import BATCHES
+    from launch.bench.matmul import measure as run
+    from launch.bench.plots import plot_matmul
+    from launch.bench.report import matmul_text
+
+    folder = _results(out, "matmul")
+    rows, emit = _collector(folder / "matmul.jsonl")
+    try:
+        run(batches=tuple(batch or BATCHES), repeats=repeats, emit=emit)
+    except (ImportError, RuntimeError, AssertionError) as error:
+        if not rows:
+            folder.rmdir()
+        raise BenchFailed(
+            f"the kernels cannot be measured here: {error}",
+            "a CUDA GPU and vLLM in this Python are needed",
+        ) from None
+    _publish(folder, "matmul", rows, matmul_text(rows), plot_matmul)
+
+
+@bench.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder with raw rows, *.jsonl.")],
+) -> None:
+    """Make tables and plots of rows that were measured before."""
+    from launch.bench.plots import plot_engine, plot_matmul
+    from launch.bench.report import engine_table, matmul_text, read_rows
+
+    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)]
+    engines = [row for row in rows if "variant" in row]
+    kernels = [row for row in rows if "variant" not in row]
+    if engines:
+        _publish(folder, "engine", engines, engine_table(engines), plot_engine)
+    if any(row.get("kind") == "matmul" for row in kernels):
+        _publish(folder, "matmul", kernels, matmul_text(kernels), plot_matmul)
+    if not rows:
+        raise UsageError(f"no rows in {str(folder)!r}", "name the folder of a measurement")
+
+
+def _results(out: Path | None, kind: str) -> Path:
+    """A new folder for results; runs are never overwritten."""
+    folder = out or Path(f"fastcontext-bench-{kind}-{time.strftime('%Y-%m-%d-%H%M%S')}")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{str(folder)!r} exists already", "name a new folder") from None
+    return folder
+
+
+def _collector(path: Path) -> tuple[Rows, Callable[[dict[str, Any]], None]]:
+    """Rows in a list, in a file as they are made, and their kinds on stderr."""
+    rows: Rows = []
+
+    def emit(row: dict[str, Any]) -> None:
+        rows.append(row)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        what = row.get("variant") or row.get("layer") or ""
+        sys.stderr.write(f"{row['kind']} {what}".rstrip() + "\n")
+        sys.stderr.flush()
+
+    return rows, emit
+
+
+def _publish(
+    folder: Path, name: str, rows: Rows, text: str, plot: Callable[[Rows, Path], None]
+) -> None:
+    from launch.bench.report import problems
+
+    said = problems(rows)
+    if said:
+        text += "\nNot measured:\n\n" + "\n".join(f"* {each}" for each in said) + "\n"
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    try:
+        plot(rows, folder / f"{name}.png")
+    except ImportError:
+        sys.stderr.write("no plot: pip install 'fastcontext-mcp[bench]'\n")
+
+
+def _capability(python: str) -> int:
+    """The GPU's compute capability as one number, asked in the Python that has vLLM; 0: no GPU."""
+    import subprocess
+
+    code = (
+        "import torch; print(*(torch.cuda.get_device_capability(0) "
+        "if torch.cuda.is_available() else (0, 0)))"
+    )
+    try:
+        answer = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        )
+        major, minor = map(int, answer.stdout.split()[-2:])
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise UsageError(
+            f"{python!r} cannot tell which GPU there is", "name the Python that has vLLM"
+        ) from None
+    return 10 * major + minor

@@ -1,0 +1,189 @@
+"""A tiny trained model through real ModelOpt, every check, real vLLM, and an exploration."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+
+from launch.verify.run import verify
+from tests.e2e.recordings import DELAY, record
+from tests.e2e.vllm_server import PARSER, VllmServer, vllm_serving
+from tests.external import VLLM_PYTHON, external
+from tests.serving import MAIN, ROOT, bare_environment
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+MODELOPT_PYTHON = "FASTCONTEXT_TEST_MODELOPT_PYTHON"
+"""The Python that has ModelOpt, if it is not the one that has vLLM."""
+QUANTIZING_S = 400.0
+"""15 s on an idle machine."""
+
+# vLLM lists no NVFP4 kernel for processors, yet its emulation runs on them. Names as in 0.32.
+PLUGIN = """\
+def register():
+    from vllm.model_executor.kernels.linear import (
+        EmulationNvFp4LinearKernel,
+        register_linear_kernel,
+    )
+    from vllm.platforms.interface import PlatformEnum
+
+    register_linear_kernel(EmulationNvFp4LinearKernel, PlatformEnum.CPU, "nvfp4")
+"""
+
+
+@pytest.fixture(scope="session")
+def modelopt_python() -> Path:
+    named = os.environ.get(MODELOPT_PYTHON)
+    return Path(named) if named else external(VLLM_PYTHON)
+
+
+@pytest.fixture(scope="session")
+def quantized(
+    modelopt_python: Path, checkpoint: Path, tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The NVFP4 form of the tiny model, calibrated on what it was taught, and the report."""
+    folder = tmp_path_factory.mktemp("quantized")
+    recorded = anyio.run(record, tree)
+    calibration = folder / "calibration.jsonl"
+    lines = [
+        json.dumps({"messages": each["messages"], "tools": recorded["tools"]})
+        for each in recorded["conversations"]
+        if not each["open_ended"]
+    ]
+    calibration.write_text("\n".join(lines) + "\n")
+    out = folder / "nvfp4"
+    script = str(ROOT / "tests/e2e/quantize_tiny.py")
+    done = subprocess.run(
+        [str(modelopt_python), script, str(checkpoint), str(out), str(calibration)],
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "HF_HUB_OFFLINE": "1",
+        },
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=QUANTIZING_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return out, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def nvfp4_vllm(
+    vllm_python: Path,
+    quantized: tuple[Path, dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[VllmServer]:
+    plugin = tmp_path_factory.mktemp("plugin")
+    (plugin / "nvfp4_on_cpu.py").write_text(PLUGIN)
+    info = plugin / "nvfp4_on_cpu-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nvfp4-on-cpu\nVersion: 1\n")
+    entry = "[vllm.general_plugins]\nnvfp4_on_cpu = nvfp4_on_cpu:register\n"
+    (info / "entry_points.txt").write_text(entry)
+    folder = tmp_path_factory.mktemp("vllm-nvfp4")
+    flags = (*PARSER, "--quantization", "modelopt", "--dtype", "bfloat16")
+    with vllm_serving(
+        vllm_python, quantized[0], folder, *flags, environment={"PYTHONPATH": str(plugin)}
+    ) as server:
+        log = (folder / "vllm.log").read_text(errors="replace")
+        assert "EmulationNvFp4LinearKernel for NVFP4 GEMM" in log
+        yield server
+
+
+def test_every_check_of_a_freshly_made_checkpoint_passes(
+    quantized: tuple[Path, dict[str, Any]],
+) -> None:
+    _, report = quantized
+    assert {check["name"]: check["status"] for check in report["checks"]} == dict.fromkeys(
+        [
+            "files",
+            "quantization config",
+            "quantizers",
+            "packed linears",
+            "scales",
+            "16-bit tensors",
+            "lm_head",
+            "size",
+            "tokenizer and template",
+            "weights against source",
+            "unchanged tensors",
+            "logits, weights packed",
+            "logits, activations too",
+            "tool calls",
+        ],
+        "passed",
+    )
+    assert report["record"]["enabled_quantizers"] == 28
+    figures = {check["name"]: check["figures"] for check in report["checks"]}
+    assert figures["tool calls"] == {"turns": 2, "same": 2}
+
+
+@pytest.mark.anyio
+async def test_an_exploration_through_the_quantized_model_gives_the_answer_of_the_bf16_one(
+    nvfp4_vllm: VllmServer, tree: Path, tmp_path: Path
+) -> None:
+    environment = bare_environment(
+        tmp_path, FASTCONTEXT_ENDPOINT=nvfp4_vllm.endpoint, FASTCONTEXT_TEMPERATURE="0"
+    )
+    command = StdioServerParameters(command=sys.executable, args=[MAIN], env=environment, cwd="/")
+    async with Client(command) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": DELAY.query, "path": str(tree)}
+        )
+    found = result.structured_content or {}
+    # What test_vllm.py finds with the BF16 checkpoint.
+    assert (found["engine"], found["stop_reason"]) == ("endpoint", "answered")
+    assert found["answer"] == "The delay doubles with each attempt, up to a limit."
+    places = [(each["path"], each["start"], each["end"]) for each in found["citations"]]
+    assert places == [("parcels/retry.py", 6, 8), ("parcels/client.py", 12, 18)]
+    assert all(each["verified"] for each in found["citations"])
+
+
+def cut_the_weights(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def lose_the_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+
+
+def group_by_32(folder: Path) -> None:
+    path = folder / "hf_quant_config.json"
+    config = json.loads(path.read_text())
+    config["quantization"]["group_size"] = 32
+    path.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (cut_the_weights, "files"),
+        (lose_the_template, "tokenizer and template"),
+        (group_by_32, "quantization config"),
+    ],
+)
+def test_damage_to_a_real_export_is_found(
+    quantized: tuple[Path, dict[str, Any]],
+    checkpoint: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    name: str,
+) -> None:
+    folder = shutil.copytree(quantized[0], tmp_path / "damaged")
+    damage(folder)
+    failed = [check.name for check in verify(folder, checkpoint).checks if check.status == "failed"]
+    assert failed == [name]

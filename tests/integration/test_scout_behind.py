@@ -1,0 +1,151 @@
+"""A first answer before the index is built, and the index that is built behind it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from explorer.scout import Scout, engine, store
+from explorer.scout.index import build_rows, find
+from explorer.scout.query import parse_query
+from explorer.scout.quick import Unread, count_words
+from explorer.scout.reading import read_files, stamps
+from explorer.workspace import Workspace
+from tests.tooling import write_tree
+
+pytestmark = pytest.mark.anyio
+
+QUERY = "frobnicate_valve leaks when the ValvePump is closed"
+FILES = 300
+
+
+def tree() -> dict[str, str]:
+    files = {
+        f"src/part_{number:03}.py": f"def helper_{number}(valve):\n    return valve + {number}\n"
+        for number in range(FILES)
+    }
+    files["src/pump.py"] = (
+        "class ValvePump:\n    def frobnicate_valve(self):\n        self.close()\n"
+    )
+    return files
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "root", tree())
+
+
+@pytest.fixture
+async def scout(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Scout]:
+    """A scout that looks first at anything, and indexes few files before it answers."""
+    monkeypatch.setattr(engine, "INLINE_BYTES", 0)
+    monkeypatch.setattr(engine, "_BATCH_FILES", 8)
+    monkeypatch.setattr(engine, "_LOOKED_AT", 16)
+    monkeypatch.setattr(engine, "_LOOKED_AT_S", 0.0)
+    monkeypatch.setattr(engine, "_BEHIND_BYTES", 1_000)
+    with Workspace.open(root) as workspace:
+        made = Scout(workspace, tmp_path / "cache")
+        yield made
+        made.close()
+
+
+async def settled(scout: Scout) -> None:
+    with anyio.fail_after(20):
+        while scout.is_indexing:  # noqa: ASYNC110 - a thread, not a task
+            await anyio.sleep(0.005)
+
+
+async def test_the_first_answer_comes_before_the_index_and_says_so(scout: Scout) -> None:
+    found = await scout.answer(QUERY)
+
+    assert found.citations[0].path == "src/pump.py"
+    notes = [note for note in found.notes if "not indexed yet" in note]
+    assert len(notes) == 1
+    assert f"{FILES + 1 - 16} of {FILES + 1} files" in notes[0]
+
+
+async def test_behind_the_answer_all_is_indexed_and_kept_for_the_next_process(
+    scout: Scout, root: Path, tmp_path: Path
+) -> None:
+    await scout.answer(QUERY)
+    await settled(scout)
+    second = await scout.answer(QUERY)
+
+    assert second.citations[0].path == "src/pump.py"
+    assert not any("not indexed" in note for note in second.notes)
+    kept = store.load(store.store_path(tmp_path / "cache", root, include_hidden=False))
+    assert kept is not None
+    assert len(kept.paths) == FILES + 1
+
+
+async def test_an_index_built_behind_is_the_one_that_is_built_at_once(
+    scout: Scout, root: Path
+) -> None:
+    await scout.answer(QUERY)
+    await settled(scout)
+    with Workspace.open(root) as workspace:
+        fresh = engine.Engine(workspace)
+        fresh.refresh(await workspace.files(), lambda: False)
+        behind = engine.Engine(workspace, scout.cache_dir)
+
+    assert behind.rows.paths == fresh.rows.paths
+    assert np.array_equal(behind.rows.terms, fresh.rows.terms)
+    assert np.array_equal(behind.rows.counts, fresh.rows.counts)
+
+
+async def test_closing_ends_the_work_behind_and_keeps_what_is_done(
+    scout: Scout, root: Path, tmp_path: Path
+) -> None:
+    await scout.answer(QUERY)
+    scout.close()
+
+    assert not scout.is_indexing
+    kept = store.load(store.store_path(tmp_path / "cache", root, include_hidden=False))
+    assert kept is not None
+    assert "src/pump.py" in kept.paths
+
+
+async def test_a_file_changed_while_it_is_indexed_behind_is_read_again(
+    scout: Scout, root: Path
+) -> None:
+    await scout.answer(QUERY)
+    (root / "src/part_299.py").write_text("def regulate_sprocket():\n    return 'sprocket'\n")
+    await settled(scout)
+    found = await scout.answer("regulate_sprocket")
+
+    assert found.citations[0].path == "src/part_299.py"
+
+
+async def test_what_the_index_holds_of_a_querys_words_ripgrep_finds_too(
+    root: Path,
+) -> None:
+    query = parse_query("valve helper frobnicate_valve")
+    with Workspace.open(root) as workspace:
+        paths = await workspace.files()
+        unread = Unread(paths, stamps(workspace, paths))
+        looked = find(count_words(workspace, query, unread, lambda: False, 20.0), query.terms)
+        exact = find(build_rows(read_files(workspace, paths)), query.terms)
+
+    pairs = set(zip(looked.file.tolist(), looked.term.tolist(), strict=True))
+    # Parts inside longer words count too, so every occurrence of the index is among them.
+    assert pairs >= set(zip(exact.file.tolist(), exact.term.tolist(), strict=True))
+    assert len(pairs) <= len(exact.file) + 10
+
+
+async def test_hidden_and_ignored_files_are_not_looked_through(tmp_path: Path) -> None:
+    root = write_tree(
+        tmp_path / "r",
+        {".gitignore": "no.py\n", "no.py": "valve\n", ".env": "valve\n", "a.py": "valve\n"},
+    )
+    query = parse_query("valve")
+    with Workspace.open(root) as workspace:
+        paths = await workspace.files()
+        unread = Unread(paths, stamps(workspace, paths))
+        rows = count_words(workspace, query, unread, lambda: False, 20.0)
+
+    assert rows.paths == ("a.py",)
+    assert len(rows.terms) == 1
