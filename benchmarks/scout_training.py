@@ -1,12 +1,12 @@
 """Training of the scout's ranking models: features from tasks, cross-validation, weights.
 
 ``extract`` lays each task's tree out and keeps what the scout's own code says of its candidates,
-one file a task. ``fit`` reads those, prints what leave-one-repository-out cross-validation gives,
-and writes the weights of a fit on everything to ``explorer/scout/weights.json``.
+one file a task. ``fit`` reads those, prints what cross-validation by repository gives, and writes
+the weights of a fit on everything to ``explorer/scout/weights.npz`` and ``weights.json``.
 
-Files are ranked by a conditional logit over each task's candidates, which learns what sets the
-right file apart from the others of the same query; a small logistic regression turns its scores
-into chances. Cells are ranked by a logistic regression over the lines of the files sought.
+Files are ranked by networks that learn what sets the right file apart from the others of the same
+query; a small logistic regression turns their scores into chances. Cells are ranked by networks
+that learn the chance of a line to be sought, over the files sought.
 """
 
 import argparse
@@ -15,38 +15,60 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.checkouts import lay_out
+from benchmarks.scout_networks import Group, Plan, arrays_of, listwise, rowwise, train
 from explorer.scout.engine import Engine
-from explorer.scout.features import cell_features
+from explorer.scout.matches import Matches
 from explorer.scout.model import (
     FORMAT,
     Linear,
-    Weights,
     calibration_features,
     choose_cells,
     file_chances,
     how_many_files,
+    load_weights,
     sigmoid,
 )
+from explorer.scout.network import Network, score_all
+from explorer.scout.passages import read_cells
 from explorer.scout.query import parse_query
 from explorer.workspace import Workspace
 
 Matrix = NDArray[np.float64]
 
-WEIGHTS = Path(__file__).parents[1] / "explorer" / "scout" / "weights.json"
-FILE_PENALTY = 0.03
-CELL_PENALTY = 25.0
-MOST_FILES = 6
-_CELL_FILES = 8
-_USUAL_TASKS = 60
+WEIGHTS: Final = Path(__file__).parents[1] / "explorer" / "scout" / "weights"
+FILE_PLAN: Final = Plan(epochs=10, rate=3e-3, decay=3e-2, drop=0.2, batch=32)
+CELL_PLAN: Final = Plan(epochs=4, rate=4e-3, decay=3e-2, drop=0.15, batch=32)
+FILE_NETWORKS: Final = 2
+CELL_NETWORKS: Final = 1
+PARTS: Final = 3
+"""Of cross-validation: each holds whole repositories."""
+MOST_FILES: Final = 6
+_CELL_FILES: Final = 4
+"""Files whose cells are kept besides those sought: the likeliest by the shipped weights."""
+_UNREAD_LINES: Final = 20
+"""Wrong lines counted for a cited file whose cells were not kept."""
+_USUAL_TASKS: Final = 60
 """Tasks of a repository from which on each of its further tasks counts less."""
-_HIGH_PRECISION, _MARGIN = 0.90, 0.02
+_HIGH_PRECISION, _MARGIN = 0.90, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of one candidate."""
+
+    file: int
+    table: NDArray[np.float32]
+    matches: Matches
+    lines: NDArray[np.int32]
+    sought: NDArray[np.float32]
+    """Of each cell: how many of its lines are sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +76,10 @@ class Example:
     """One task's features."""
 
     task: dict[str, Any]
-    files: NDArray[np.float32]
+    table: NDArray[np.float32]
+    matches: Matches
     right: NDArray[np.bool_]
-    cells: NDArray[np.float32]
-    cell_file: NDArray[np.int64]
-    cell_lines: NDArray[np.int32]
-    cell_sought: NDArray[np.float32]
-    """Of each cell: how many of its lines are sought."""
+    cells: tuple[Cells, ...]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -79,17 +98,27 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     examples = load_examples(tasks, options.features)
     scored = {task["id"] for task in _tasks(options.validate or options.tasks)}
-    rows = cross_validate(examples, scored)
+    held = hold_out(examples, scored, FILE_NETWORKS, CELL_NETWORKS)
+    rows = rows_of(held)
     high, medium = thresholds(rows)
     report(rows, high, medium)
-    record = fit(examples) | {
+    files, cells = fit(examples, FILE_NETWORKS, CELL_NETWORKS)
+    arrays: dict[str, Any] = {**arrays_of("files", files), **arrays_of("cells", cells)}
+    np.savez_compressed(WEIGHTS.with_suffix(".npz"), **arrays)
+    calibration = fit_calibration(held)
+    record = {
+        "format": FORMAT,
+        "calibration": {
+            "weight": [round(float(x), 6) for x in calibration.weight],
+            "bias": round(calibration.bias, 6),
+        },
         "confidence": {"high": high, "medium": medium},
         "trained": {
             "tasks": len(examples),
             "repositories": dict(Counter(each.task["repo"] for each in examples)),
         },
     }
-    WEIGHTS.write_text(json.dumps({"format": FORMAT} | record, indent=1) + "\n")
+    WEIGHTS.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     return 0
 
 
@@ -108,34 +137,47 @@ async def _extract(tasks: list[dict[str, Any]], mirror: Path, trees: Path, folde
         workspace, engine = opened
         workspace.forget()
         engine.refresh(await workspace.files(), lambda: False)
-        found = engine.candidates(parse_query(task["query"]))
-        if found is None:
-            continue
-        names = [engine.path_of(row) for row in found.rows]
-        right = np.array([name in task["files"] for name in names], np.bool_)
-        cells, owner, shape, sought = [], [], [], []
-        for index, name in enumerate(names):
-            if not right[index] and index >= _CELL_FILES:
-                continue
-            begin, end = (int(each) for each in found.field.spans[index])
-            first, last = found.field.first[begin:end], found.field.last[begin:end]
-            hits = np.zeros(end - begin, np.float32)
-            for low, high in task["files"].get(name, ()):
-                hits += np.maximum(0, np.minimum(last, high) - np.maximum(first, low) + 1)
-            cells.append(cell_features(found.field, index))
-            owner.append(np.full(end - begin, index))
-            shape.append(np.stack([first, last], axis=1))
-            sought.append(hits)
-        np.savez(
-            folder / f"{task['id']}.npz",
-            X=found.features,
-            y=right,
-            ntop=len(names),
-            cx=np.concatenate(cells),
-            cf=np.concatenate(owner),
-            cs=np.concatenate(shape),
-            cl=np.concatenate(sought),
-        )
+        arrays = features_of(engine, task)
+        if arrays is not None:
+            np.savez(folder / f"{task['id']}.npz", **arrays)
+
+
+def features_of(engine: Engine, task: dict[str, Any]) -> dict[str, Any] | None:
+    """What ``load_examples`` reads of a task; None when the scout finds no candidate."""
+    query = parse_query(task["query"])
+    found = engine.candidates(query)
+    if found is None:
+        return None
+    names = found.paths
+    right = np.array([name in task["files"] for name in names], np.bool_)
+    likely = np.argsort(-score_all(load_weights().files, found.features, found.matches))
+    chosen = np.union1d(np.flatnonzero(right), likely[:_CELL_FILES]).tolist()
+    texts = [found.texts[index] for index in chosen]
+    field, known = read_cells(texts, query, found.weight, found.described)
+    shapes, sought = [], []
+    for place, index in enumerate(chosen):
+        begin, end = (int(each) for each in field.spans[place])
+        first, last = field.first[begin:end], field.last[begin:end]
+        hits = np.zeros(end - begin, np.float32)
+        for low, high in task["files"].get(names[index], ()):
+            hits += np.maximum(0, np.minimum(last, high) - np.maximum(first, low) + 1)
+        shapes.append(np.maximum(1, last - first + 1))
+        sought.append(hits)
+    begins = np.cumsum([0] + [len(table) for table, _ in known[:-1]])
+    owners = [each.owner + begin for (_, each), begin in zip(known, begins, strict=True)]
+    sizes = [len(table) for table, _ in known]
+    return {
+        "table": found.features,
+        "owner": found.matches.owner,
+        "values": found.matches.values.astype(np.float16),
+        "right": right,
+        "cell_file": np.repeat(chosen, sizes).astype(np.int16),
+        "cell_table": np.concatenate([table for table, _ in known]).astype(np.float16),
+        "cell_owner": np.concatenate(owners).astype(np.int32),
+        "cell_values": np.concatenate([each.values for _, each in known]).astype(np.float16),
+        "cell_lines": np.concatenate(shapes).astype(np.int32),
+        "cell_sought": np.concatenate(sought),
+    }
 
 
 def load_examples(tasks: Sequence[dict[str, Any]], folder: Path) -> list[Example]:
@@ -143,68 +185,73 @@ def load_examples(tasks: Sequence[dict[str, Any]], folder: Path) -> list[Example
     examples = []
     for task in tasks:
         path = folder / f"{task['id']}.npz"
-        if not path.exists():
-            continue
-        with np.load(path) as kept:
-            top, shape = int(kept["ntop"]), kept["cs"]
-            lines = np.maximum(1, shape[:, 1] - shape[:, 0] + 1).astype(np.int32)
-            part = (kept["X"][:top], kept["y"][:top], kept["cx"], kept["cf"], lines, kept["cl"])
-        examples.append(Example(task, *part))
+        if path.exists():
+            with np.load(path) as kept:
+                examples.append(_example(task, dict(kept)))
     return examples
+
+
+def _example(task: dict[str, Any], kept: dict[str, NDArray[Any]]) -> Example:
+    cells = []
+    for file in np.unique(kept["cell_file"]).tolist():
+        begin, end = np.searchsorted(kept["cell_file"], [file, file + 1])
+        low, high = np.searchsorted(kept["cell_owner"], [begin, end])
+        matches = Matches(kept["cell_owner"][low:high] - begin, kept["cell_values"][low:high])
+        table = kept["cell_table"][begin:end]
+        lines, sought = kept["cell_lines"][begin:end], kept["cell_sought"][begin:end]
+        cells.append(Cells(file, table, matches, lines, sought))
+    matches = Matches(kept["owner"], kept["values"])
+    return Example(task, kept["table"], matches, kept["right"], tuple(cells))
 
 
 def _importance(examples: Sequence[Example]) -> Matrix:
     counts = Counter(each.task["repo"] for each in examples)
     usual = [_USUAL_TASKS / max(_USUAL_TASKS // 2, counts[each.task["repo"]]) for each in examples]
     weights = np.sqrt(np.array(usual))
-    return weights / weights.sum()
+    return np.asarray(weights / weights.mean())
 
 
-def fit_files(examples: Sequence[Example], penalty: float = FILE_PENALTY) -> Linear:
-    """The conditional logit over each task's candidates, by Newton's method."""
+def file_groups(examples: Sequence[Example]) -> list[Group]:
+    """What the networks of files are trained on: tasks with a right file among the candidates."""
     examples = [each for each in examples if each.right.any()]
-    importance = _importance(examples)
-    every = np.concatenate([each.files for each in examples]).astype(np.float64)
-    mean, scale = every.mean(axis=0), every.std(axis=0) + 1e-6
-    tables = [(each.files - mean) / scale for each in examples]
-    targets = [each.right / each.right.sum() for each in examples]
-
-    def loss(weight: Matrix) -> float:
-        total = penalty * float(weight @ weight)
-        for table, target, part in zip(tables, targets, importance, strict=True):
-            total -= part * float(target @ _log_chances(table @ weight))
-        return total
-
-    def slopes(weight: Matrix) -> tuple[Matrix, Matrix]:
-        gradient = 2 * penalty * weight
-        hessian = 2 * penalty * np.eye(len(weight))
-        for table, target, part in zip(tables, targets, importance, strict=True):
-            chance = np.exp(_log_chances(table @ weight))
-            gradient += part * (table.T @ (chance - target))
-            centred = table - chance @ table
-            hessian += part * (centred.T @ (centred * chance[:, None]))
-        return gradient, hessian
-
-    weight = np.zeros(every.shape[1])
-    best = loss(weight)
-    for _ in range(15):
-        step = np.linalg.solve(*reversed(slopes(weight)))
-        # Far from the optimum a full Newton step can overshoot, and then diverges.
-        while (now := loss(weight - step)) > best and np.abs(step).max() > 1e-6:
-            step = step / 2
-        weight, gained, best = weight - step, best - now, min(best, now)
-        if gained < 1e-6:
-            break
-    return Linear(weight / scale, float(-(mean / scale) @ weight))
+    return [
+        Group(
+            each.table,
+            each.matches,
+            (each.right / each.right.sum()).astype(np.float32),
+            float(importance),
+        )
+        for each, importance in zip(examples, _importance(examples), strict=True)
+    ]
 
 
-def _log_chances(logits: Matrix) -> Matrix:
-    logits = logits - logits.max()
-    return np.asarray(logits - np.log(np.exp(logits).sum()), np.float64)
+def cell_groups(examples: Sequence[Example]) -> list[Group]:
+    """What the networks of cells are trained on: the files sought."""
+    groups = []
+    for each, importance in zip(examples, _importance(examples), strict=True):
+        right = [cells for cells in each.cells if each.right[cells.file]]
+        for cells in right:
+            share = np.minimum(1, cells.sought / cells.lines).astype(np.float32)
+            part = 1.3 * float(importance) / len(right)
+            groups.append(Group(cells.table, cells.matches, share, part))
+    return groups
 
 
-def fit_logistic(features: Matrix, target: Matrix, importance: Matrix, penalty: float) -> Linear:
-    """A logistic regression on targets between 0 and 1, by Newton's method."""
+def fit(
+    examples: Sequence[Example], files: int, cells: int
+) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
+    """So many networks of files and of cells."""
+    groups = file_groups(examples)
+    ranks = tuple(train(groups, FILE_PLAN, listwise, seed) for seed in range(files))
+    groups = cell_groups(examples)
+    usual = float(np.concatenate([group.target for group in groups]).mean())
+    bias = float(np.log(usual / (1 - usual)))
+    lines = tuple(train(groups, CELL_PLAN, rowwise, seed, bias) for seed in range(cells))
+    return ranks, lines
+
+
+def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> Linear:
+    """A logistic regression by Newton's method."""
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     table = np.column_stack([(features - mean) / scale, np.ones(len(features))])
     weight = np.zeros(table.shape[1])
@@ -212,8 +259,8 @@ def fit_logistic(features: Matrix, target: Matrix, importance: Matrix, penalty: 
     ridge[-1] = 1e-9
     for _ in range(30):
         chance = sigmoid(table @ weight)
-        gradient = table.T @ (importance * (chance - target)) + ridge * weight
-        curve = importance * chance * (1 - chance)
+        gradient = table.T @ (chance - target) + ridge * weight
+        curve = chance * (1 - chance)
         step = np.linalg.solve((table * curve[:, None]).T @ table + np.diag(ridge), gradient)
         weight -= step
         if np.abs(step).max() < 1e-6:
@@ -221,49 +268,21 @@ def fit_logistic(features: Matrix, target: Matrix, importance: Matrix, penalty: 
     return Linear(weight[:-1] / scale, float(weight[-1] - (mean / scale) @ weight[:-1]))
 
 
-def fit_calibration(examples: Sequence[Example], files: Linear) -> Linear:
-    """From scores to chances."""
-    table = [calibration_features(files.logit(each.files)) for each in examples]
-    right = np.concatenate([each.right for each in examples]).astype(np.float64)
-    features = np.concatenate(table).astype(np.float64)
-    return fit_logistic(features, right, np.ones(len(right)), 0.1)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What networks that saw nothing of a task's repository say of it."""
 
-
-def fit_cells(examples: Sequence[Example]) -> Linear:
-    """The chance of a cell's lines to be sought, over the files sought."""
-    tables, targets, importance = [], [], []
-    for each in examples:
-        mine = np.isin(each.cell_file, np.flatnonzero(each.right))
-        if mine.any():
-            tables.append(each.cells[mine])
-            targets.append(np.minimum(1, each.cell_sought[mine] / each.cell_lines[mine]))
-            importance.append(np.full(mine.sum(), 1.0 / max(60, mine.sum())))
-    weights = np.concatenate(importance)
-    return fit_logistic(
-        np.concatenate(tables).astype(np.float64),
-        np.concatenate(targets).astype(np.float64),
-        weights / weights.mean(),
-        CELL_PENALTY,
-    )
-
-
-def fit(examples: Sequence[Example]) -> dict[str, Any]:
-    """The three models, as the record that ``weights.json`` holds."""
-    files = fit_files(examples)
-    parts = {
-        "files": files,
-        "calibration": fit_calibration(examples, files),
-        "cells": fit_cells(examples),
-    }
-    return {
-        name: {"weight": [round(float(x), 6) for x in part.weight], "bias": round(part.bias, 6)}
-        for name, part in parts.items()
-    }
+    example: Example
+    part: int
+    raw: Matrix
+    """Of each candidate."""
+    cells: tuple[Matrix, ...]
+    """Of each cell of each of the example's files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What held-out models say of one task."""
+    """How well a held-out task was answered."""
 
     task: dict[str, Any]
     file_f1: float
@@ -275,31 +294,67 @@ class Row:
     chance: float
 
 
-def cross_validate(examples: Sequence[Example], scored: set[str]) -> list[Row]:
-    """Each scored task's row, by models that saw nothing of its repository."""
+def hold_out(examples: Sequence[Example], scored: set[str], files: int, cells: int) -> list[Held]:
+    """Each scored task by networks that saw nothing of its repository.
+
+    The repositories of the scored tasks are dealt into ``PARTS``; for each part networks are
+    trained on the other parts and on all repositories that are not scored.
+    """
+    names = sorted({each.task["repo"] for each in examples if each.task["id"] in scored})
+    held = []
+    for part in range(PARTS):
+        out = set(names[part::PARTS])
+        seen = [each for each in examples if each.task["repo"] not in out]
+        networks = fit(seen, files, cells)
+        for each in examples:
+            if each.task["repo"] in out and each.task["id"] in scored:
+                raw = _scored(networks[0], each.table, each.matches)
+                lines = tuple(_scored(networks[1], c.table, c.matches) for c in each.cells)
+                held.append(Held(each, part, raw, lines))
+    return held
+
+
+def _scored(networks: tuple[Network, ...], table: NDArray[np.floating], matches: Matches) -> Matrix:
+    values = Matches(matches.owner, matches.values.astype(np.float32))
+    return score_all(networks, table.astype(np.float32), values).astype(np.float64)
+
+
+def fit_calibration(held: Sequence[Held]) -> Linear:
+    """From scores of tasks that the networks did not see to chances."""
+    features = np.concatenate([calibration_features(each.raw) for each in held])
+    right = np.concatenate([each.example.right for each in held])
+    return fit_logistic(features.astype(np.float64), right.astype(np.float64), 0.1)
+
+
+def rows_of(held: Sequence[Held]) -> list[Row]:
+    """Each task's row; its part was not calibrated on."""
     rows = []
-    for repository in sorted({each.task["repo"] for each in examples if each.task["id"] in scored}):
-        seen = [each for each in examples if each.task["repo"] != repository]
-        files = fit_files(seen)
-        weights = Weights(files, fit_calibration(seen, files), fit_cells(seen), 1.0, 1.0)
-        held = [each for each in examples if each.task["repo"] == repository]
-        rows += [_row(weights, each) for each in held if each.task["id"] in scored]
+    for part in sorted({each.part for each in held}):
+        calibration = fit_calibration([each for each in held if each.part != part])
+        rows += [_row(calibration, each) for each in held if each.part == part]
     return rows
 
 
-def _row(weights: Weights, each: Example) -> Row:
-    chances = file_chances(weights, each.files)
+def _row(calibration: Linear, held: Held) -> Row:
+    each = held.example
+    chances = file_chances(calibration, held.raw)
     order = np.argsort(-chances, kind="stable")
     count = how_many_files(chances, MOST_FILES)
     sought = len(each.task["files"])
     right = each.right[order]
     lines = sum(b - a + 1 for ranges in each.task["files"].values() for a, b in ranges)
-    at = np.flatnonzero(np.isin(each.cell_file, order[:count]))
-    found = taken = 0.0
-    if len(at):
-        cell = sigmoid(weights.cells.logit(each.cells[at])) * chances[each.cell_file[at]]
-        picked = at[choose_cells(cell, each.cell_lines[at])]
-        found, taken = float(each.cell_sought[picked].sum()), float(each.cell_lines[picked].sum())
+    cited = order[:count].tolist()
+    parts = [
+        (sigmoid(raw) * chances[cells.file], cells)
+        for raw, cells in zip(held.cells, each.cells, strict=True)
+        if cells.file in cited
+    ]
+    found, taken = 0.0, float(_UNREAD_LINES * (count - len(parts)))
+    if parts:
+        size = np.concatenate([cells.lines for _, cells in parts])
+        picked = choose_cells(np.concatenate([chance for chance, _ in parts]), size)
+        found = float(np.concatenate([cells.sought for _, cells in parts])[picked].sum())
+        taken += float(size[picked].sum())
     return Row(
         each.task,
         _f1(float(right[:count].sum()), count, sought),

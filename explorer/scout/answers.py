@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from explorer.documents import split_lines
 from explorer.records import Confidence
-from explorer.scout.candidates import Place, merge_cells, trimmed
-from explorer.scout.features import Floats, cell_features
-from explorer.scout.field import Field
-from explorer.scout.model import Weights, choose_cells, file_chances, how_many_files, sigmoid
+from explorer.scout.candidates import Place, trimmed
+from explorer.scout.features import Floats
+from explorer.scout.matches import Matches
+from explorer.scout.model import Weights, file_chances, how_many_files
+from explorer.scout.network import score_all
+from explorer.scout.passages import choose_places, heads_of
 from explorer.scout.query import Query
 from explorer.scout.ranges import Outline, joined
 
@@ -52,8 +53,12 @@ class Candidates:
     rows: list[int]
     paths: list[str]
     texts: list[bytes]
-    field: Field
     features: Floats
+    matches: Matches
+    described: Floats
+    """Of each term of the query what it is."""
+    weight: Floats
+    """Of each term its rarity times how much the query says it."""
     named: dict[int, list[int]]
     """Those that the query names with line numbers, and the lines, in the query's order."""
 
@@ -71,20 +76,25 @@ def compose(
 
     Files that a bare stack trace names come first, innermost frame first, with its lines.
     """
-    chances = file_chances(weights, found.features)
+    raw = score_all(weights.files, found.features, found.matches)
+    chances = file_chances(weights.calibration, raw.astype(np.float64))
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, files), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
     cited = list(dict.fromkeys([*order[:count], *found.named]))[:files]
-    cells, cell_chances = _chosen_cells(found.field, cited, chances.tolist(), weights)
     lines = {index: split_lines(found.texts[index].decode("utf-8", "replace")) for index in cited}
+    texts = [found.texts[index] for index in cited]
+    terms = query, found.weight, found.described
+    field, chosen = choose_places(texts, chances[cited], *terms, weights)
     places = [
-        trimmed(place, lines[place.file])
-        for place in merge_cells(found.field, cells, cell_chances)
-        if not (query.trace.bare and place.file in found.named)
+        trimmed(Place(cited[each.file], each.start, each.end, each.score), lines[cited[each.file]])
+        for each in chosen
     ]
-    ranked = _in_order(cited, citable(found.field, places, lines, found.named))
+    if query.trace.bare:
+        places = [place for place in places if place.file not in found.named]
+    heads = {index: heads_of(field, place) for place, index in enumerate(cited)}
+    ranked = _in_order(cited, citable(heads, places, lines, found.named))
     best = float(chances[order[0]])
     return Answer(
         places=tuple(
@@ -112,20 +122,19 @@ def _in_order(cited: Sequence[int], places: Sequence[Place]) -> list[Place]:
 
 
 def citable(
-    field: Field,
+    heads: Mapping[int, Sequence[int]],
     places: Sequence[Place],
     lines: Mapping[int, Sequence[str]],
     named: Mapping[int, Sequence[int]],
 ) -> list[Place]:
     """The places as whole definitions and blocks, those that touch joined, best first.
 
-    ``named`` are the lines of each file that the query names; they come before all others.
+    ``heads`` are the lines of each file that introduce definitions, ``named`` those that the query
+    names; these come before all others.
     """
     result: list[Place] = []
     for file in lines:
-        begin, end = (int(each) for each in field.spans[file])
-        heads = field.first[begin:end][field.starts_block[begin:end]].tolist()
-        outline = Outline(lines[file], heads)
+        outline = Outline(lines[file], heads[file])
         ranges = [
             (*outline.citable(place.start, place.end), place.score)
             for place in places
@@ -138,26 +147,6 @@ def citable(
         ]
         result += [Place(file, *each) for each in joined(ranges)]
     return sorted(result, key=lambda place: -place.score)
-
-
-def _chosen_cells(
-    field: Field, cited: list[int], chances: list[float], weights: Weights
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cells to cite of the cited candidates, at least one of each, and their chances."""
-    at: list[NDArray[np.int64]] = []
-    chance: list[NDArray[np.float64]] = []
-    needed: list[int] = []
-    for index in cited:
-        begin, end = (int(each) for each in field.spans[index])
-        own = sigmoid(weights.cells.logit(cell_features(field, index)))
-        at.append(np.arange(begin, end))
-        chance.append(own * chances[index])
-        needed.append(begin + int(np.argmax(own)))
-    every, all_chances = np.concatenate(at), np.concatenate(chance)
-    size = np.maximum(1, field.last[every] - field.first[every] + 1)
-    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
-    order = np.argsort(every)
-    return picked, all_chances[order[np.searchsorted(every, picked, sorter=order)]]
 
 
 def _confidence(chance: float, weights: Weights) -> Confidence:

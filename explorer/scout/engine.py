@@ -15,6 +15,7 @@ from explorer.scout.candidates import choose_candidates, first_ranking
 from explorer.scout.features import file_features
 from explorer.scout.field import build_field
 from explorer.scout.index import Rows, build_rows, empty_rows, find, merge_rows, select_rows
+from explorer.scout.matches import describe_terms, match_files
 from explorer.scout.model import load_weights
 from explorer.scout.paths import PathIndex, index_paths
 from explorer.scout.query import Query, parse_query
@@ -141,7 +142,8 @@ class Engine:
         """
         rows = rows or self._rows
         paths = self._path_index(rows.paths)
-        scores, weight = score_files(find(rows, query.terms), rows.lengths, paths, query)
+        postings = find(rows, query.terms)
+        scores, weight = score_files(postings, rows.lengths, paths, query)
         ranking = first_ranking(scores, paths)
         frames = _frames(query, rows.paths)
         named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
@@ -159,8 +161,18 @@ class Engine:
             index = chosen.index(row) if row in chosen else -1
             if index >= 0 and line <= field.line_counts[index]:
                 lines.setdefault(index, []).append(line)
+        known = postings, rows.lengths, paths, at, query
+        described = describe_terms(*known)
+        matches = match_files(*known, field, described)
         return Candidates(
-            chosen, [rows.paths[row] for row in chosen], texts, field, features, lines
+            rows=chosen,
+            paths=[rows.paths[row] for row in chosen],
+            texts=texts,
+            features=features,
+            matches=matches,
+            described=described,
+            weight=weight,
+            named=lines,
         )
 
     def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:

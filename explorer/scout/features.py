@@ -19,7 +19,7 @@ PEAKED: Final = (
     "own near around wide local_near near_title near_code block block_name pairs pairs_near "
     "quoted_near"
 ).split()
-_CELL_RANKED: Final = (
+CELL_RANKED: Final = (
     "own near around wide local_own local_near local_around near_title near_code block block_name "
     "pairs pairs_near quoted quoted_near"
 ).split()
@@ -106,35 +106,3 @@ def _subset(paths: PathIndex, chosen: NDArray[np.int64]) -> PathIndex:
         common=paths.common[chosen],
         partner=none,
     )
-
-
-def cell_features(field: Field, file: int) -> Floats:
-    """A row for each cell of a candidate."""
-    begin, end = (int(each) for each in field.spans[file])
-    columns: list[Floats] = []
-    for name in _CELL_RANKED:
-        values = field.features[name][begin:end]
-        columns += [share(values), log_rank(values) * (values > 0)]
-    count = end - begin
-    place = np.asarray((np.arange(count) + 1) / count, np.float32)
-    whole = field.features["around"]
-    columns += [
-        share(whole)[begin:end],
-        share(field.features["near"])[begin:end],
-        field.starts_block[begin:end].astype(np.float32),
-        place,
-        (np.arange(count) == 0).astype(np.float32),
-        np.full(count, np.log1p(count), np.float32),
-        field.features["blank"][begin:end],
-        field.features["comment"][begin:end],
-        field.features["import"][begin:end],
-        np.asarray(np.minimum(field.features["indent"][begin:end], 16) / 16, np.float32),
-        field.features["lines"][begin:end] / np.float32(8),
-        _block_size(field, begin, end),
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _block_size(field: Field, begin: int, end: int) -> Floats:
-    blocks = field.block[begin:end] - field.block[begin]
-    return np.asarray(np.log1p(np.bincount(blocks)[blocks]), np.float32)

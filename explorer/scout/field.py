@@ -8,18 +8,53 @@ neighbouring cells are sums over shifted arrays and never mix two files.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.definitions import Lines, defined_words, is_among, lines_of
 from explorer.scout.query import Query
-from explorer.scout.tokens import PAD, Bytes, Mask, Scan, long_enough, scan
+from explorer.scout.tokens import PAD, Bytes, Mask, Scan, long_enough, scan, words_of
 
 CELL_LINES: Final = 8
-GAP_CELLS: Final = 4
+FINE_CELL_LINES: Final = 4
+"""For the files that will be cited: a hunk of seven lines fits two cells of four better than one
+or two of eight."""
+GAP_CELLS: Final = 8
 """Empty cells between files: the widest window's reach."""
+
+WORD_GROUPS: Final = (
+    "if elif elsif unless when cond",
+    "else otherwise default",
+    "return yield",
+    "for while loop each foreach do",
+    "try catch except rescue finally ensure",
+    "throw throws raise panic abort error err exception errors fail goto",
+    "null nil none undefined nullptr optional some",
+    "new make malloc calloc alloc create init constructor",
+    "switch case match",
+    "true false",
+    "self this super",
+    "import use require include package from",
+    "const final let var val auto mut",
+    "static public private protected pub internal export override virtual",
+    "class struct enum interface trait impl type module",
+    "def fn func function fun sub",
+    "assert check verify require debug_assert expect",
+    "log warn debug info trace print printf logger",
+    "lock unlock mutex synchronized atomic",
+    "async await promise future channel",
+    "len length size count num",
+    "close free release delete drop dispose destroy remove",
+    "todo fixme xxx hack",
+    "license copyright author",
+    "param returns args example note see since",
+    "not and or is in instanceof typeof isinstance",
+    "string str int bool char void float double uint8 u8 u32 i32 usize size_t",
+    "get set add put push append insert",
+)
+"""Words of code by what they are for: fixes change conditions more often than imports."""
 
 _CHUNK_BYTES: Final = 1 << 17
 _MAX_WINDOW_TERMS: Final = 96
@@ -27,6 +62,20 @@ _SATURATION: Final = 1.0
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+
+
+def _groups() -> dict[int, int]:
+    known: dict[int, int] = {}
+    for index, words in enumerate(WORD_GROUPS):
+        for _, _, whole in words_of(words):
+            known.setdefault(whole, index)
+    return dict(sorted(known.items()))
+
+
+WORD_GROUP: Final = _groups()
+"""The group of each word of ``WORD_GROUPS``, by its hash, in ascending order."""
+_MARK_TERMS: Final = np.array(list(WORD_GROUP), np.uint32)
+_MARK_GROUPS: Final = np.array(list(WORD_GROUP.values()), np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +106,25 @@ class Field:
     spans: NDArray[np.int32]
     """Of each candidate: its first cell and the one behind its last."""
     line_counts: Ints
+    terms: Ints
+    """The weightiest terms of the query, as indexes; the arrays below have a column for each."""
+    counts: Floats
+    """Of each cell and term: occurrences."""
+    block_counts: Floats
+    """Of each block and term: occurrences."""
+    block_names: Floats
+    """Of each block and term: occurrences as the name of a definition."""
+    marks: Floats
+    """Of each cell: how many words of each group of ``WORD_GROUPS`` stand in it."""
     features: dict[str, Floats]
     """Of each cell."""
 
 
-def build_field(texts: Sequence[bytes], query: Query, weight: Floats) -> Field:
+def build_field(
+    texts: Sequence[bytes], query: Query, weight: Floats, cell_lines: int = CELL_LINES
+) -> Field:
     """The field of the candidates' texts, in their order."""
-    lines = _Lines(query)
+    lines = _Lines(query, cell_lines)
     chunks = _chunks(texts)
     # Array arithmetic lets go of the interpreter's lock: two cores do nearly twice as much.
     with ThreadPoolExecutor(2, "scout-field") as pool:
@@ -105,8 +166,10 @@ def _scanned(chunk: list[bytes]) -> _Scanned:
 class _Lines:
     """All candidates' lines, gathered chunk by chunk."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, cell_lines: int) -> None:
         self._query = query
+        self._cell_lines = cell_lines
+        self._detailed = cell_lines < CELL_LINES
         self._lines = 0
         self._parts = 0
         self._hits: list[Hits] = []
@@ -117,6 +180,9 @@ class _Lines:
         self._comment: list[NDArray[np.bool_]] = []
         self._indent: list[Ints] = []
         self._quoted: list[Ints] = []
+        self._mark_line: list[Ints] = []
+        self._mark: list[Ints] = []
+        self._width: list[Ints] = []
 
     def add(self, chunk: list[bytes], scanned: _Scanned) -> None:
         """Take a chunk's lines in."""
@@ -148,10 +214,19 @@ class _Lines:
         defines = np.zeros(len(lines.starts), np.bool_)
         defines[np.searchsorted(lines.newlines, found.word_start[named])] = True
         self._defines.append(defines)
-        self._shape(text, lines.starts, lines.newlines)
         self._find_quoted(joined, lines.newlines)
+        if self._detailed:
+            self._shape(text, lines.starts, lines.newlines)
+            self._mark_words(found, lines)
         self._lines += len(lines.starts)
         self._parts += len(found.term) + 8
+
+    def _mark_words(self, found: Scan, lines: Lines) -> None:
+        marked = np.flatnonzero(is_among(found.word_term, _MARK_TERMS))
+        self._mark.append(_MARK_GROUPS[np.searchsorted(_MARK_TERMS, found.word_term[marked])])
+        line = np.searchsorted(lines.newlines, found.word_start[marked]) + self._lines
+        self._mark_line.append(line.astype(np.int32))
+        self._width.append((lines.newlines - lines.starts).astype(np.int32))
 
     def _shape(self, text: Bytes, starts: Ints, ends: Ints) -> None:
         visible = np.flatnonzero(text > ord(" "))
@@ -198,7 +273,7 @@ class _Lines:
         total = GAP_CELLS
         gap = np.full(GAP_CELLS, -1, np.int32)
         for index, (begin, count) in enumerate(self._files):
-            starts, opening = _cell_starts(defines[begin : begin + count])
+            starts, opening = _cell_starts(defines[begin : begin + count], self._cell_lines)
             ends = np.append(starts[1:], count)
             cell_of_line[begin : begin + count] = np.repeat(
                 np.arange(total, total + len(starts), dtype=np.int32), ends - starts
@@ -223,39 +298,64 @@ class _Lines:
             spans=np.array(spans, np.int32).reshape(-1, 2),
             line_counts=np.array([count for _, count in self._files], np.int32),
             features={},
+            **self._counted(np.cumsum(opens, dtype=np.int32), cell_of_line, weight),
         )
         self._describe(field, cell_of_line, query, weight)
         return field
 
-    def _describe(self, field: Field, cell_of_line: Ints, query: Query, weight: Floats) -> None:
+    def _counted(self, block: Ints, cell_of_line: Ints, weight: Floats) -> dict[str, Any]:
+        """The field's counts of terms and words."""
         hits = _joined(self._hits)
-        cells = len(field.file)
+        cells = len(block)
         best = np.argsort(-weight)[:_MAX_WINDOW_TERMS]
         best = np.sort(best[weight[best] > 0])
         column = np.full(len(weight) + 1, -1, np.int64)
         column[best] = np.arange(len(best))
         cell = cell_of_line[hits.line] if len(hits.line) else hits.line
         chosen = column[hits.term] >= 0
-        key = cell[chosen].astype(np.int64) * len(best) + column[hits.term[chosen]]
-        counts = np.bincount(key, minlength=cells * len(best)).astype(np.float32)
-        counts = counts.reshape(cells, len(best))
-        windows = _windows(counts)
+        blocks = int(block[-1]) + 1 if cells else 0
+
+        def table(owner: Ints, kept: NDArray[np.bool_], rows: int) -> Floats:
+            key = owner[kept].astype(np.int64) * len(best) + column[hits.term[kept]]
+            flat = np.bincount(key, minlength=rows * len(best))
+            return flat.astype(np.float32).reshape(rows, len(best))
+
+        counts = table(cell, chosen, cells)
+        # Blocks ascend without a gap, so each is a run of cells.
+        firsts = np.flatnonzero(np.diff(block, prepend=-1))
+        per_block = np.zeros((blocks, len(best)), np.float32)
+        per_block[block[firsts]] = np.add.reduceat(counts, firsts, axis=0)
+        groups = len(WORD_GROUPS)
+        line = np.concatenate(self._mark_line) if self._mark_line else np.zeros(0, np.int32)
+        mark = np.concatenate(self._mark) if self._mark else np.zeros(0, np.int32)
+        key = cell_of_line[line].astype(np.int64) * groups + mark
+        marks = np.bincount(key, minlength=cells * groups).astype(np.float32)
+        return {
+            "terms": best.astype(np.int32),
+            "counts": counts,
+            "block_counts": per_block,
+            "block_names": table(block[cell], chosen & hits.symbol, blocks),
+            "marks": marks.reshape(cells, groups),
+        }
+
+    def _describe(self, field: Field, cell_of_line: Ints, query: Query, weight: Floats) -> None:
+        hits = _joined(self._hits)
+        cells = len(field.file)
+        best, counts = field.terms, field.counts
+        cell = cell_of_line[hits.line] if len(hits.line) else hits.line
+        own, near, around, wide = (_saturate(each) for each in _windows(counts))
         gains = weight[best]
         out = field.features
-        out["own"] = _saturate(windows[0]) @ gains
-        out["near"] = _saturate(windows[1]) @ gains
-        out["around"] = _saturate(windows[2]) @ gains
-        out["wide"] = _saturate(windows[4]) @ gains
-        out["near_title"] = _saturate(windows[1]) @ (gains * query.title[best])
-        out["near_code"] = _saturate(windows[1]) @ (gains * query.code[best])
+        out["own"], out["around"], out["wide"] = own @ gains, around @ gains, wide @ gains
+        by_kind = np.stack([gains, gains * query.title[best], gains * query.code[best]], axis=1)
+        out["near"], out["near_title"], out["near_code"] = (near @ by_kind).T
         local = _local_gains(counts, field, query.weight[best])
-        out["local_own"] = np.einsum("ij,ij->i", _saturate(windows[0]), local)
-        out["local_near"] = np.einsum("ij,ij->i", _saturate(windows[1]), local)
-        out["local_around"] = np.einsum("ij,ij->i", _saturate(windows[2]), local)
+        out["local_near"] = np.einsum("ij,ij->i", near, local)
+        if self._detailed:
+            out["local_own"] = np.einsum("ij,ij->i", own, local)
+            out["local_around"] = np.einsum("ij,ij->i", around, local)
         blocks = int(field.block[-1]) + 1 if cells else 0
-        per_block = np.zeros((blocks, len(best)), np.float32)
-        np.add.at(per_block, field.block, counts)
-        out["block"] = (_saturate(per_block) @ gains)[field.block]
+        out["block"] = (_saturate(field.block_counts) @ gains)[field.block]
         named = np.bincount(
             field.block[cell[hits.symbol]], weights=weight[hits.term[hits.symbol]], minlength=blocks
         )
@@ -268,6 +368,11 @@ class _Lines:
         quoted = np.concatenate(self._quoted) if self._quoted else np.zeros(0, np.int32)
         out["quoted"] = np.bincount(cell_of_line[quoted], minlength=cells).astype(np.float32)
         out["quoted_near"] = _spread(out["quoted"], 1)
+        if self._detailed:
+            self._describe_shape(field, cell_of_line)
+
+    def _describe_shape(self, field: Field, cell_of_line: Ints) -> None:
+        out, cells = field.features, len(field.file)
         size = np.maximum(1, field.last - field.first + 1).astype(np.float32)
         for name, masks in (
             ("blank", self._blank),
@@ -282,9 +387,12 @@ class _Lines:
         np.minimum.at(least, cell_of_line[:-1], indent)
         out["indent"] = np.minimum(least, 40).astype(np.float32)
         out["lines"] = size
+        width = np.concatenate(self._width) if self._width else np.zeros(0, np.int32)
+        wide = np.bincount(cell_of_line[:-1], weights=width, minlength=cells) / size
+        out["width"] = np.minimum(wide, 200).astype(np.float32)
 
 
-def _cell_starts(defines: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
+def _cell_starts(defines: NDArray[np.bool_], cell_lines: int) -> tuple[Ints, NDArray[np.bool_]]:
     """0-based first lines of the cells of a file, and which of them begin a block."""
     count = len(defines)
     if not count:
@@ -293,7 +401,7 @@ def _cell_starts(defines: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
     if not len(heads) or heads[0]:
         heads = np.concatenate([np.zeros(1, heads.dtype), heads])
     sizes = np.diff(np.append(heads, count))
-    pieces = np.maximum(1, np.round(sizes / CELL_LINES)).astype(np.int64)
+    pieces = np.maximum(1, np.round(sizes / cell_lines)).astype(np.int64)
     which = np.repeat(np.arange(len(heads)), pieces)
     number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts = heads[which] + number * sizes[which] // pieces[which]
@@ -316,16 +424,16 @@ def _saturate(counts: Floats) -> Floats:
     return counts / (counts + _SATURATION)
 
 
-def _windows(counts: Floats) -> dict[int, Floats]:
+def _windows(counts: Floats) -> list[Floats]:
     """Sums over the cells up to 0, 1, 2 and 4 away."""
     total = np.zeros((len(counts) + 1, counts.shape[1]), np.float32)
     np.cumsum(counts, axis=0, out=total[1:])
     size = len(counts)
-    result = {0: counts}
     index = np.arange(size)
+    result = [counts]
     for reach in (1, 2, 4):
         low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, size)
-        result[reach] = total[high] - total[low]
+        result.append(total[high] - total[low])
     return result
 
 

@@ -78,6 +78,8 @@ class Query:
     """Texts in quotes or backticks, lower case."""
     trace: Trace
     """The places that are named with a line number."""
+    text: str
+    """What was read of it."""
 
     @property
     def empty(self) -> bool:
@@ -143,6 +145,7 @@ def parse_query(text: str) -> Query:
         paths=_paths(text, trace),
         quoted=_quoted(text),
         trace=trace,
+        text=text,
     )
 
 

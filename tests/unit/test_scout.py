@@ -290,7 +290,7 @@ async def test_binary_minified_and_undecodable_files_do_no_harm(tmp_path):
             huge.write(b"a line of noise, then noise and more of it again\n" * 21_400)
     found = await ask(tmp_path, "discount of a cart")
 
-    assert found.citations[0].path == "latin.py"
+    assert found.citations[0].path in {"latin.py", "utf16.py"}
     assert all(citation.path != "image.bin" for citation in found.citations)
 
 
