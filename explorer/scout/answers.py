@@ -19,6 +19,8 @@ from explorer.scout.ranges import Outline, joined
 
 _REASON_WORDS: Final = 4
 _FURTHER: Final = 4
+_OUTLINED: Final = 200
+"""Lines before and behind the places cited in which definitions are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +135,23 @@ def citable(
     names; these come before all others.
     """
     result: list[Place] = []
-    for file in lines:
-        outline = Outline(lines[file], heads[file])
+    for file, text in lines.items():
+        found = [place for place in places if place.file == file]
+        said = named.get(file, ())
+        # Of a long file only what lies near enough to matter is taken apart.
+        low = max(0, min([*said, *(place.start for place in found)], default=1) - _OUTLINED)
+        high = max([*said, *(place.end for place in found)], default=1) + _OUTLINED
+        outline = Outline(text[low:high], [head - low for head in heads[file]])
         ranges = [
-            (*outline.citable(place.start, place.end), place.score)
-            for place in places
-            if place.file == file
+            (*outline.citable(place.start - low, place.end - low), place.score) for place in found
         ]
         # A sort by place would lose which frame is the innermost; a score keeps it.
         ranges += [
-            (*outline.at(line), 2.0 - number / 1_000)
-            for number, line in enumerate(named.get(file, ()))
+            (*outline.at(line - low), 2.0 - number / 1_000) for number, line in enumerate(said)
         ]
-        result += [Place(file, *each) for each in joined(ranges)]
+        result += [
+            Place(file, start + low, end + low, score) for start, end, score in joined(ranges)
+        ]
     return sorted(result, key=lambda place: -place.score)
 
 

@@ -126,6 +126,9 @@ def build_field(
     """The field of the candidates' texts, in their order."""
     lines = _Lines(query, cell_lines)
     chunks = _chunks(texts)
+    if len(chunks) == 1:
+        lines.add(chunks[0], _scanned(chunks[0]))
+        return lines.cut(query, weight)
     # Array arithmetic lets go of the interpreter's lock: two cores do nearly twice as much.
     with ThreadPoolExecutor(2, "scout-field") as pool:
         for chunk, scanned in zip(chunks, pool.map(_scanned, chunks), strict=True):
