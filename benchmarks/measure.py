@@ -139,5 +139,10 @@ def conditions() -> dict[str, object]:
         "arch": platform.machine(),
         "cpus": os.cpu_count(),
         "load_1min": round(load, 2),
-        "command": " ".join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", "benchmarks", *map(_bare, sys.argv[1:])]),
     }
+
+
+def _bare(argument: str) -> str:
+    """The argument, of an absolute path the name alone: where things lie is nobody's business."""
+    return Path(argument).name if argument.startswith("/") else argument
