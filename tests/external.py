@@ -1,4 +1,4 @@
-"""Programs that tests drive and the project does not install: Node's, vLLM's, llama.cpp's, a browser."""
+"""Programs that tests drive and the project does not install."""
 
 import os
 from pathlib import Path
