@@ -11,6 +11,7 @@ from benchmarks.localisation import localisation
 from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
+from benchmarks.page import page
 from benchmarks.scout_sizes import first_answer, many_files, updates
 from benchmarks.scouting import scout
 from benchmarks.searches import eight_greps, mixed_calls
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "scout-updates": updates,
     "scout-large": many_files,
     "memory": memory,
+    "page": page,
     "localisation": localisation,
 }
 

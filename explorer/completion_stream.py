@@ -34,6 +34,11 @@ class CompletionStream:
         self.done = False
         """Whether ``[DONE]`` came; nothing after it is read."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came but white space."""
+        return not self._streamed and not self._head.strip(_BLANK)
+
     def feed(self, chunk: bytes) -> list[EngineEvent]:
         """The deltas that this piece of the body completes.
 

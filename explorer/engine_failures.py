@@ -194,8 +194,17 @@ class Failures:
             status=code,
         )
 
-    def cut_short(self) -> EngineUnreachable:
-        """The error for a stream that ends before the completion does."""
+    def cut_short(self, *, nothing: bool = False) -> EngineUnreachable:
+        """The error for a stream that ends before the completion does, or before it begins.
+
+        The server of llama-cpp-python (0.3.36) sends status 200 and an empty stream when the
+        prompt is longer than its context.
+        """
+        if nothing:
+            return EngineUnreachable(
+                f"{self._engine} answered with status 200 and nothing else; "
+                "hint: see its log; its context may be too small for the prompt"
+            )
         return EngineUnreachable(
             f"{self._engine} ended the stream before the completion was finished; "
             "hint: see the engine's log"

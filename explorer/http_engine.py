@@ -242,7 +242,7 @@ class HttpEngine:
         except EventTooLarge:
             failure = self._failures.too_large(MAX_EVENT_BYTES)
         except CutShort:
-            failure = self._failures.cut_short()
+            failure = self._failures.cut_short(nothing=stream.is_empty)
         raise failure
 
     def _body(self, request: Request) -> dict[str, Any]:

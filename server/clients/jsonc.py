@@ -5,6 +5,7 @@ the change is spliced into the text. Nothing is reformatted.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ def get(text: str, path: Sequence[str]) -> Any:
     Raises:
         ConfigError: the text is no JSON object, or something on the way is none.
     """
-    value: Any = loads(text) if _root(text) is not None else None
+    masked, mark = _masked(text)
+    value = _unmasked(loads(masked), mark) if _root(text) is not None else None
     for key in path:
         if not isinstance(value, dict) or key not in value:
             return None
@@ -88,12 +90,38 @@ def _root(text: str) -> JSONObject | None:
     if not text.strip("\ufeff \t\r\n"):
         return None
     try:
-        value = loads(text, loader=ModelLoader()).value
-    except (JSON5DecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or "nested too deeply"
-        raise ConfigError(f"not valid JSON: {reason}") from None
+        value = loads(_masked(text)[0], loader=ModelLoader()).value
+    except RecursionError:
+        raise ConfigError("nested too deeply") from None
+    except JSON5DecodeError as error:
+        place = re.search(r"line \d+ column \d+", str(error))
+        where = f" ({place[0]})" if place else ""
+        raise ConfigError(f"not valid JSON{where}") from None
     if not isinstance(value, JSONObject):
         raise ConfigError("not a JSON object")
+    return value
+
+
+def _masked(text: str) -> tuple[str, str]:
+    r"""The text with each escaped backslash as two marks, and the mark: a character not in it.
+
+    json-five reads the ``\\x`` and ``\\u`` of a Windows path as the escapes ``\x`` and ``\u``.
+    Every character stays where it stands.
+    """
+    mark = next(each for each in map(chr, range(0xE000, 0xF900)) if each not in text)
+    masked = re.sub(
+        r"\\(.)", lambda pair: mark * 2 if pair[1] == "\\" else pair[0], text, flags=re.DOTALL
+    )
+    return masked, mark
+
+
+def _unmasked(value: Any, mark: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(mark * 2, "\\")
+    if isinstance(value, list):
+        return [_unmasked(each, mark) for each in value]
+    if isinstance(value, dict):
+        return {_unmasked(key, mark): _unmasked(each, mark) for key, each in value.items()}
     return value
 
 

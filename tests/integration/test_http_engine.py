@@ -489,6 +489,7 @@ async def test_retry_after_is_kept_to_up_to_a_cap(header: str, waited: float) ->
         fake.breaks(),
         fake.breaks(chunk({"role": "assistant", "content": ""})),
         Reply([chunk({"role": "assistant"})]),
+        Reply(),
         Reply([b"HTTP/9 what\r\n\r\n"], raw=True),
     ],
 )
@@ -498,6 +499,15 @@ async def test_a_connection_that_breaks_before_anything_came_is_tried_again(repl
             assert text_of(await collect(engine)) == "hi"
     assert len(server.chats) == 2
     assert isinstance(await failure(reply), EngineUnreachable)
+
+
+async def test_an_empty_stream_hints_at_a_prompt_beyond_the_context() -> None:
+    # So llama-cpp-python 0.3.36 answered 9,031 tokens in a context of 8,192.
+    headers = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+    recorded = headers + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    error = await failure(Reply([recorded], raw=True))
+    assert "nothing else" in str(error)
+    assert "its context may be too small" in str(error)
 
 
 @pytest.mark.parametrize(

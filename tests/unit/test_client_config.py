@@ -166,6 +166,22 @@ def test_a_file_that_is_not_what_the_client_expects_is_refused(text: str) -> Non
         jsonc.put(text, "servers", "fc", {})
 
 
+def test_windows_paths_are_read_and_kept() -> None:
+    """As in a file of Windows: the parser takes the backslashes before x and u for escapes."""
+    other = {"command": "C:\\xampp\\users\\python.exe", "args": ["C:\\u\\x", "\\\\unc\\x\n\u00e9"]}
+    text = json.dumps({"mcpServers": {"a\\x": other}}, indent=2)
+    merged = jsonc.put(text, "mcpServers", "fc", other)
+    assert json.loads(merged) == {"mcpServers": {"a\\x": other, "fc": other}}
+    assert jsonc.get(merged, ["mcpServers", "fc"]) == other
+    assert jsonc.get(merged, ["mcpServers", "a\\x"]) is not None
+    assert jsonc.remove(merged, "mcpServers", "fc") == text
+
+
+def test_what_is_wrong_is_said_with_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"^not valid JSON \(line 2 column 3\)$"):
+        jsonc.put('{\n  "broken', "servers", "fc", {})
+
+
 _names = st.text(min_size=1, max_size=6)
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
