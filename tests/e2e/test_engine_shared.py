@@ -167,7 +167,12 @@ def metric(state: State, name: str) -> float:
 
 
 def usages(records: Path) -> Sequence[Usage]:
-    (record,) = records.iterdir()
+    """What each turn of the only run by the model used; runs of the scout have no turn."""
+    (turns,) = filter(None, (_turns(record) for record in records.iterdir()))
+    return turns
+
+
+def _turns(record: Path) -> list[Usage]:
     events = [timed.event for timed in trajectory.read(record)]
     return [event.usage for event in events if isinstance(event, TurnFinished)]
 
