@@ -202,8 +202,9 @@ class Failures:
         """
         if nothing:
             return EngineUnreachable(
-                f"{self._engine} answered with status 200 and nothing else; "
-                "hint: see its log; its context may be too small for the prompt"
+                f"{self._engine} answered with status 200 and nothing else: "
+                "its context may be too small for the prompt; "
+                "hint: see its log, or raise its context"
             )
         return EngineUnreachable(
             f"{self._engine} ended the stream before the completion was finished; "

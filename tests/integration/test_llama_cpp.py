@@ -123,7 +123,7 @@ def test_a_client_gets_an_answer_in_time(server: tuple[str, Path], tmp_path: Pat
 
 def test_a_context_that_is_too_small_is_named(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "tree", TREE)
-    with llama(tmp_path, 512) as (endpoint, _):
+    with llama(tmp_path, 128) as (endpoint, _):
         given = ["--repo", str(tree), "--endpoint", endpoint, "--no-fallback"]
         done = fastcontext(tmp_path, "explore", QUESTION, *given)
     assert done.returncode != 0
