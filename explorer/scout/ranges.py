@@ -29,6 +29,7 @@ _BRACKETS: Final = re.compile(r"[)\]}]+[;,]?")
 _COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#(?!\[)|--\s|<!--|;;|%%|\"\"\"$")
 _COMMENT_CHARS: Final = frozenset('/*#-<;%"')
 _LABEL: Final = re.compile(r"\w+:\s*(?://.*|/\*.*)?$")
+_IMPORT: Final = re.compile(r"(?:import|from|use|using|package|require|include)\b|#\s*include\b")
 _ATTRIBUTE: Final = re.compile(r"@\w|#\[|\[\w+[\](]")
 
 
@@ -120,7 +121,15 @@ class Outline:
         if both is not None and end - start < _SCRAP_LINES:
             # The name alone of a long definition, or a line of it, shows too little.
             end = self._without_next(start, min(both.end, start + _BLOCK_REACH))
-        return start, max(start, end)
+        return self._without_imports(start, max(start, end))
+
+    def _without_imports(self, start: int, end: int) -> tuple[int, int]:
+        """The range without the imports that it begins with, unless it is nothing else."""
+        for number in range(start, end + 1):
+            text = self._lines[number - 1].lstrip()
+            if text and not _IMPORT.match(text):
+                return number, end
+        return start, end
 
     def at(self, line: int, whole: int = WHOLE_LINES) -> tuple[int, int]:
         """What to cite for one line: its definition, or of a long one the block around it."""

@@ -265,7 +265,8 @@ def swap(place: Place, other: Path) -> None:
 
 
 async def reaches(place: Place, wanted: str) -> bool:
-    with anyio.move_on_after(30):
+    # A new plan is made by a process of its own, which a loaded machine is slow to start.
+    with anyio.move_on_after(90):
         while await place.phase() != wanted:  # noqa: ASYNC110 - another process brings it about
             await anyio.sleep(0.05)
         return True

@@ -190,3 +190,9 @@ def test_a_range_does_not_begin_with_a_closing_bracket_or_the_rest_of_a_statemen
 
 def test_a_range_does_not_end_in_a_comment_with_stars_above_the_next_method():
     assert outline(JAVA, "public").citable(8, 12, whole=8)[1] == 10
+
+
+def test_a_range_does_not_begin_with_imports_unless_it_is_nothing_else():
+    lines = ["import os", "from re import sub", "", "FACTOR = 0.5", "", "LIMIT = 3"]
+    assert Outline(lines, ()).citable(1, 4) == (4, 4)
+    assert Outline(lines, ()).citable(1, 2) == (1, 2)
