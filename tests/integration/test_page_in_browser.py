@@ -24,7 +24,6 @@ FLAGS = [
     "--no-first-run",
     "--disable-dev-shm-usage",
 ]
-INTERACTIVE_MS = 300.0
 PHONE = {"width": 390, "height": 844}
 
 
