@@ -5,6 +5,7 @@ LaunchError
   EngineStartFailed   vLLM ended, or was ended, before it was ready
   EngineNotReady      the engine is loading, restarting or asleep and was not waited for any longer
   EngineDied          vLLM ended while it served
+  QuantizeError       no checkpoint was made (launch.quantize.errors)
 """
 
 

@@ -1,9 +1,7 @@
 """What quantizing raises."""
 
+from launch.errors import LaunchError
 
-class QuantizeError(Exception):
-    """No checkpoint was made. ``str()`` says why in one sentence, ``hint`` what to do next."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+class QuantizeError(LaunchError):
+    """No checkpoint was made."""
