@@ -23,7 +23,7 @@ def lay_out(target: Path) -> Path:
     """
     target.mkdir(parents=True)
     for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(ROOT / package, target / package, ignore=ignored)
     for name in FILES:
         shutil.copyfile(ROOT / name, target / name)

@@ -37,6 +37,7 @@ def generated() -> dict[str, str]:
         f"{plugin}/.mcp.json": _json({"mcpServers": {"fastcontext": _by_uvx()}}),
         f"{plugin}/commands/explore.md": _command(),
         f"{plugin}/skills/finding-code/SKILL.md": _skill(),
+        f"{plugin}/README.md": _plugin_readme(),
         "docs/reference/settings.md": reference.settings_page(),
         "docs/reference/commands.md": reference.commands_page(),
         "docs/reference/tool.md": reference.tools_page(),
@@ -156,7 +157,12 @@ def _marketplace() -> dict[str, Any]:
         "description": DESCRIPTION,
     }
     owner = {"name": "fastcontext-mcp developers"}
-    return {"name": "fastcontext-mcp", "owner": owner, "plugins": [plugin]}
+    return {
+        "name": "fastcontext-mcp",
+        "description": "The plugin of fastcontext-mcp",
+        "owner": owner,
+        "plugins": [plugin],
+    }
 
 
 def _plugin() -> dict[str, Any]:
@@ -177,8 +183,24 @@ def _command() -> str:
 
 
 def _skill() -> str:
-    head = "name: finding-code\ndescription: When to call explore_repository and when to grep"
+    told = (
+        "Use when a task needs code whose place is not known (how a feature works, where a "
+        "behaviour or an error message comes from, which files a change touches). Says when "
+        "explore_repository finds it sooner and when grep does"
+    )
+    head = f"name: finding-code\ndescription: {told}"
     return f"---\n{head}\n---\n\n{instructions()}"
+
+
+def _plugin_readme() -> str:
+    return (
+        f"# fastcontext for Claude Code\n\n{DESCRIPTION}.\n\n"
+        "Starts the server by `uvx`, which has to be on PATH (it comes with uv), adds the command "
+        "`/fastcontext:explore QUESTION`, and a skill that says when to call the tool and when to "
+        "grep.\n\n"
+        "```console\n$ claude plugin marketplace add /path/to/the/clone\n"
+        "$ claude plugin install fastcontext@fastcontext-mcp\n```\n"
+    )
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scripts.bundle import lay_out
+from scripts.bundle import PACKAGES, lay_out
 from server.clients.instructions import instructions
 from server.settings import PREFIX, Settings
 from tests.external import node_command
@@ -25,6 +25,15 @@ from tests.tooling import write_tree
 PACKAGE, SCRIPT = "@anthropic-ai/mcpb", "dist/cli/cli.js"
 PLUGIN = ROOT / "plugins/claude-code"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DATA = {
+    "server/view/templates/run.html",
+    "explorer/scout/weights.json",
+    "explorer/scout/weights.npz",
+}
+UNWANTED = re.compile(r"__pycache__|\.pyc$|(^|/)tests?/|(^|/)\.|\.(env|key|pem)$")
+LINTER = "skillsaw==0.22.0"
+"""It carries the released schema of server.json. Run apart: one of its dependencies owns the same
+module as one of ours."""
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 
 pytestmark = pytest.mark.timeout(240)
@@ -47,13 +56,19 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with wheel and sdist, built of a copy."""
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project as a clone holds it, so that no build leaves anything behind."""
     copy = tmp_path_factory.mktemp("source") / "project"
     ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "runs")
     shutil.copytree(ROOT, copy, ignore=ignored)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def built(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with wheel and sdist."""
     out = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "-q", "--out-dir", out, copy, cwd=out)
+    run(UV, "build", "-q", "--out-dir", out, sources, cwd=out)
     return out
 
 
@@ -61,15 +76,10 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(built: Pat
     [wheel] = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {
-        "server",
-        "explorer",
-        "launch",
-        f"fastcontext_mcp-{PROJECT['version']}.dist-info",
-    }
-    assert "server/view/templates/run.html" in names
-    assert any(name.startswith("explorer/scout/weights") for name in names)
-    assert not [name for name in names if "__pycache__" in name]
+    assert tops == {*PACKAGES, f"fastcontext_mcp-{PROJECT['version']}.dist-info"}
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert DATA <= set(names)
+    assert not [name for name in names if UNWANTED.search(name)]
 
 
 def test_the_sdist_holds_what_its_tests_need(built: Path) -> None:
@@ -83,24 +93,19 @@ def test_the_sdist_holds_what_its_tests_need(built: Path) -> None:
 
 def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: Path) -> None:
     [wheel] = built.glob("*.whl")
-    site, tree = tmp_path / "site", tmp_path / "tree"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    venv, tree = tmp_path / "venv", tmp_path / "tree"
+    run(UV, "venv", "-q", "--python", sys.executable, venv, cwd=tmp_path)
+    run(UV, "pip", "install", "-q", "--python", venv / "bin/python", wheel, cwd=tmp_path)
     write_tree(tree, {"retry.py": "def retry_delay():\n    return 2\n"})
-    out = run(
-        sys.executable, "-P", "-c",
-        "import server; from server.cli import main; print(server.__file__); main()",
-        "explore", "Where is the retry delay?", "--repo", tree, "--engine", "scout", "--json",
-        cwd=tmp_path, PYTHONPATH=str(site), HOME=str(tmp_path),
-    )  # fmt: skip
-    first, _, answer = out.partition("\n")
-    assert Path(first).is_relative_to(site)
+    asked = ("explore", "Where is the retry delay?", "--repo", tree, "--engine", "scout")
+    answer = run(venv / "bin/fastcontext", *asked, "--json", cwd=tmp_path, HOME=str(tmp_path))
     assert json.loads(answer)["citations"][0]["path"] == "retry.py"
+    where = "import server; print(server.__file__)"
+    assert Path(run(venv / "bin/python", "-c", where, cwd=tmp_path)).is_relative_to(venv)
 
 
-def test_the_command_runs_from_the_sources_by_uvx(built: Path, tmp_path: Path) -> None:
-    [wheel] = built.glob("*.whl")
-    shown = run(UV, "tool", "run", "--from", wheel, "fastcontext", "--help", cwd=tmp_path)
+def test_the_command_runs_from_the_sources_by_uvx(sources: Path, tmp_path: Path) -> None:
+    shown = run(UV, "tool", "run", "--from", sources, "fastcontext", "--help", cwd=tmp_path)
     assert "explore" in shown
 
 
@@ -109,19 +114,39 @@ def test_the_bundle_is_valid_packs_and_answers(tmp_path: Path) -> None:
     run(*command, "validate", ROOT / "bundle/manifest.json", cwd=tmp_path, **environment)
     packed = tmp_path / "fastcontext.mcpb"
     run(*command, "pack", lay_out(tmp_path / "laid"), packed, cwd=tmp_path, **environment)
-    names = zipfile.ZipFile(packed).namelist()
-    assert {"manifest.json", "pyproject.toml", "server/main.py"} <= set(names)
-    assert not [name for name in names if name.startswith(("tests/", ".git", ".env"))]
+    names = set(zipfile.ZipFile(packed).namelist())
+    own = {"manifest.json", "pyproject.toml", "README.md", "LICENSE"}
+    assert {name.split("/")[0] for name in names} == own | set(PACKAGES)
+    assert DATA | {"server/main.py"} <= names
+    assert not [name for name in names if UNWANTED.search(name)]
     opened = tmp_path / "opened"
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(opened)
-    given = json.loads((opened / "manifest.json").read_text())["server"]["mcp_config"]
-    words = [word.replace("${__dirname}", str(opened)) for word in given["args"]]
+    words, settings = as_the_host_starts(opened, home=tmp_path)
+    settings |= {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_NO_DEV": "1"}
     # What the bundle needs is installed first: the server is asked with a test's patience.
-    run(UV, "sync", "-q", "--no-dev", cwd=opened, UV_CACHE_DIR=str(tmp_path / "cache"))
-    settings = {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_NO_DEV": "1"}
+    run(UV, "sync", "-q", cwd=opened, **settings)
     with served(tmp_path, command=[str(UV), *words], **settings) as server:
         assert server.initialize()["result"]["serverInfo"]["version"] == PROJECT["version"]
+
+
+def as_the_host_starts(opened: Path, home: Path) -> tuple[list[str], dict[str, str]]:
+    """Arguments and variables of the manifest for a person who leaves every default."""
+    manifest = read_json(opened / "manifest.json")
+    known = {"__dirname": str(opened), "HOME": str(home)}
+    for name, asked in manifest["user_config"].items():
+        known[f"user_config.{name}"] = filled(asked["default"], known)
+    given = manifest["server"]["mcp_config"]
+    settings = {name: filled(value, known) for name, value in given["env"].items()}
+    assert settings[f"{PREFIX}ROOTS"] == str(home)
+    return [filled(word, known) for word in given["args"]], settings
+
+
+def filled(text: str, known: dict[str, str]) -> str:
+    for name, value in known.items():
+        text = text.replace("${" + name + "}", value)
+    assert "${" not in text
+    return text
 
 
 def test_the_registrys_entry_keeps_its_rules() -> None:
@@ -156,6 +181,33 @@ def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     skill = (PLUGIN / "skills/finding-code/SKILL.md").read_text(encoding="utf-8")
     assert re.match(r"---\nname: [a-z-]+\ndescription: .+\n---\n", skill)
     assert instructions() in skill
+
+
+def test_a_linter_finds_no_fault_with_plugin_skill_and_entry(tmp_path: Path) -> None:
+    for name in (".claude-plugin", "plugins"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copyfile(ROOT / "server.json", tmp_path / "server.json")
+    seen = linted(tmp_path)
+    assert "marketplace, mcp-registry" in seen.stdout
+    assert re.search(r"Plugins: +1\n +Skills: +1\n", seen.stdout)
+    assert seen.returncode == 0, seen.stdout
+    # The linter looks: an entry that its schema forbids is found.
+    wrong = read_json(ROOT / "server.json") | {"description": "long " * 21}
+    (tmp_path / "server.json").write_text(json.dumps(wrong))
+    seen = linted(tmp_path)
+    assert seen.returncode == 1
+    assert "mcp-registry-server-json-valid" in seen.stdout
+
+
+def linted(tree: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(UV), "tool", "run", LINTER, "lint", "--strict", str(tree)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
