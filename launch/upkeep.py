@@ -169,6 +169,9 @@ def replan(supervisor: Supervisor) -> Plan | None:
             check=True,
         )
         return from_record(json.loads(done.stdout))
+    except subprocess.CalledProcessError as error:
+        logger.warning("no new plan: %s", error.stderr.decode(errors="replace").strip() or error)
+        return None
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         logger.warning("no new plan: %s", error)
         return None

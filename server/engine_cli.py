@@ -35,7 +35,6 @@ def plan(
         int, typer.Option("--ray", help="Print a Ray Serve application with that many replicas.")
     ] = 0,
     as_json: AsJson = False,
-    record: Annotated[bool, typer.Option("--record", hidden=True)] = False,
     held: Annotated[str, typer.Option("--held", hidden=True)] = "",
 ) -> None:
     """Print the vllm command for this machine, or for another GPU, and every flag's reason."""
@@ -46,10 +45,10 @@ def plan(
 
         sys.stdout.write(json.dumps(application(made, replicas=ray), indent=1) + "\n")
         return
-    if record or as_json:
+    if as_json:
         from launch.command import as_record
 
-        sys.stdout.write(json.dumps(as_record(made), indent=None if record else 1) + "\n")
+        sys.stdout.write(json.dumps(as_record(made), indent=1) + "\n")
         return
     sys.stdout.write(_plan_text(made))
 

@@ -54,7 +54,7 @@ def replan_command() -> tuple[str, ...]:
         str(PACKAGE_ROOT),
         "engine",
         "plan",
-        "--record",
+        "--json",
     )
 
 

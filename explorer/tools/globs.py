@@ -14,6 +14,8 @@ MAX_GLOB_CHARS = 1_000
 MAX_ALTERNATIVES = 200
 
 _MAGIC = re.compile(r"[*?\[{]")
+_RANGE = re.compile(r"(?s)(.)-(.)|(.)")
+"""A member of brackets: two ends of a range, or one character, a hyphen that ends them too."""
 
 
 class GlobProblem(Exception):
@@ -210,7 +212,10 @@ def _segment(part: str) -> str:
 
 
 def _members(negated: str, members: str) -> str:
-    inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", members)
+    inside = "".join(
+        f"{re.escape(low)}-{re.escape(high)}" if high else re.escape(alone)
+        for low, high, alone in _RANGE.findall(members)
+    )
     guarded = f"(?!/)[{'^' if negated else ''}{inside}]"
     try:
         re.compile(guarded)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from explorer.tools.globs import GlobProblem, glob_filter, literal_directory, name_glob
@@ -107,6 +107,8 @@ def test_no_pattern_explodes(pattern: str) -> None:
     assert wanted(path) in (True, False)
 
 
+@example("[?--]", "")
+@example("[--a]", "-")
 @given(st.text("ab*?[]{},!/\\.-^", max_size=25), st.text("ab/.", max_size=12))
 def test_every_pattern_can_be_used(pattern: str, path: str) -> None:
     glob_filter([pattern], base="base", files=lambda: [path])(path)

