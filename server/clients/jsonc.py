@@ -9,9 +9,19 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from json5.loader import ModelLoader, loads
-from json5.model import JSONObject
-from json5.utils import JSON5DecodeError
+from server.errors import UsageError
+
+try:
+    from json5.loader import ModelLoader, loads
+    from json5.model import JSONObject
+    from json5.utils import JSON5DecodeError
+except ImportError as error:
+    # The distribution "json5" has a package of the same name, and replaces this one's files.
+    raise UsageError(
+        f"the installed package json5 is not json-five's: {error}",
+        "install this program in a virtual environment of its own, "
+        "or: pip uninstall json5; pip install --force-reinstall json-five",
+    ) from None
 
 
 class ConfigError(ValueError):
