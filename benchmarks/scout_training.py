@@ -44,7 +44,9 @@ Matrix = NDArray[np.float64]
 
 WEIGHTS: Final = Path(__file__).parents[1] / "explorer" / "scout" / "weights"
 FILE_PLAN: Final = Plan(epochs=10, rate=3e-3, decay=3e-2, drop=0.2, batch=32)
-CELL_PLAN: Final = Plan(epochs=4, rate=4e-3, decay=3e-2, drop=0.15, batch=32)
+CELL_PLAN: Final = Plan(
+    epochs=6, rate=4e-3, decay=3e-2, drop=0.25, batch=32, hidden=48, sums=24, upper=64
+)
 FILE_NETWORKS: Final = 2
 CELL_NETWORKS: Final = 1
 PARTS: Final = 3
