@@ -36,7 +36,8 @@ _PATH: Final = re.compile(
     r"|\b[\w+-]+\.(?:py|rs|go|c|h|cc|cpp|java|kt|cs|ex|exs|md|js|tsx?|rb|php|swift)\b(?!\()"
 )
 _HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
-_RECORD, _FIELD, _END = "\x01", "\x02", "\x03"
+_FIELDS: Final = 5
+"""Of a commit in the log, each behind a NUL, which no message holds."""
 
 Ranges = dict[str, list[list[int]]]
 
@@ -78,11 +79,11 @@ def fixes(bare: Path, suffixes: frozenset[str], since: str) -> Iterator[Fix]:
     log = _git(
         bare,
         *("log", "--no-merges", f"--since={since}", "--name-status", "--no-renames"),
-        f"--format={_RECORD}%H{_FIELD}%P{_FIELD}%as{_FIELD}%B{_END}",
+        "--format=%x00%H%x00%P%x00%as%x00%B%x00",
     )
-    for record in log.split(_RECORD)[1:]:
-        head, _, names = record.partition(_END)
-        commit, parents, date, body = head.split(_FIELD, 3)
+    parts = log.split("\0")[1:]
+    for at in range(0, len(parts), _FIELDS):
+        commit, parents, date, body, names = parts[at : at + _FIELDS]
         changes = [line.split("\t") for line in names.strip().splitlines() if "\t" in line]
         paths = [path for _, path in changes]
         tests = index_paths(paths).is_test.tolist()
@@ -115,8 +116,11 @@ def cleaned(message: str) -> str:
 
 
 def task_of(bare: Path, fix: Fix, repository: str, language: str) -> dict[str, Any] | None:
-    """The task; None when a file's change has no lines, as a change of its mode."""
-    sought = _touched(bare, fix, 3)
+    """The task; None when a file's change has no lines, as a change of its mode, or no text."""
+    try:
+        sought = _touched(bare, fix, 3)
+    except subprocess.CalledProcessError:
+        return None  # A clone may lack the largest blobs.
     if set(sought) != set(fix.files):
         return None
     stems = [path.rpartition("/")[2].partition(".")[0].lower() for path in fix.files]
