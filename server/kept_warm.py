@@ -163,7 +163,7 @@ class KeptWarm:
             status = await local.status()
             if status is None or status["phase"] != "ready":
                 return
-            request = await anyio.to_thread.run_sync(_opening, watched.warm)
+            request = await anyio.to_thread.run_sync(opening_request, watched.warm)
             wanted = (status["guard_pid"], str(request.messages[0]["content"]))
             if watched.primed == wanted:
                 return
@@ -187,7 +187,7 @@ class KeptWarm:
             await anyio.sleep(_PAUSE_S)
 
 
-def _opening(warm: Warm) -> "Request":
+def opening_request(warm: Warm) -> "Request":
     """A request whose prompt is what every exploration of a repository begins with."""
     from explorer import prompt
     from explorer.engine import Request, Sampling
