@@ -113,7 +113,7 @@ async def first_turn(bench: Bench) -> None:
 async def _first_turn(bench: Bench, local: Any, warm: Any, primed: bool) -> dict[str, Any]:
     from explorer import prompt
     from explorer.engine import Finished
-    from server.kept_warm import opening_request
+    from server.priming import opening_request
 
     request = await anyio.to_thread.run_sync(opening_request, warm)
     row: dict[str, Any] = {}
