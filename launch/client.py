@@ -2,25 +2,27 @@
 
 Asking costs a connection to a Unix socket. ``use`` holds the engine while an exploration runs: it
 wakes it, keeps it from sleeping, and lets go when the process ends in whatever way.
+
+What only a start needs is imported there: it costs more than finding an engine that runs.
 """
 
 import json
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
 from anyio import to_thread
 
 from launch import process
-from launch.child import boot
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
 from launch.places import Places, prepare
-from launch.spec import ALREADY_KEPT, Spec, spec_record
 from launch.state import Lock, State, live_state, read_state
+
+if TYPE_CHECKING:
+    from launch.spec import Spec
 
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
@@ -123,7 +125,7 @@ def not_ready(status: dict[str, Any]) -> EngineNotReady:
     return EngineNotReady(text, "", ready_in_s=ready_in_s or None)
 
 
-async def start(spec: Spec) -> bool:
+async def start(spec: "Spec") -> bool:
     """Start a keeper in the background; False where one is at work already. Does not wait for vLLM.
 
     When this returns, a keeper answers.
@@ -147,8 +149,13 @@ async def start(spec: Spec) -> bool:
     )
 
 
-async def _spawn(spec: Spec) -> bool:
+async def _spawn(spec: "Spec") -> bool:
     """Start a keeper; False where the lock is another's."""
+    import tempfile
+
+    from launch.child import boot
+    from launch.spec import ALREADY_KEPT, spec_record
+
     said = json.dumps(spec_record(spec)).encode()
     # Files, not pipes: the keeper keeps its error stream until it has detached itself.
     with tempfile.TemporaryFile() as errors:

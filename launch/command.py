@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.flags import Flag
+from launch.flags import Flag, further
 from launch.install import Vllm
 from launch.profile import Profile, Wishes
 
@@ -78,9 +78,10 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan
     model = str(checkpoint.path) if checkpoint.path.is_absolute() else checkpoint.name
     words = [word for flag in flags for word in flag.words]
     return Plan(
+        # The user's own words as they are: their order and spelling may matter to vLLM.
         argv=(*vllm.command, "serve", model, *words, *wishes.extra),
         environment={flag.name: flag.value or "" for flag in variables},
-        flags=flags,
+        flags=(*flags, *further(wishes.extra)),
         variables=variables,
         profile=profile.way,
         reason=profile.reason,

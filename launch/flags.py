@@ -1,6 +1,8 @@
 """``vllm serve`` flags, each with the reason that ``fastcontext engine plan`` prints."""
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launch.fit import CARD_CONTEXT, CARD_SEQUENCES, CARD_SHARE, Fit
@@ -13,6 +15,10 @@ SPECULATION = {
     "prompt_lookup_min": 2,
 }
 """Prompt lookup as it was measured on an H200: up to 5.2x for one stream, as an upper bound."""
+
+
+_OWN = "FASTCONTEXT_ENGINE_ARGS; last, so that it wins"
+_NUMBER = re.compile(r"-[0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,10 @@ def memory(gpu: Gpu, room: Fit, context: int, sequences: int) -> tuple[Flag, ...
         share = f"no more is free on {gpu.name}"
     else:
         share = f"0.40 of {gpu.total_bytes / 2**30:.0f} GiB is too little for this context"
-    if context:
+    if context and context == room.context:
         length = "as configured"
+    elif context:
+        length = f"the longest that memory and model allow; {context:,} were configured"
     elif room.context >= CARD_CONTEXT:
         length = "the model card's; explorations use at most 65,536"
     else:
@@ -104,6 +112,20 @@ def wished(speculate: bool, weightless: bool) -> tuple[Flag, ...]:
     if weightless:
         chosen += (Flag("--load-format", "dummy", "random weights: for measuring speed only"),)
     return chosen
+
+
+def further(words: Sequence[str]) -> tuple[Flag, ...]:
+    """The flags that the user's own words for ``vllm serve`` make up."""
+    chosen: list[Flag] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("-") and not _NUMBER.fullmatch(word):
+            chosen.append(Flag(name, value if equals else None, _OWN))
+        elif chosen and chosen[-1].value is None:
+            chosen[-1] = Flag(chosen[-1].name, word, _OWN)
+        else:
+            chosen.append(Flag(word, None, _OWN))
+    return tuple(chosen)
 
 
 def environment() -> tuple[Flag, ...]:

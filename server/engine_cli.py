@@ -23,16 +23,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_MOST_GIB = 10_000.0
+"""More memory than any machine has."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
 def plan(
-    gpu: Annotated[str | None, typer.Option(help="A GPU's name, such as H200.")] = None,
-    capability: Annotated[str | None, typer.Option(help="Its compute capability: 12.1.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="A GPU's name, such as H200; none: processors alone.")
+    ] = None,
+    capability: Annotated[
+        str | None, typer.Option(help="In place of a name, its compute capability: 12.1.")
+    ] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Its memory.")] = None,
     ray: Annotated[
-        int, typer.Option("--ray", help="Print a Ray Serve application with that many replicas.")
+        int,
+        typer.Option("--ray", min=0, help="Print a Ray Serve application with that many replicas."),
     ] = 0,
     as_json: AsJson = False,
     held: Annotated[str, typer.Option("--held", hidden=True)] = "",
@@ -43,7 +51,8 @@ def plan(
     if ray:
         from launch.ray_serve import application
 
-        sys.stdout.write(json.dumps(application(made, replicas=ray), indent=1) + "\n")
+        served = _launch(lambda: application(made, replicas=ray))
+        sys.stdout.write(json.dumps(served, indent=1) + "\n")
         return
     if as_json:
         from launch.command import as_record
@@ -153,26 +162,33 @@ def _plan(
     held: str = "",
 ) -> "Plan":
     from launch.detect import detect, given_back
-    from launch.gpus import GIB, Gpu, known_gpu, with_memory
+    from launch.gpus import gpu_of_capability, known_gpu, with_memory
     from launch.planner import plan_for, plan_here
 
-    if name is None and capability is None:
+    if memory_gib is not None and not 0 < memory_gib <= _MOST_GIB:
+        raise UsageError(
+            f"no machine has {memory_gib:g} GiB of memory", "give it as in --memory-gib 24"
+        )
+    if name is not None and capability is not None:
+        raise UsageError(
+            f"--gpu {name!r} has a capability of its own", "leave --gpu or --capability out"
+        )
+    if name is not None and name.lower() == "none":
         if memory_gib is not None:
-            raise UsageError("--memory-gib needs a GPU", "add --gpu NAME or --capability 9.0")
-        here = detect()
-        return plan_here(wanted, replace(here, gpus=given_back(here.gpus, held)) if held else here)
+            raise UsageError("--memory-gib is a GPU's, and there is none", "leave it out")
+        return plan_for(wanted, None)
     if name is not None:
         gpu = known_gpu(name)
         return plan_for(wanted, with_memory(gpu, memory_gib) if memory_gib else gpu)
-    major, _, minor = str(capability).partition(".")
-    if not (major.isdigit() and minor.isdigit()) or memory_gib is None:
+    if capability is not None and memory_gib is not None:
+        return plan_for(wanted, gpu_of_capability(capability, memory_gib))
+    if capability is not None or memory_gib is not None:
         raise UsageError(
-            f"cannot plan for capability {capability!r} with {memory_gib} GiB",
-            "give both, as in --capability 12.1 --memory-gib 24",
+            "a GPU's capability and its memory are needed together",
+            "give --gpu NAME, or both as in --capability 12.1 --memory-gib 24",
         )
-    size = int(memory_gib * GIB)
-    gpu = Gpu(f"a GPU of capability {capability}", (int(major), int(minor)), size, size)
-    return plan_for(wanted, gpu)
+    here = detect()
+    return plan_here(wanted, replace(here, gpus=given_back(here.gpus, held)) if held else here)
 
 
 def _plan_text(made: "Plan") -> str:

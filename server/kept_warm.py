@@ -2,46 +2,51 @@
 
 A repository that was asked about is watched from then on. When its files have settled after a
 change, the scout's index is brought up to date; when the system prompt has become another (it lists
-the root), or the engine is a fresh one, the engine is sent the prompt once, with nothing to write.
-All of it gives way to explorations.
+the root), or the engine is a fresh one, the engine is sent the prompt once (``server.priming``).
+All of it gives way to explorations, and none is relied on: the next question looks for itself.
 """
 
 import logging
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
 from explorer.errors import ExplorerError
+from explorer.visibility import is_hidden_name
 from server.local_engine import LocalEngine
+from server.priming import Primer
 from server.warm import Warm
 
 if TYPE_CHECKING:
-    from explorer.engine import Request
+    from explorer.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 10.0
-"""How often it is asked whether the engine is a fresh one."""
 _PAUSE_S = 0.5
 """Between looks whether explorations are over that a warm-up gives way to."""
 _INDEX_S = 30.0
 _REWATCH_S = 1.0
 """Before watching again what could not be watched."""
+_RULES = ".gitignore"
+"""Name of the files that decide what is listed."""
+_MAX_BARE = 1_000
+"""Directories without files that are followed below one."""
 
 
 @dataclass(slots=True)
 class _Watched:
     warm: Warm
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    primed: tuple[Any, str] | None = None
-    """Which engine was sent which system prompt."""
     ignored: set[str] = field(default_factory=set)
-    """Names that turned out to be ignored, so that their changes cost nothing."""
+    """Files that turned out to be ignored, so that their changes cost nothing."""
+    bare: set[str] = field(default_factory=set)
+    """New directories without a file, which no list has: the first file may be one to show."""
 
 
 class KeptWarm:
@@ -55,11 +60,14 @@ class KeptWarm:
         busy: Callable[[], bool],
     ) -> None:
         self._group = group
-        self._local = local
         self._busy = busy
         self._watched: dict[Path, _Watched] = {}
-        self._priming: anyio.CancelScope | None = None
-        self._looking = False
+        self._primer = Primer(
+            local=local,
+            when_idle=self._when_idle,
+            repositories=lambda: [each.warm for each in self._watched.values()],
+        )
+        self._priming = False
 
     def watch(self, root: Path, warm: Warm) -> None:
         """Follow a repository's changes; one that is followed already goes on."""
@@ -73,20 +81,22 @@ class KeptWarm:
             known.scope.cancel()
         self._watched[root] = watched = _Watched(warm)
         self._group.start_soon(self._follow, root, watched)
-        if not self._looking:
-            self._looking = True
-            self._group.start_soon(self._look_after_engine)
+        if not self._priming:
+            self._priming = True
+            self._group.start_soon(self._primer.run)
 
     def give_way(self) -> None:
         """An exploration begins: end the warm-up that is under way."""
-        if self._priming is not None:
-            self._priming.cancel()
+        self._primer.give_way()
 
     async def _follow(self, root: Path, watched: _Watched) -> None:
         with watched.scope:
             try:
-                while await self._follow_once(root, watched):  # noqa: ASYNC110
-                    await anyio.sleep(_REWATCH_S)
+                while await self._follow_once(root, watched):
+                    self._primer.soon()
+                    if not watched.warm.users:
+                        # What changed since the last list was taken, no watch may have told.
+                        watched.warm.workspace.forget()
             except (ExplorerError, OSError) as error:
                 # Removed, replaced or closed: the next question opens what is there then.
                 logger.info("no longer watching %s: %s", root, error)
@@ -101,28 +111,44 @@ class KeptWarm:
         if watched.warm.closed:
             return False
         await workspace.files()
-        directories = workspace.listing.directories
-        if not directories or len(directories) > watch.MAX_DIRECTORIES:
+        directories = workspace.listing.directories | watched.bare
+        if len(directories) > watch.MAX_DIRECTORIES:
+            logger.info("not watching %s: it has %d directories", root, len(directories))
             return False
         async for paths in watch.batches([root / name for name in sorted(directories)]):
             if _is_closed(watched):
                 return False
             workspace.check()
-            changed = {_relative(path, root) for path in paths} - watched.ignored
-            if not changed:
-                continue
-            if await self._refresh(watched, changed):
-                await self._prime(watched)
-            if workspace.listing.directories != directories:
+            if await self._refresh(watched, {_relative(path, root) for path in paths}):
+                self._primer.soon()
+            if workspace.listing.directories | watched.bare != directories:
                 return True
+        # A directory went away before it was watched, or the system refuses to watch them.
+        await anyio.sleep(_REWATCH_S)
         workspace.check()
-        return True
+        if not watched.warm.users:
+            workspace.forget()
+            await workspace.files()
+        watched.bare = await anyio.to_thread.run_sync(_bare, workspace, watched.bare)
+        return workspace.listing.directories | watched.bare != directories
 
     async def _refresh(self, watched: _Watched, changed: set[str]) -> bool:
         """Bring file list and index up to date; whether anything that is shown has changed."""
+        await self._when_idle(watched.warm)
         workspace = watched.warm.workspace
+        rules = {name for name in changed if name.rpartition("/")[2] == _RULES}
+        if rules:
+            watched.ignored.clear()
+        changed -= watched.ignored
         before = workspace.listing
-        if await anyio.to_thread.run_sync(_only_contents, watched, changed):
+        there = await anyio.to_thread.run_sync(_existing, workspace, changed)
+        listed = before.file_set, before.directories, watched.bare
+        known = {name for name in changed if any(name in each for each in listed)}
+        # What came and went between two looks needs none.
+        if not rules and not known and not there:
+            return False
+        if not rules and changed <= (known & there):
+            # Nothing came or went: the list of files is as it was, and need not be taken.
             await self._index(watched)
             return True
         if not watched.warm.users:
@@ -130,12 +156,9 @@ class KeptWarm:
             workspace.forget()
         await workspace.files()
         after = workspace.listing
-        shown = {name for name in changed if name in before.file_set or name in after.file_set}
-        inside = {name for name in changed if name in before.directories | after.directories}
         if not watched.warm.users:
-            watched.ignored |= changed - shown - inside
-        if len(watched.ignored) > 10_000:
-            watched.ignored.clear()
+            await anyio.to_thread.run_sync(_sort_out, watched, there - rules, before.directories)
+        shown = any(name in before.file_set or name in after.file_set for name in changed)
         if not (shown or before.file_set != after.file_set):
             return False
         await self._index(watched)
@@ -145,72 +168,71 @@ class KeptWarm:
         await self._when_idle()
         await watched.warm.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
 
-    async def _look_after_engine(self) -> None:
-        while True:
-            await anyio.sleep(LOOK_S)
-            for watched in list(self._watched.values()):
-                if not watched.warm.closed:
-                    await self._prime(watched)
-
-    async def _prime(self, watched: _Watched) -> None:
-        """Send the engine this repository's prompt if it has not had it."""
-        from launch.errors import LaunchError
-
-        local = self._local()
-        if local is None:
-            return
-        try:
-            status = await local.status()
-            if status is None or status["phase"] != "ready":
-                return
-            request = await anyio.to_thread.run_sync(_opening, watched.warm)
-            wanted = (status["guard_pid"], str(request.messages[0]["content"]))
-            if watched.primed == wanted:
-                return
-            await self._when_idle()
-            with anyio.CancelScope() as scope:
-                self._priming = scope
-                async with (
-                    local.lease(wait_s=0, wake=False) as (engine, _),
-                    engine.stream(request) as events,
-                ):
-                    async for _event in events:
-                        pass
-                watched.primed = wanted
-        except (LaunchError, ExplorerError) as error:
-            logger.debug("no warm-up: %s", error)
-        finally:
-            self._priming = None
-
-    async def _when_idle(self) -> None:
-        while self._busy():  # noqa: ASYNC110 - explorations have no common event
+    async def _when_idle(self, warm: Warm | None = None) -> None:
+        while self._busy() or (warm is not None and warm.users):  # noqa: ASYNC110 - no event for it
             await anyio.sleep(_PAUSE_S)
 
 
-def _opening(warm: Warm) -> "Request":
-    """A request whose prompt is what every exploration of a repository begins with."""
-    from explorer import prompt
-    from explorer.engine import Request, Sampling
-    from explorer.tools import ToolBox
+def _sort_out(watched: _Watched, names: set[str], once: frozenset[str]) -> None:
+    """Remember which of the unlisted names are ignored files, and which directories hold no file.
 
-    messages = prompt.opening("", warm.workspace)
-    return Request(
-        messages=messages,
-        tools=ToolBox(warm.workspace).schemas,
-        tool_choice="auto",
-        max_tokens=1,
-        sampling=Sampling(),
-    )
-
-
-def _only_contents(watched: _Watched, changed: set[str]) -> bool:
-    """Whether nothing came or went: then the list of files is as it was, and need not be taken.
-
-    Files that decide what is ignored are hidden themselves, so a change of theirs counts.
+    Directories are never taken for ignored by name: one that is empty now may be source later.
+    ``once`` are the directories that the list before had.
     """
-    listing, root = watched.warm.workspace.listing, watched.warm.workspace.root
-    known = all(name in listing.file_set or name in listing.directories for name in changed)
-    return known and all(os.path.lexists(root / name) for name in changed)
+    workspace = watched.warm.workspace
+    listing = workspace.listing
+    unlisted = {name for name in names if name not in listing.file_set | listing.directories}
+    folders = {name for name in unlisted if _is_directory(workspace.root / name)}
+    watched.ignored |= {
+        name for name in unlisted - folders if os.path.lexists(workspace.root / name)
+    }
+    if len(watched.ignored) > 10_000:
+        watched.ignored.clear()
+    watched.bare = _bare(workspace, folders | watched.bare | (once - listing.directories))
+
+
+def _bare(workspace: "Workspace", names: Iterable[str]) -> set[str]:
+    """Those of the directories that hold no file at any depth, with the directories below them.
+
+    An ignored one that holds files is none, so that a build folder costs nothing.
+    """
+    found: set[str] = set()
+    for name in names:
+        if name not in workspace.listing.directories and name not in found:
+            found |= _below(workspace, name)
+    return found
+
+
+def _below(workspace: "Workspace", name: str) -> set[str]:
+    found: set[str] = set()
+    left = [name]
+    while left:
+        folder = left.pop()
+        if is_hidden_name(folder) and not workspace.include_hidden:
+            continue
+        try:
+            with os.scandir(workspace.root / folder) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        return set()
+                    left.append(f"{folder}/{entry.name}")
+        except OSError:
+            continue
+        found.add(folder)
+        if len(found) > _MAX_BARE:
+            return set()
+    return found
+
+
+def _existing(workspace: "Workspace", names: set[str]) -> set[str]:
+    return {name for name in names if os.path.lexists(workspace.root / name)}
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _is_closed(watched: _Watched) -> bool:

@@ -7,6 +7,7 @@ Nothing in the explored repository is ever read as configuration, nor is any ``.
 
 import difflib
 import os
+import shlex
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -181,6 +182,15 @@ class Settings(BaseSettings):
     @classmethod
     def _expand_record_dir(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("engine_args", mode="after")
+    @classmethod
+    def _check_engine_args(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is not quoted as in a shell: {error}") from None
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

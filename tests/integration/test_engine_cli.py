@@ -110,6 +110,39 @@ def test_an_engine_is_planned_started_asked_put_to_sleep_and_ended(home: Home) -
     assert home.says("down") == "no engine was running\n"
 
 
+def test_processors_are_planned_for_by_name(home: Home) -> None:
+    plan = json.loads(home.says("plan", "--gpu", "none", "--json"))
+    assert plan["profile"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--gpu", "L4", "--memory-gib", "0"], "no machine has 0 GiB"),
+        (["--gpu", "L4", "--memory-gib", "-3"], "no machine has -3 GiB"),
+        (["--gpu", "L4", "--memory-gib", "nan"], "no machine has nan GiB"),
+        (["--gpu", "L4", "--memory-gib", "inf"], "no machine has inf GiB"),
+        (["--capability", "9.0", "--memory-gib", "1e300"], "no machine has 1e+300 GiB"),
+        (["--capability", "12.1", "--memory-gib", "0"], "no machine has 0 GiB"),
+        (["--capability", "9.²", "--memory-gib", "24"], "'9.²' is no compute capability"),
+        (["--gpu", "H200", "--capability", "7.0"], "'H200' has a capability of its own"),
+        (["--capability", "9.0"], "are needed together"),
+        (["--memory-gib", "24"], "are needed together"),
+        (["--gpu", "none", "--memory-gib", "24"], "--memory-gib is a GPU's"),
+        (["--gpu", "H200", "--ray", "-1"], "Invalid value for '--ray'"),
+    ],
+)
+def test_what_cannot_be_planned_for_is_refused_with_a_hint(
+    home: Home, arguments: list[str], problem: str
+) -> None:
+    done = home.run("plan", *arguments)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("error: ")
+    assert problem in done.stderr
+    assert "\nhint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.anyio
 async def test_a_running_engine_takes_up_what_the_configuration_file_says(home: Home) -> None:
     home.says("up")

@@ -60,6 +60,12 @@ def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
     assert modules & {"mcp", "numpy", "httpx", "rich"} == set()
 
 
+def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:
+    modules = loaded("import sys, launch.client; print('\\n'.join(sys.modules))")
+    assert "launch.state" in modules
+    assert modules & {"http.client", "tempfile", "launch.child", "launch.spec"} == set()
+
+
 @pytest.mark.parametrize("module", ["server.app", "server.cli", "server.settings", "explorer"])
 def test_importing_has_no_effect_on_the_terminal(module: str) -> None:
     done = subprocess.run(

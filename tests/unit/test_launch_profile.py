@@ -6,7 +6,7 @@ import pytest
 from launch.checkpoint import Checkpoint
 from launch.command import Address, as_record, from_record, plan
 from launch.errors import CannotRun
-from launch.gpus import GIB, Gpu, known_gpu, with_memory
+from launch.gpus import GIB, Gpu, gpu_of_capability, known_gpu, with_memory
 from launch.install import Vllm
 from launch.profile import Profile, Wishes, choose, published
 
@@ -159,6 +159,44 @@ def test_wishes_win_over_the_profile() -> None:
     assert '"ngram"' in (value(profile, "--speculative-config") or "")
 
 
+def test_a_context_that_does_not_fit_is_said_to_be_shorter_than_configured() -> None:
+    profile = choose(known_gpu("T4"), BOTH, Wishes(context=200_000))
+    flag = next(each for each in profile.flags if each.name == "--max-model-len")
+
+    assert flag.value == "65536"
+    assert flag.reason == "the longest that memory and model allow; 200,000 were configured"
+
+
+@pytest.mark.parametrize(("wish", "others"), [("fp8", "marlin, bf16"), ("nvfp4", "marlin, bf16")])
+def test_a_profile_that_a_gpu_cannot_run_is_named_with_those_that_it_can(
+    wish: str, others: str
+) -> None:
+    with pytest.raises(CannotRun, match=f"T4 .SM75. cannot serve with profile {wish}") as refused:
+        choose(known_gpu("T4"), BOTH, Wishes(way=wish))
+
+    assert f"one of {others}, or" in refused.value.hint
+
+
+def test_a_profile_whose_checkpoint_is_missing_says_which_it_needs() -> None:
+    with pytest.raises(CannotRun, match="with profile fp8, which needs bf16"):
+        choose(known_gpu("H200"), (NVFP4,), Wishes(way="fp8"))
+
+
+def test_flags_of_the_users_own_stand_last_as_they_were_written_with_a_reason() -> None:
+    extra = ("--seed=-1", "--no-enable-prefix-caching", "-tp", "2")
+    wishes = Wishes(extra=extra)
+    vllm = Vllm(("vllm",), "0.23.0", for_cpu=False)
+    made = plan(choose(known_gpu("H200"), BOTH, wishes), vllm, Address(port=1), wishes)
+
+    assert made.argv[-4:] == extra
+    own = [each for each in made.flags if "FASTCONTEXT_ENGINE_ARGS" in each.reason]
+    assert [each.words for each in own] == [
+        ("--seed", "-1"),
+        ("--no-enable-prefix-caching",),
+        ("-tp", "2"),
+    ]
+
+
 def test_a_plan_survives_the_way_to_another_process() -> None:
     profile = choose(known_gpu("H200"), BOTH, Wishes())
     vllm = Vllm(("/opt/vllm",), "0.23.0", for_cpu=False)
@@ -191,3 +229,15 @@ def test_gpus_are_found_by_loose_names(name: str) -> None:
 def test_an_unknown_or_ambiguous_gpu_name_lists_the_names(name: str, problem: str) -> None:
     with pytest.raises(CannotRun, match=problem):
         known_gpu(name)
+
+
+@pytest.mark.parametrize("capability", ["9", "9.", ".0", "9.²", "9.٣", "-9.0", "9.0.1", "121", ""])
+def test_what_is_no_capability_is_refused(capability: str) -> None:
+    with pytest.raises(CannotRun, match="no compute capability"):
+        gpu_of_capability(capability, 24)
+
+
+def test_a_gpu_without_a_name_is_told_of_by_its_capability() -> None:
+    assert choose(gpu_of_capability("12.1", 24), BOTH, Wishes()).way == "nvfp4"
+    with pytest.raises(CannotRun, match=r"^GPU of capability 7\.2 \("):
+        choose(gpu_of_capability("7.2", 24), BOTH, Wishes())

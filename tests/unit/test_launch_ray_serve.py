@@ -1,16 +1,18 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launch.command import Address, Plan, plan
+from launch.errors import CannotRun
 from launch.gpus import known_gpu
 from launch.install import Vllm
 from launch.profile import Wishes, choose, published
 from launch.ray_serve import application
 
 
-def made(gpu: str, **wishes: bool) -> Plan:
-    wanted = Wishes(**wishes)  # type: ignore[arg-type]
+def made(gpu: str, **wishes: Any) -> Plan:
+    wanted = Wishes(**wishes)
     profile = choose(known_gpu(gpu), (published("nvfp4"), published("bf16")), wanted)
     vllm = Vllm(("vllm",), "0.23.0", for_cpu=False)
     return plan(profile, vllm, Address(socket=Path("/run/s")), wanted)
@@ -40,6 +42,21 @@ def test_what_belongs_to_one_machine_is_left_out() -> None:
     assert not {"uds", "served_model_name", "enable_sleep_mode"} & set(model["engine_kwargs"])
     assert "VLLM_SERVER_DEV_MODE" not in model["runtime_env"]["env_vars"]
     assert model["model_loading_config"]["model_id"] == "microsoft/FastContext-1.0-4B-RL"
+
+
+def test_flags_of_the_users_own_are_there_and_win() -> None:
+    extra = ("--max-num-seqs", "4", "--no-enable-prefix-caching", "--seed=7")
+    options = model_of(application(made("H200", extra=extra)))["engine_kwargs"]
+
+    assert options["max_num_seqs"] == 4
+    assert options["enable_prefix_caching"] is False
+    assert options["seed"] == 7
+
+
+@pytest.mark.parametrize("word", ["-O3", "stray", "--compilation-config.level"])
+def test_a_flag_that_is_no_argument_of_the_engine_is_refused(word: str) -> None:
+    with pytest.raises(CannotRun, match="no place for"):
+        application(made("H200", extra=(word,)))
 
 
 def test_several_replicas_are_chosen_by_prefix() -> None:

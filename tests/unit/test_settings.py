@@ -81,6 +81,7 @@ def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
         ('endpoint = "localhost:8000"\n', "is not an HTTP URL"),
         ('roots = ["relative"]\n', "must be absolute"),
         ("deadline_s = 0.1\n", "'deadline_s'"),
+        ("engine_args = '--model \"half'\n", "is not quoted as in a shell"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(

@@ -1,0 +1,162 @@
+"""Sends the engine the prompts that questions will begin with, while nobody needs it.
+
+One at a time, with nothing to write, and never while an exploration of any process holds the
+engine: one that comes meanwhile ends the warm-up, which is tried again later.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from explorer.errors import ExplorerError
+from launch.errors import LaunchError
+from server.local_engine import LocalEngine
+from server.warm import Warm
+
+if TYPE_CHECKING:
+    from explorer.engine import Request
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 10.0
+"""How often it is asked whether the engine is a fresh one."""
+_LONGEST_PAUSE_S = 600.0
+"""Between two tries of what fails; from ``LOOK_S`` on, each pause is twice the one before."""
+_OTHERS_S = 0.1
+"""Between looks whether somebody else needs the engine: an exploration waits so long at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    wanted: tuple[Any, str]
+    """Which engine was sent which system prompt."""
+    pause_s: float = 0.0
+    again_at: float = math.inf
+    """When to try again; never where it arrived."""
+
+
+class Primer:
+    """Primes the engine for repositories until ``run`` is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        local: Callable[[], LocalEngine | None],
+        when_idle: Callable[[], Awaitable[None]],
+        repositories: Callable[[], Iterable[Warm]],
+    ) -> None:
+        """``when_idle`` returns once this process explores nothing."""
+        self._local = local
+        self._when_idle = when_idle
+        self._repositories = repositories
+        self._tried: dict[Path, _Tried] = {}
+        self._under_way: anyio.CancelScope | None = None
+        self._soon = anyio.Event()
+
+    def soon(self) -> None:
+        """A prompt may have become another: look now."""
+        self._soon.set()
+
+    def give_way(self) -> None:
+        """An exploration begins: end the warm-up that is under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+
+    async def run(self) -> None:
+        """Prime whatever has not been primed, until cancelled."""
+        while True:
+            with anyio.move_on_after(LOOK_S):
+                await self._soon.wait()
+            self._soon = anyio.Event()
+            open_now = [warm for warm in self._repositories() if not warm.closed]
+            roots = {warm.workspace.root for warm in open_now}
+            self._tried = {root: each for root, each in self._tried.items() if root in roots}
+            for warm in open_now:
+                try:
+                    if not await self._prime(warm):
+                        break
+                except (LaunchError, ExplorerError) as error:
+                    logger.debug("no warm-up: %s", error)
+
+    async def _prime(self, warm: Warm) -> bool:
+        """Send the engine this repository's prompt if it has not had it; False if it is needed."""
+        local = self._local()
+        if local is None:
+            return False
+        await self._when_idle()
+        status = await local.status()
+        if status is None or status["phase"] != "ready" or status["users"]:
+            return False
+        request = await anyio.to_thread.run_sync(opening_request, warm)
+        root = warm.workspace.root
+        wanted = (status["guard_pid"], str(request.messages[0]["content"]))
+        before = self._tried.get(root)
+        pause_s = LOOK_S
+        if before is not None and before.wanted == wanted:
+            if anyio.current_time() < before.again_at:
+                return True
+            pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S)
+        try:
+            sent = await self._send(local, request)
+        except (LaunchError, ExplorerError):
+            self._tried[root] = _Tried(wanted, pause_s, anyio.current_time() + pause_s)
+            raise
+        if sent:
+            self._tried[root] = _Tried(wanted)
+        return sent
+
+    async def _send(self, local: LocalEngine, request: "Request") -> bool:
+        """Whether the engine has read it all; False where it had to give way."""
+        failure: Exception | None = None
+        sent = False
+        async with anyio.create_task_group() as group:
+            self._under_way = group.cancel_scope
+            try:
+                async with (
+                    local.lease(wait_s=0, wake=False) as (engine, _),
+                    engine.stream(request) as events,
+                ):
+                    group.start_soon(_mind_others, local, group.cancel_scope)
+                    async for _event in events:
+                        pass
+                    sent = True
+            except (LaunchError, ExplorerError) as error:
+                failure = error
+            group.cancel_scope.cancel()
+        self._under_way = None
+        if failure is not None:
+            raise failure
+        return sent
+
+
+async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
+    """Cancel as soon as anyone but the one warm-up holds the engine or waits for it."""
+    while True:
+        try:
+            status = await local.status()
+        except LaunchError:
+            status = None
+        if status is None or status["users"] > 1:
+            scope.cancel()
+        await anyio.sleep(_OTHERS_S)
+
+
+def opening_request(warm: Warm) -> "Request":
+    """A request whose prompt is what every exploration of a repository begins with."""
+    from explorer import prompt
+    from explorer.engine import Request, Sampling
+    from explorer.tools import ToolBox
+
+    messages = prompt.opening("", warm.workspace)
+    return Request(
+        messages=messages,
+        tools=ToolBox(warm.workspace).schemas,
+        tool_choice="auto",
+        max_tokens=1,
+        sampling=Sampling(),
+    )
