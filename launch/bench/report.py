@@ -8,9 +8,29 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of a JSON-lines file, and a sentence for each line that is none.
+
+    A run that was killed leaves half a line.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict) and isinstance(row.get("kind"), str):
+            rows.append(row)
+        else:
+            wrong.append(f"line {number} of {path.name!r} is no row and is left out")
+    return rows, wrong
 
 
 def engine_table(rows: Sequence[Row]) -> str:
@@ -19,7 +39,8 @@ def engine_table(rows: Sequence[Row]) -> str:
     Ratios say how many times better: more tokens a second, or less of anything else. Empty cells
     were not measured; n is the fewest samples of a variant.
     """
-    names = list(dict.fromkeys(str(row["variant"]) for row in rows if "variant" in row))
+    rows = [row for row in rows if "variant" in row]
+    names = list(dict.fromkeys(str(row["variant"]) for row in rows))
     names = [name for name in names if any(_figure(row) for row in rows if row["variant"] == name)]
     if not names:
         return "Nothing was measured.\n"
