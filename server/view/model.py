@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from explorer.events import (
     CallFinished,
     CallStarted,
+    LinesCited,
     Note,
     RunFinished,
     RunStarted,
@@ -42,7 +43,7 @@ class CallView:
         """The call on one line: its most telling arguments, in the order in which they stand."""
         try:
             arguments = json.loads(self.call.arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.call.arguments
         if not isinstance(arguments, dict):
             return self.call.arguments
@@ -85,11 +86,13 @@ class CodeLine:
 
 @dataclass(frozen=True, slots=True)
 class CitationView:
-    """A citation with the lines that the model saw of it."""
+    """A citation with the lines of it that the record holds."""
 
     citation: Citation
     code: tuple[CodeLine, ...]
+    """Empty where nothing but the citation's evidence is known, whose number is not."""
     lines_left_out: int
+    """Lines of the range beyond those, or beyond the one of evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class RunView:
     notes: tuple[str, ...]
     citations: tuple[CitationView, ...]
     result: Exploration | None
+    engine_reason: str
+    """Why that explorer answered; empty in records that do not say."""
     elapsed_s: float
 
     @property
@@ -124,16 +129,22 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     zero_s = events[0].at_s
     turns: dict[int, TurnView] = {}
     notes: list[str] = []
-    result: Exploration | None = None
+    cited: list[LinesCited] = []
+    finished: RunFinished | None = None
     for timed in events:
         event = timed.event
         if isinstance(event, RunFinished):
-            result = event.result
+            finished = event
+        elif isinstance(event, LinesCited):
+            cited.append(event)
         elif isinstance(event, Note) and event.turn not in turns:
             notes.append(event.text)
         elif not isinstance(event, RunStarted):
             turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s - zero_s)
+    result = finished.result if finished else None
     seen = _lines_seen(turns.values(), started.virtual_root)
+    for place in cited:
+        seen.setdefault(place.path, {}).update(enumerate(place.lines, place.start))
     found = result.citations if result else ()
     return RunView(
         query=started.query,
@@ -145,6 +156,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         notes=tuple(notes),
         citations=tuple(_citation_view(citation, seen) for citation in found),
         result=result,
+        engine_reason=finished.engine_reason if finished else "",
         elapsed_s=result.elapsed_s if result else events[-1].at_s - zero_s,
     )
 
@@ -154,8 +166,9 @@ def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
     first = events[0].event if events else None
     if isinstance(first, RunStarted):
         return first
-    if isinstance(first, RunFinished):
-        return RunStarted(first.result.query, "", first.result.explorer, (), (), {})
+    last = events[-1].event if events else None
+    if isinstance(first, LinesCited | RunFinished) and isinstance(last, RunFinished):
+        return RunStarted(last.result.query, "", last.result.explorer, (), (), {})
     raise ValueError("the record does not begin with the start of a run")
 
 
@@ -222,7 +235,8 @@ def _lines_seen(turns: Iterable[TurnView], virtual_root: str) -> dict[str, dict[
     for turn in turns:
         for call in turn.calls:
             current: dict[int, str] | None = None
-            for line in call.text.splitlines():
+            # Not splitlines: a separator inside a line of code ends no line of it.
+            for line in call.text.split("\n"):
                 if fence := _FENCE.match(line):
                     path = fence["path"].removeprefix(virtual_root).lstrip("/")
                     current = seen.setdefault(path, {})
@@ -233,13 +247,8 @@ def _lines_seen(turns: Iterable[TurnView], virtual_root: str) -> dict[str, dict[
 
 def _citation_view(citation: Citation, seen: Mapping[str, Mapping[int, str]]) -> CitationView:
     lines = seen.get(citation.path, {})
-    code = [
-        CodeLine(number, lines[number])
-        for number in range(citation.start, citation.end + 1)
-        if number in lines
-    ]
-    if not code and citation.evidence:
-        code = [CodeLine(citation.start, citation.evidence)]
-    return CitationView(
-        citation, tuple(code[:CODE_LINES_SHOWN]), max(0, len(code) - CODE_LINES_SHOWN)
-    )
+    numbers = range(citation.start, citation.end + 1)
+    code = [CodeLine(number, lines[number]) for number in numbers if number in lines]
+    shown = tuple(code[:CODE_LINES_SHOWN])
+    known = len(shown) or int(bool(citation.evidence))
+    return CitationView(citation, shown, max(0, len(numbers) - known))
