@@ -105,7 +105,10 @@ class RunView:
     settings: Mapping[str, object]
     system: str
     turns: tuple[TurnView, ...]
+    corrections: tuple[str, ...]
+    """What the loop corrected, dropped or retried."""
     notes: tuple[str, ...]
+    """What else the caller was told."""
     citations: tuple[CitationView, ...]
     result: Exploration | None
     engine_reason: str
@@ -128,17 +131,20 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     # The record is begun before the engine is asked whether it is there.
     zero_s = events[0].at_s
     turns: dict[int, TurnView] = {}
-    notes: list[str] = []
+    noted: list[str] = []
+    by_loop: set[str] = set()
     cited: list[LinesCited] = []
     finished: RunFinished | None = None
     for timed in events:
         event = timed.event
         if isinstance(event, RunFinished):
             finished = event
+            if not event.engine_reason and event.result.explorer == "model":
+                by_loop.update(event.result.notes)
         elif isinstance(event, LinesCited):
             cited.append(event)
         elif isinstance(event, Note) and event.turn not in turns:
-            notes.append(event.text)
+            noted.append(event.text)
         elif not isinstance(event, RunStarted):
             turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s - zero_s)
     result = finished.result if finished else None
@@ -146,6 +152,8 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     for place in cited:
         seen.setdefault(place.path, {}).update(enumerate(place.lines, place.start))
     found = result.citations if result else ()
+    told = result.notes if result else tuple(noted)
+    by_loop.update(noted, *(turn.notes for turn in turns.values()))
     return RunView(
         query=started.query,
         model=started.model,
@@ -153,7 +161,8 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         settings=started.settings,
         system=_system_text(started),
         turns=tuple(turns[number] for number in sorted(turns)),
-        notes=tuple(notes),
+        corrections=tuple(note for note in told if note in by_loop),
+        notes=tuple(note for note in told if note not in by_loop),
         citations=tuple(_citation_view(citation, seen) for citation in found),
         result=result,
         engine_reason=finished.engine_reason if finished else "",

@@ -2,6 +2,8 @@
 
 import html.parser
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,30 @@ def test_a_place_that_the_scout_cites_is_shown_with_its_own_lines(tmp_path: Path
     assert [(line.number, line.text) for line in view.code] == [
         (number, lines[number - 1]) for number in range(4, 7)
     ]
+
+
+def test_a_page_of_the_scout_has_no_part_that_would_be_empty(tmp_path: Path) -> None:
+    note = "Next in line: b.py."
+    found = Exploration("where?", "scout", "answered", "There.", (), notes=(note,))
+    view = run_view([TimedEvent(0.1, RunFinished(found, "no endpoint is configured"))])
+    assert (view.notes, view.corrections) == ((note,), ())
+    page = run_page(view)
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Answer", "Notes"]
+    assert "next and previous turn" not in page
+    assert " turns" not in page.partition("<script>")[0].partition("<main>")[2]
+
+
+def test_corrections_stand_apart_from_what_else_was_told(recorded: tuple[Path, Path]) -> None:
+    events = [*read(recorded[1])]
+    last = events[-1].event
+    assert isinstance(last, RunFinished)
+    told = replace(last.result, notes=(*last.result.notes, "An opinion."))
+    view = run_view([*events[:-1], TimedEvent(9.9, replace(last, result=told))])
+    assert view.notes == ("An opinion.",)
+    assert any("could not be verified" in note for note in view.corrections)
+    page = run_page(view)
+    assert page.index("<h2>Notes</h2>") < page.index("An opinion.")
+    assert page.index("An opinion.") < page.index("<h2>What was corrected, dropped or retried</h2>")
 
 
 def test_evidence_without_its_lines_has_no_number_and_says_how_many_are_missing() -> None:

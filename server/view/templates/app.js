@@ -40,7 +40,7 @@
     );
     get("citations").replaceChildren(...found.citations.map(citation));
     const notes = (found.notes || []).map((note) => make("li", "", note));
-    const heading = make("h2", "", "What was corrected, dropped or retried");
+    const heading = make("h2", "", "Notes");
     get("notes").replaceChildren(...(notes.length ? [heading, make("ul", "", ...notes)] : []));
   };
   addEventListener("message", (event) => {
