@@ -57,8 +57,8 @@ class Chart:
 
 
 def length_s(run: RunView) -> float:
-    """How long the timeline of a run is; never 0."""
-    return max([run.elapsed_s, *(_end_s(turn) for turn in run.turns), 0.001])
+    """How long the timeline of a run's turns is; never 0."""
+    return max([*(_end_s(turn) for turn in run.turns), 0.001])
 
 
 def chart_of(run: RunView, total_s: float | None = None) -> Chart:

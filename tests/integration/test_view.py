@@ -260,9 +260,19 @@ def test_half_a_pair_of_surrogates_can_be_listed_and_shown(tmp_path: Path) -> No
     assert "half \\ud800" in page.read_text()
 
 
-def test_a_run_of_ages_has_no_more_marks_on_its_axis_than_another() -> None:
-    found = Exploration("where?", "scout", "answered", "", (), elapsed_s=1e12)
-    assert len(chart_of(run_view([TimedEvent(0.1, RunFinished(found))])).ticks) <= 7
+def test_a_run_of_ages_has_no_more_marks_on_its_axis_than_another(
+    recorded: tuple[Path, Path],
+) -> None:
+    assert len(chart_of(run_view(read(recorded[1])), total_s=1e12).ticks) <= 7
+
+
+def test_the_axis_of_the_timeline_ends_with_the_last_turn(recorded: tuple[Path, Path]) -> None:
+    events = read(recorded[1])
+    last = events[-1].event
+    assert isinstance(last, RunFinished)
+    late = replace(last, result=replace(last.result, elapsed_s=1e6))
+    chart = chart_of(run_view([*events[:-1], TimedEvent(9.9, late)]))
+    assert max(bar.x + bar.width for bar in chart.bars) > 90
 
 
 def test_a_record_that_was_cut_off_is_shown_as_far_as_it_went(

@@ -34,9 +34,10 @@
     get("answer").textContent = spelled(found.answer || "") || (found.citations.length ? "" : "No place was found.");
     get("answer").className = "";
     get("facts").replaceChildren(
-      fact("by the", found.engine === "scout" ? "scout" : "model"), fact("stopped:", found.stop_reason),
-      fact("turns", found.turns), fact("calls", found.tool_calls), fact("seconds", found.elapsed_s),
-      fact("because", found.engine_reason), ...(found.confidence ? [fact("confidence", found.confidence)] : []),
+      fact("by the", found.engine === "scout" ? "scout" : "model"), fact("because", found.engine_reason),
+      ...(found.confidence ? [fact("confidence", found.confidence)] : []), fact("stopped:", found.stop_reason),
+      ...(found.turns ? [fact("turns", found.turns), fact("calls", found.tool_calls)] : []),
+      fact("seconds", found.elapsed_s),
     );
     get("citations").replaceChildren(...found.citations.map(citation));
     const notes = (found.notes || []).map((note) => make("li", "", note));
