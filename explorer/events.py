@@ -98,10 +98,22 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class LinesCited:
+    """The lines of a place that is cited, as they stood when the run ended."""
+
+    path: str
+    start: int
+    lines: Sequence[str]
+    """From line ``start`` on; a long range and long lines are cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The last event."""
+    """The last event. Of several the last holds: it says what the caller was given."""
 
     result: Exploration
+    engine_reason: str = ""
+    """Why this explorer answered, as part of a sentence; empty where nobody chose one."""
 
 
 Event = (
@@ -112,6 +124,7 @@ Event = (
     | TurnFinished
     | TurnFailed
     | Note
+    | LinesCited
     | RunFinished
 )
 Listener = Callable[[Event], None]

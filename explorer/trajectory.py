@@ -1,11 +1,12 @@
 """The record of a run: one JSON object per line, enough to replay it observation by observation.
 
-The first line is ``{"format": 1, ...}``; each other one is an event of ``explorer.events`` with
+The first line is ``{"format": 2, ...}``; each other one is an event of ``explorer.events`` with
 ``event``, its name, and ``at_s``, seconds since the record was begun. Lines are flushed as they
 are written, so the record of a run that was cut off ends with its last whole event.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from explorer.events import (
     CallFinished,
     CallStarted,
     Event,
+    LinesCited,
     Note,
     RunFinished,
     RunStarted,
@@ -28,8 +30,10 @@ from explorer.events import (
     TurnStarted,
 )
 
-FORMAT = 1
-"""Raised when a reader of the format before would misunderstand a line."""
+FORMAT = 2
+"""Raised when a reader of the format before would misunderstand a line or refuse one."""
+READABLE = (1, FORMAT)
+"""Format 1 had neither ``lines_cited`` nor ``engine_reason``."""
 
 _EVENTS: dict[str, type[Any]] = {
     "run_started": RunStarted,
@@ -39,6 +43,7 @@ _EVENTS: dict[str, type[Any]] = {
     "turn_finished": TurnFinished,
     "turn_failed": TurnFailed,
     "note": Note,
+    "lines_cited": LinesCited,
     "run_finished": RunFinished,
 }
 _NAMES = {kind: name for name, kind in _EVENTS.items()}
@@ -138,14 +143,14 @@ def read(path: Path) -> Sequence[TimedEvent]:
 def _events(lines: Sequence[str], *, whole: bool) -> Iterator[TimedEvent]:
     for number, line in enumerate(lines, 1):
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_float=_finite, parse_constant=_finite)
             if number == 1:
                 _check_head(value)
                 continue
             kind = _EVENTS[value.pop("event")]
             at_s = float(value.pop("at_s"))
             event = TypeAdapter(kind).validate_python(value)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if number == len(lines) and not whole:
                 return
             problem = "unknown fields" if isinstance(error, ValidationError) else str(error)
@@ -153,11 +158,20 @@ def _events(lines: Sequence[str], *, whole: bool) -> Iterator[TimedEvent]:
         yield TimedEvent(at_s, event)
 
 
+def _finite(text: str) -> float:
+    """The number; the json module takes ``NaN``, ``Infinity`` and 1e999, of which none is one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
 def _check_head(value: Any) -> None:
     found = value.get("format") if isinstance(value, dict) else None
-    if found != FORMAT:
+    if found not in READABLE:
+        known = " or ".join(map(str, READABLE))
         raise TrajectoryError(
-            f"format {found!r} is not {FORMAT}; hint: use the version that wrote it"
+            f"format {found!r} is not {known}; hint: use the version that wrote it"
         )
 
 

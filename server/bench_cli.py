@@ -1,15 +1,19 @@
 """``fastcontext bench engine`` and ``fastcontext bench matmul``."""
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.errors import ServerError, UsageError
+
+if TYPE_CHECKING:
+    from launch.bench.variants import Variant
 
 Rows = list[dict[str, Any]]
 
@@ -49,7 +53,6 @@ def engine(
         raise UsageError(f"no variant {unknown[0]!r}", "use bf16, fp8, nvfp4 or nvfp4-card")
     if not weightless and (bf16 is None or nvfp4 is None):
         raise UsageError("no checkpoints", "give --bf16 and --nvfp4, or --weightless")
-    folder = _results(out, "engine")
     with tempfile.TemporaryDirectory() as place:
         plain, packed = write_weightless(Path(place))
         if bf16 is not None and nvfp4 is not None and not weightless:
@@ -61,11 +64,13 @@ def engine(
             weightless=weightless,
             names=names,
         )
-        rows, emit = _collector(folder / "engine.jsonl")
-        plan = EnginePlan(repeats=repeats)
-        run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
-    note = "Random weights: speed only, no quality.\n\n" if weightless else ""
-    _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)
+        _refuse_unreadable(chosen)
+        with _results(out, "engine") as folder:
+            rows, emit = _collector(folder / "engine.jsonl")
+            plan = EnginePlan(repeats=repeats)
+            run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
+            note = "Random weights: speed only, no quality.\n\n" if weightless else ""
+            _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)
 
 
 @bench.command()
@@ -80,18 +85,16 @@ def matmul(
     from launch.bench.plots import plot_matmul
     from launch.bench.report import matmul_text
 
-    folder = _results(out, "matmul")
-    rows, emit = _collector(folder / "matmul.jsonl")
-    try:
-        run(batches=tuple(batch or BATCHES), repeats=repeats, emit=emit)
-    except (ImportError, RuntimeError, AssertionError) as error:
-        if not rows:
-            folder.rmdir()
-        raise BenchFailed(
-            f"the kernels cannot be measured here: {error}",
-            "a CUDA GPU and vLLM in this Python are needed",
-        ) from None
-    _publish(folder, "matmul", rows, matmul_text(rows), plot_matmul)
+    with _results(out, "matmul") as folder:
+        rows, emit = _collector(folder / "matmul.jsonl")
+        try:
+            run(batches=tuple(batch or BATCHES), repeats=repeats, emit=emit)
+        except (ImportError, RuntimeError, AssertionError) as error:
+            raise BenchFailed(
+                f"the kernels cannot be measured here: {error}",
+                "a CUDA GPU and vLLM in this Python are needed",
+            ) from None
+        _publish(folder, "matmul", rows, matmul_text(rows), plot_matmul)
 
 
 @bench.command()
@@ -102,7 +105,16 @@ def report(
     from launch.bench.plots import plot_engine, plot_matmul
     from launch.bench.report import engine_table, matmul_text, read_rows
 
-    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)]
+    rows: Rows = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            found, wrong = read_rows(path)
+        except OSError as error:
+            raise UsageError(
+                f"{str(path)!r} cannot be read: {error.strerror}", "name another folder"
+            ) from None
+        rows += found
+        sys.stderr.writelines(f"{each}\n" for each in wrong)
     engines = [row for row in rows if "variant" in row]
     kernels = [row for row in rows if "variant" not in row]
     if engines:
@@ -113,14 +125,43 @@ def report(
         raise UsageError(f"no rows in {str(folder)!r}", "name the folder of a measurement")
 
 
-def _results(out: Path | None, kind: str) -> Path:
-    """A new folder for results; runs are never overwritten."""
+@contextlib.contextmanager
+def _results(out: Path | None, kind: str) -> Iterator[Path]:
+    """A new folder for results, gone again if none came; runs are never overwritten."""
     folder = out or Path(f"fastcontext-bench-{kind}-{time.strftime('%Y-%m-%d-%H%M%S')}")
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{str(folder)!r} exists already", "name a new folder") from None
-    return folder
+    except OSError as error:
+        problem = f"{str(folder)!r} cannot be made: {error.strerror}"
+        raise UsageError(problem, "name another folder with --out") from None
+    try:
+        yield folder
+    finally:
+        # Refused where there is anything in it.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _refuse_unreadable(variants: "Sequence[Variant]") -> None:
+    """Returns if each variant's configuration says what has to be known of it.
+
+    Raises:
+        UsageError: one does not.
+    """
+    from launch.verify.layout import shape_of
+    from launch.verify.records import CheckpointError
+    from launch.verify.tensors import read_json
+
+    for folder in dict.fromkeys(each.model for each in variants):
+        try:
+            shape_of(read_json(folder / "config.json"))
+        except CheckpointError as error:
+            raise UsageError(
+                f"{str(folder)!r} is no checkpoint to measure: {error}",
+                error.hint or "name the folder that holds config.json and the weights",
+            ) from None
 
 
 def _collector(path: Path) -> tuple[Rows, Callable[[dict[str, Any]], None]]:

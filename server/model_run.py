@@ -3,25 +3,32 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from explorer.budget import TokenLimits
 from explorer.engine import Sampling
-from explorer.events import Event, Listener, RunFinished, RunStarted, ignore
+from explorer.events import Event, LinesCited, Listener, RunStarted, ignore
 from explorer.loop_settings import LoopSettings
 from explorer.models import defaults_for
-from explorer.records import Exploration
+from explorer.paths import PathProblem
+from explorer.records import Citation
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
 from server.ask import Ask
 from server.errors import UsageError
 from server.progress import Narrator, Say
 from server.settings import Settings
+from server.view.model import CODE_LINES_SHOWN
+
+if TYPE_CHECKING:
+    from explorer.workspace import Workspace
 
 T = TypeVar("T")
 
 _LONGEST_NAME = 40
+_LINE_CHARS = 500
+"""Of a cited line in the record; minified files have lines of megabytes."""
 
 
 def loop_settings(
@@ -82,16 +89,25 @@ def recording(ask: Ask, also: Listener = ignore) -> Iterator[Listener]:
         yield listen
 
 
-def record_scout(ask: Ask, run: Exploration) -> None:
-    """Keep what the scout found, if that was asked for: its question and its answer.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
+def begun_by_scout(ask: Ask) -> RunStarted:
+    """The beginning of a run by the scout, which has no prompt."""
     settings = {"max_citations": ask.max_citations, "deadline_s": ask.deadline_s}
-    with recording(ask) as record:
-        record(RunStarted(ask.query, "", "scout", (), (), settings))
-        record(RunFinished(run))
+    return RunStarted(ask.query, "", "scout", (), (), settings)
+
+
+def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
+    """What a page shows of the cited places that can still be read. Reads files, blocking."""
+    found: list[LinesCited] = []
+    for each in citations:
+        count = min(each.end - each.start + 1, CODE_LINES_SHOWN)
+        try:
+            window = workspace.window(each.path, each.start, count, line_bytes=_LINE_CHARS)
+        except PathProblem:
+            continue
+        lines = tuple(line[:_LINE_CHARS] for line in window.lines)
+        if lines:
+            found.append(LinesCited(each.path, window.start, lines))
+    return found
 
 
 def telling(say: Say, record: Listener) -> Listener:

@@ -149,7 +149,7 @@ def conversations(path: Path) -> list[Any]:
         except TrajectoryError as error:
             raise QuantizationFailed(
                 f"{str(file)!r} is no recorded exploration: {error}",
-                "record some with `fastcontext explore --record DIR`",
+                "record some with `fastcontext explore QUESTION --record DIR`",
             ) from None
         messages: list[Any] = []
         last: TurnFinished | None = None
@@ -167,7 +167,7 @@ def conversations(path: Path) -> list[Any]:
     if not found:
         raise QuantizationFailed(
             f"{str(path)!r} holds no recorded exploration",
-            "record some with `fastcontext explore --record DIR`",
+            "record some with `fastcontext explore QUESTION --record DIR`",
         )
     return found
 

@@ -16,6 +16,11 @@ _TAIL_BYTES = 262_144
 _HEAD_BYTES = 524_288
 """The first event holds the whole prompt: system text, question of up to 100 kB, tools."""
 
+_MOST = 1e11
+"""What a time or a count can be at most: seconds until the year 5138."""
+
+RECORD_ONE = "record one: fastcontext explore QUESTION --record"
+
 _NUMBER_DIGITS = 5
 """Longer digits are part of a name: the day, or the time."""
 
@@ -53,8 +58,10 @@ def with_default_folder(given: Sequence[str]) -> list[str]:
     return filled
 
 
-def list_records(folder: Path) -> list[Recorded]:
-    """The records in ``folder``, newest first; what is no record is passed over.
+def list_records(folder: Path) -> tuple[list[Recorded], list[Path]]:
+    """The records in ``folder``, newest first, and those whose first or last line is damaged.
+
+    What is no record at all is passed over.
 
     Raises:
         UsageError: the folder cannot be read.
@@ -62,14 +69,22 @@ def list_records(folder: Path) -> list[Recorded]:
     try:
         names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]  # noqa: PTH208
     except FileNotFoundError:
-        return []
+        return [], []
     except OSError as error:
         raise UsageError(
             f"{str(folder)!r} cannot be read: {error.strerror}", "name another"
         ) from None
-    found = [glance(folder / name) for name in names]
-    known = [record for record in found if record is not None]
-    return sorted(known, key=lambda record: (record.began_at, record.path.name), reverse=True)
+    known: list[Recorded] = []
+    damaged: list[Path] = []
+    for name in sorted(names):
+        try:
+            record = glance(folder / name)
+        except ValueError:
+            damaged.append(folder / name)
+            continue
+        known += [record] if record is not None else []
+    known.sort(key=lambda record: (record.began_at, record.path.name), reverse=True)
+    return known, damaged
 
 
 def find_record(folder: Path, name: str) -> Path:
@@ -82,10 +97,9 @@ def find_record(folder: Path, name: str) -> Path:
     """
     if name.endswith(".jsonl") and Path(name).expanduser().is_file():
         return Path(name).expanduser()
-    records = list_records(folder)
+    records, _ = list_records(folder)
     if not records:
-        hint = "record one: fastcontext explore --record QUESTION"
-        raise UsageError(f"no run is recorded in {str(folder)!r}", hint)
+        raise UsageError(f"no run is recorded in {str(folder)!r}", RECORD_ONE)
     if name == "latest":
         return records[0].path
     if name.isdecimal() and len(name) <= _NUMBER_DIGITS:
@@ -99,7 +113,11 @@ def find_record(folder: Path, name: str) -> Path:
 
 
 def glance(path: Path) -> Recorded | None:
-    """What the first lines and the last one say; None if it is no record."""
+    """What the first lines and the last one say; None if it is no record.
+
+    Raises:
+        ValueError: it is one, and a time or a count in it cannot be.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -118,19 +136,34 @@ def glance(path: Path) -> Recorded | None:
     result = result if isinstance(result, dict) else {}
     return Recorded(
         path=path,
-        began_at=float(begun.get("began_at") or 0.0),
+        began_at=_number(begun.get("began_at")),
         query=str(started.get("query") or result.get("query") or ""),
         model=str(started.get("model") or ""),
         ended=str(result.get("stop_reason") or "cut off"),
-        citations=len(result.get("citations") or ()),
-        turns=int(result.get("turns") or 0),
-        elapsed_s=float(result.get("elapsed_s") or last.get("at_s") or 0.0),
+        citations=_length(result.get("citations")),
+        turns=int(_number(result.get("turns"))),
+        elapsed_s=_number(result.get("elapsed_s") or last.get("at_s")),
     )
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return 0.0
+    # Not a number is in no range either.
+    if not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise ValueError(f"no time or count: {value!r}")
+    return float(value)
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, list | None):
+        raise ValueError(f"no list: {value!r}")
+    return len(value or ())
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -154,6 +154,14 @@ def one_line(text: str, limit: int) -> str:
     return clean[: limit - 3].rstrip() + "..." if shortened else clean
 
 
+def spelled(text: str) -> str:
+    """The text with each character that is not seen or turns text around written as its number.
+
+    As in Python's source: a backslash, ``u`` and four digits. Line ends and tabs stay.
+    """
+    return _NOT_PLAIN.sub(_spelled, text)
+
+
 def prose(text: str, limit: int) -> str:
     """One line in which nothing renders as markup, a link or an image."""
     return _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
@@ -171,7 +179,15 @@ def code(text: str) -> str:
 
 # Control, format (direction marks too), surrogate and private-use characters.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
+_NOT_PLAIN = re.compile(r"[^\n\t\x20-\x7e]")
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=\])\(|!(?=\[)")
+
+
+def _spelled(found: re.Match[str]) -> str:
+    char = found[0]
+    if unicodedata.category(char) not in _UNSEEN:
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _item(number: int, citation: Citation) -> str:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from explorer.engine import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
-from explorer.events import Listener
+from explorer.events import Listener, RunFinished
 from explorer.events import ignore as ignore_events
 from explorer.records import Citation, Exploration
 from server.ask import Ask
@@ -152,27 +153,24 @@ class ExplorationService:
         Raises:
             ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
         """
+        from server.model_run import recording
+
         started = anyio.current_time()
         choice = await self._choose(ask.engine, fallback=ask.fallback)
         root = ask.repository.root
+        also = ignore_events if choice.engine == "scout" else self._listener
         try:
-            async with self._warm.opened(root, include_hidden=ask.include_hidden) as warm:
-                if self._kept_warm is not None:
-                    self._kept_warm.give_way()
-                    self._kept_warm.watch(root, warm)
-                if choice.engine == "scout":
-                    run = await self._ask_scout(ask, warm, ask.deadline_s, say)
-                    report = self._report(ask, "scout", choice.reason, run)
-                else:
-                    report = await self._model_first(ask, warm, choice, say, started)
+            with recording(ask, also) as record:
+                async with self._warm.opened(root, include_hidden=ask.include_hidden) as warm:
+                    if self._kept_warm is not None:
+                        self._kept_warm.give_way()
+                        self._kept_warm.watch(root, warm)
+                    report = await self._answer(ask, warm, choice, say, started, record)
+                    elapsed_s = anyio.current_time() - started
+                    run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
+                    await self._record_end(ask, warm, run, report.engine_reason, record)
         except ExplorerError as error:
             raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
-        elapsed_s = anyio.current_time() - started
-        run = dataclasses.replace(report.exploration, elapsed_s=elapsed_s)
-        if ask.record_dir and choice.engine == "scout":
-            from server.model_run import record_scout
-
-            record_scout(ask, run)
         return dataclasses.replace(report, exploration=run)
 
     def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
@@ -227,21 +225,33 @@ class ExplorationService:
                 detail = str(error)
         return False, self.settings.model, detail
 
-    async def _model_first(
-        self, ask: Ask, warm: Warm, choice: Choice, say: Say, started: float
+    async def _answer(
+        self, ask: Ask, warm: Warm, choice: Choice, say: Say, started: float, record: Listener
     ) -> Report:
-        from explorer.events import RunFinished
-        from server.model_run import recording, telling
+        from server.model_run import begun_by_scout, telling
 
-        with recording(ask, self._listener) as record:
-            looked = LookedAt(record)
-            attempt = await self._ask_model(ask, warm, choice, telling(say, looked), say, started)
-            if not attempt.problem and attempt.run is not None:
-                run = await self._seconded(ask, warm, attempt.run, looked, started)
-                return self._report(ask, choice.engine, choice.reason, run)
-            report = await self._fall_back(ask, warm, choice, attempt, say, started)
-            record(RunFinished(report.exploration))
-            return report
+        if choice.engine == "scout":
+            record(begun_by_scout(ask))
+            run = await self._ask_scout(ask, warm, ask.deadline_s, say)
+            return self._report(ask, "scout", choice.reason, run)
+        looked = LookedAt(record)
+        attempt = await self._ask_model(ask, warm, choice, telling(say, looked), say, started)
+        if not attempt.problem and attempt.run is not None:
+            run = await self._seconded(ask, warm, attempt.run, looked, started)
+            return self._report(ask, choice.engine, choice.reason, run)
+        return await self._fall_back(ask, warm, choice, attempt, say, started)
+
+    async def _record_end(
+        self, ask: Ask, warm: Warm, run: Exploration, reason: str, record: Listener
+    ) -> None:
+        """Record what the caller is given, which the loop cannot know, and the code it cites."""
+        from server.model_run import lines_cited
+
+        if ask.record_dir is not None:
+            read = await anyio.to_thread.run_sync(lines_cited, run.citations, warm.workspace)
+            for each in read:
+                record(each)
+        record(RunFinished(run, reason))
 
     async def _seconded(
         self, ask: Ask, warm: Warm, run: Exploration, looked: LookedAt, started: float

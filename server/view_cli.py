@@ -1,6 +1,8 @@
 """``fastcontext runs`` and ``fastcontext view``: look at what an exploration did."""
 
 import json
+import os
+import stat
 import sys
 import tempfile
 import time
@@ -25,10 +27,14 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
-    from server.records import list_records
+    from server.records import RECORD_ONE, list_records
+    from server.render import one_line
 
     place = _folder(folder)
-    found = list_records(place)[:limit]
+    known, damaged = list_records(place)
+    found = known[:limit]
+    for path in damaged:
+        sys.stderr.write(f"{path.name!r} is damaged and left out\n")
     if as_json:
         rows: list[dict[str, Any]] = [
             {
@@ -44,19 +50,17 @@ def runs(
             }
             for number, record in enumerate(found, 1)
         ]
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        text = json.dumps(rows, ensure_ascii=False, indent=2)
+        # A question or a file's name can hold what is no character.
+        sys.stdout.write(text.encode(errors="replace").decode() + "\n")
         return
     if not found:
-        sys.stderr.write(f"no run is recorded in {place}\n")
-        sys.stderr.write("hint: record one: fastcontext explore --record QUESTION\n")
-    from server.render import one_line
-
+        sys.stderr.write(f"no run is recorded in {place}\nhint: {RECORD_ONE}\n")
     for number, record in enumerate(found, 1):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.began_at))
         work = f"{record.turns} turns {record.citations} places {record.elapsed_s:.1f} s"
-        sys.stdout.write(
-            f"{number:>3}  {when}  {record.ended:<12} {work:<28} {one_line(record.query, 80)}\n"
-        )
+        ended, query = one_line(record.ended, 12), one_line(record.query, 80)
+        sys.stdout.write(f"{number:>3}  {when}  {ended:<12} {work:<28} {query}\n")
 
 
 @app.command()
@@ -108,15 +112,21 @@ def _run_view(path: Path) -> Any:
 
 def _write(page: str, output: Path | None) -> Path:
     """Where the page was written: readable by its owner alone, since it holds code."""
+    data = page.encode(errors="replace")
     try:
         if output is None:
             with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", prefix="fastcontext-", suffix=".html", delete=False
+                prefix="fastcontext-", suffix=".html", delete=False
             ) as file:
-                file.write(page)
+                file.write(data)
             return Path(file.name)
         target = output.expanduser().absolute()
-        target.write_text(page, encoding="utf-8")
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as written:
+            # That mode is a new file's; one that is overwritten may be open to all.
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o600)
+            written.write(data)
     except OSError as error:
         problem = f"the page cannot be written: {error.strerror}"
         raise UsageError(problem, "give another --output") from None

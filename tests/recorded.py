@@ -10,7 +10,7 @@ from tests.serving import PATIENCE_S, ROOT, bare_environment
 from tests.tooling import write_tree
 
 EVIL = '<img src=x onerror="document.title=1"></script><script>document.title=2</script>'
-EVIL_NAME = "evil<b>&\"'.py"
+EVIL_NAME = "evil<b>&\"'\u202egnp.py"
 EVIL_CODE = f'def retry():\n    return "{EVIL}"  # `${{1}}` {{{{ 7 * 7 }}}}\n'
 TREE = {
     ".git/HEAD": "ref: refs/heads/main\n",

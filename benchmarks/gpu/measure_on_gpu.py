@@ -2,11 +2,12 @@
 
 Usage: measure_on_gpu.py OUT SECTION... [--work DIR] [--budget-s N] [--dry]
 
-Sections: machine, matmul, quantize, engine (bf16, fp8, nvfp4), more (nvfp4 with the card's flags,
-the checkpoint that ``quantize`` made, a second start of each). Raw rows go to OUT/SECTION.jsonl and
-to stdout as they are made. A section that fails becomes a row and the next one is run; one for
-which the budget is spent is left out and said so. --dry runs every path on a CPU with tiny shapes;
-there the engine sections need vLLM's build for processors.
+Sections: machine, matmul, quantize, engine (bf16, fp8, nvfp4), more (nvfp4 with the card's flags, a
+start of the checkpoint that ``quantize`` made), starts (each engine twice, the second time with a
+warm compile cache; some 400 s, so that ``matmul starts`` is one call). Raw rows go to
+OUT/SECTION.jsonl and to stdout as they are made. A section that fails becomes a row and the next
+one is run; one for which the budget is spent is left out and said so. --dry runs every path on a
+CPU with tiny shapes; there the engine sections need vLLM's build for processors.
 
 DIR (default /tmp/fastcontext-gpu) keeps the models and vLLM's compile cache from call to call.
 """
@@ -224,11 +225,17 @@ def more(run: Run, emit: Emit) -> None:
     measure_engines(variants(run, "nvfp4-card"), plan, emit=emit, warm_starts=0, cache=cache,
                     timeout_s=300, deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
     made = run.work / "random-nvfp4"
-    again = variants(run, "bf16", "fp8", "nvfp4")
     if made.is_dir():
-        again.insert(0, Variant("nvfp4-checkpoint", made, again[-1].arguments))
-    measure_engines(again, None, emit=emit, warm_starts=0, cache=cache, timeout_s=150,
-                    deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
+        (packed,) = variants(run, "nvfp4")
+        own = Variant("nvfp4-checkpoint", made, packed.arguments)
+        measure_engines([own], None, emit=emit, warm_starts=0, cache=cache, timeout_s=150,
+                        deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
+
+
+def starts(run: Run, emit: Emit) -> None:
+    measure_engines(variants(run, "bf16", "fp8", "nvfp4"), None, emit=emit, warm_starts=1,
+                    cache=run.work / "cache", timeout_s=250, deadline=run.deadline,
+                    log=run.out / "engine.log")  # fmt: skip
 
 
 SECTIONS: dict[str, Callable[[Run, Emit], None]] = {
@@ -237,6 +244,7 @@ SECTIONS: dict[str, Callable[[Run, Emit], None]] = {
     "quantize": quantize,
     "engine": engine,
     "more": more,
+    "starts": starts,
 }
 
 

@@ -15,7 +15,7 @@ from launch.bench.kernels import (
 )
 from launch.bench.layers import BATCHES, LayerShape, layer_shapes
 from launch.bench.samples import summary
-from launch.bench.timing import copies_for, copy_bytes_per_s, matmul_flop_per_s, time_calls
+from launch.bench.timing import copies_for, matmul_flop_per_s, memory_bytes_per_s, time_calls
 
 FP4_OVER_BF16 = 4
 """Dense FP4 over dense BF16 operations a second on Blackwell, by NVIDIA's data sheets."""
@@ -74,7 +74,7 @@ def measure(
     torch.manual_seed(0)
     start = time.monotonic()
     with torch.no_grad(), _engine(device) as version:
-        ceilings = Ceilings(copy_bytes_per_s(torch, device), matmul_flop_per_s(torch, device))
+        ceilings = Ceilings(memory_bytes_per_s(torch, device), matmul_flop_per_s(torch, device))
         name = torch.cuda.get_device_name(0) if device != "cpu" else "cpu"
         emit(
             {

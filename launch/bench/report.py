@@ -8,9 +8,29 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of a JSON-lines file, and a sentence for each line that is none.
+
+    A run that was killed leaves half a line.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict) and isinstance(row.get("kind"), str):
+            rows.append(row)
+        else:
+            wrong.append(f"line {number} of {path.name!r} is no row and is left out")
+    return rows, wrong
 
 
 def engine_table(rows: Sequence[Row]) -> str:
@@ -19,7 +39,8 @@ def engine_table(rows: Sequence[Row]) -> str:
     Ratios say how many times better: more tokens a second, or less of anything else. Empty cells
     were not measured; n is the fewest samples of a variant.
     """
-    names = list(dict.fromkeys(str(row["variant"]) for row in rows if "variant" in row))
+    rows = [row for row in rows if "variant" in row]
+    names = list(dict.fromkeys(str(row["variant"]) for row in rows))
     names = [name for name in names if any(_figure(row) for row in rows if row["variant"] == name)]
     if not names:
         return "Nothing was measured.\n"
@@ -84,19 +105,26 @@ def _ratio(label: str, found: Mapping[str, tuple[float, int]], base: str, name: 
 
 
 def matmul_table(rows: Sequence[Row]) -> str:
-    """A line for each layer and batch: both times, the ratio, and each one's share of its limit."""
+    """A line for each layer and batch: both times, the ratio, and each one's share of its limit.
+
+    Where a product was faster than what the limit was measured by, it is the limit.
+    """
     pairs = matmul_pairs(rows)
     if not pairs:
         return "Nothing was measured.\n"
     head = ["layer", "out x in", "batch", "BF16, us", "NVFP4, us", "BF16 / NVFP4"]
     head += ["share of limit, BF16", "NVFP4", "error, NVFP4", "n"]
     lines = [_line(head), _line(["---", "---"] + ["---:"] * (len(head) - 2))]
+    tops: dict[str, float] = {}
+    for each in (row for pair in pairs for row in pair):
+        tops[each["limit"]] = max(tops.get(each["limit"], 1.0), each["limit_share"])
     for plain, packed in pairs:
         old, new = plain["time_us"]["median"], packed["time_us"]["median"]
         cells = [plain["layer"] + (" (card)" if plain["card"] else "")]
         cells += [f"{plain['out']} x {plain['inner']}", str(plain["batch"])]
         cells += [f"{old:.1f}", f"{new:.1f}", f"{old / new:.2f}x"]
-        cells += [f"{each['limit_share']:.0%} {each['limit']}" for each in (plain, packed)]
+        for each in (plain, packed):
+            cells.append(f"{each['limit_share'] / tops[each['limit']]:.0%} {each['limit']}")
         cells += [f"{packed['relative_error']:.4f}", str(packed["time_us"]["n"])]
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"

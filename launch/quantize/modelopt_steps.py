@@ -1,11 +1,12 @@
 """The steps that need torch, transformers and ModelOpt (tried: 0.44.0 and 0.47.0)."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import json
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,34 @@ def load_tokenizer(source: Path) -> Any:
 
 
 def load_model(torch: Any, source: Path, device: str) -> Any:
-    """The source's model on the device, in BF16."""
+    """The source's model on the device, in BF16.
+
+    Raises:
+        QuantizeError: it cannot be loaded.
+    """
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.bfloat16)
-    return model.to(device).eval()
+    problem = f"the model of {str(source)!r} cannot be loaded"
+    with _explained(torch, problem, "download it again, or try another version of transformers"):
+        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.bfloat16)
+        return model.to(device).eval()
+
+
+@contextlib.contextmanager
+def _explained(torch: Any, problem: str, hint: str) -> Iterator[None]:
+    """What the packages raise about files and memory, as a ``QuantizeError``.
+
+    ``hint`` is for what is not the memory's fault.
+    """
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        raise QuantizeError(
+            f"{problem}: the memory ran out",
+            "stop what else uses it, or give a smaller --batch, fewer --tokens or --device cpu",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise QuantizeError(f"{problem}: {error}", hint) from None
 
 
 def calibrate(
@@ -45,7 +69,11 @@ def calibrate(
     device: str,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, int]:
-    """Inserts the quantizers and runs the batches; says how many there are and how many are on."""
+    """Inserts the quantizers and runs the batches; says how many there are and how many are on.
+
+    Raises:
+        QuantizeError: the memory does not suffice.
+    """
     import modelopt.torch.quantization as mtq
 
     def run(calibrated: Any) -> None:
@@ -61,7 +89,9 @@ def calibrate(
                 )
         progress("calibrate", len(batches), len(batches))
 
-    mtq.quantize(model, quantization_config(mtq, recipe), run)
+    hint = "see docs/quantize.md for the versions of ModelOpt that were tried"
+    with _explained(torch, "the model cannot be calibrated", hint):
+        mtq.quantize(model, quantization_config(mtq, recipe), run)
     quantizers = [
         each for each in model.modules() if type(each).__name__.endswith("TensorQuantizer")
     ]
@@ -70,12 +100,17 @@ def calibrate(
 
 
 def export(torch: Any, model: Any, folder: Path) -> None:
-    """Writes the packed weights and configuration."""
+    """Writes the packed weights and configuration.
+
+    Raises:
+        QuantizeError: the disk or the memory does not suffice.
+    """
     from modelopt.torch.export import export_hf_checkpoint
 
     if not torch.cuda.is_available():
         _allow_export_without_gpu()
-    with torch.inference_mode():
+    problem, hint = "the checkpoint cannot be written", "see how much room the disk has"
+    with _explained(torch, problem, hint), torch.inference_mode():
         export_hf_checkpoint(model, export_dir=folder)
 
 

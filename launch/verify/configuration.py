@@ -60,7 +60,8 @@ def _groups(inner: Mapping[str, Any]) -> list[str]:
     settings = list(groups.values()) if isinstance(groups, Mapping) else []
     for group in settings:
         for part in ("weights", "input_activations"):
-            size = (group.get(part) or {}).get("group_size", GROUP)
+            of_part = group.get(part) if isinstance(group, Mapping) else None
+            size = of_part.get("group_size", GROUP) if isinstance(of_part, Mapping) else GROUP
             if size != GROUP:
                 problems.append(f"config.json: {part} have group size {size!r}, not {GROUP}")
     if not settings and inner.get("group_size") != GROUP:
@@ -120,7 +121,7 @@ def _has_template(folder: Path) -> bool:
         return bool((folder / TEMPLATE).read_bytes().strip())
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and bool(config.get("chat_template"))
 
@@ -133,7 +134,7 @@ def check_quantizers(record: Mapping[str, Any] | None, layers: int, excluded: bo
     try:
         found, enabled = int(record["quantizers"]), int(record["enabled_quantizers"])
         version = str(record["versions"]["nvidia-modelopt"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Check(name, "failed", "the record of the quantization is garbled")
     extra = QUANTIZERS_BESIDE.get(".".join(version.split(".")[:2]))
     wanted = QUANTIZERS_A_LAYER * layers + (extra or 0)

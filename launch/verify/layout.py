@@ -10,6 +10,10 @@ from launch.verify.records import CheckpointError
 GROUP = 16
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+MOST_LAYERS = 1_000
+MOST = 1 << 24
+"""Of any other dimension. The largest models have 126 layers and 262,144 words; with sizes beyond
+these the list of tensors alone would not fit the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +91,32 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
             f"model_type {config.get('model_type')!r} is not known here",
             "Qwen3 and Llama decoders are",
         )
-    try:
-        heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
-        return Shape(
-            layers=int(config["num_hidden_layers"]),
-            hidden=hidden,
-            intermediate=int(config["intermediate_size"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or hidden // heads),
-            vocabulary=int(config["vocab_size"]),
-            tied=bool(config.get("tie_word_embeddings", False)),
-            bias=bool(config.get("attention_bias", False)),
-            qk_norm=config["model_type"] == "qwen3",
+    heads, hidden = _size(config, "num_attention_heads"), _size(config, "hidden_size")
+    return Shape(
+        layers=_size(config, "num_hidden_layers", most=MOST_LAYERS),
+        hidden=hidden,
+        intermediate=_size(config, "intermediate_size"),
+        heads=heads,
+        kv_heads=_size(config, "num_key_value_heads", heads),
+        head_dim=_size(config, "head_dim", hidden // heads),
+        vocabulary=_size(config, "vocab_size"),
+        tied=bool(config.get("tie_word_embeddings", False)),
+        bias=bool(config.get("attention_bias", False)),
+        qk_norm=config["model_type"] == "qwen3",
+    )
+
+
+def _size(
+    config: Mapping[str, Any], name: str, otherwise: int | None = None, *, most: int = MOST
+) -> int:
+    value = config.get(name)
+    value = otherwise if value is None else value
+    # A bool is an int to Python.
+    if type(value) is not int or not 1 <= value <= most:
+        raise CheckpointError(
+            f"config.json: {name} is {value!r}, not a whole number from 1 to {most}"
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json lacks or garbles {error}") from None
+    return value
 
 
 def is_excluded(module: str, patterns: tuple[str, ...]) -> bool:

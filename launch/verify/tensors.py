@@ -82,8 +82,10 @@ def read_header(path: Path) -> dict[str, Tensor]:
                     "copy or download it again",
                 )
             header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, RecursionError, struct.error) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}") from None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"the header of {path.name} is no object")
     base = 8 + length
     found = {}
     for name, entry in header.items():
@@ -96,7 +98,9 @@ def _tensor(path: Path, base: int, size: int, name: str, entry: Any) -> Tensor:
     try:
         dtype, shape = str(entry["dtype"]), tuple(int(each) for each in entry["shape"])
         first, last = (int(each) for each in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError):
+        if min(shape, default=0) < 0 or not 0 <= first <= last:
+            raise ValueError(name)
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise CheckpointError(f"{path.name} describes {name!r} in no known form") from None
     if base + last > size:
         raise CheckpointError(
@@ -150,7 +154,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.name} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path.name} does not hold an object")

@@ -57,8 +57,8 @@ class Chart:
 
 
 def length_s(run: RunView) -> float:
-    """How long the timeline of a run is; never 0."""
-    return max([run.elapsed_s, *(_end_s(turn) for turn in run.turns), 0.001])
+    """How long the timeline of a run's turns is; never 0."""
+    return max([*(_end_s(turn) for turn in run.turns), 0.001])
 
 
 def chart_of(run: RunView, total_s: float | None = None) -> Chart:
@@ -132,6 +132,6 @@ def _bar(kind: str, start_s: float, for_s: float, y: float, scale: float, title:
 
 
 def _ticks(total_s: float, scale: float) -> tuple[Tick, ...]:
-    step = next((s for s in _STEPS_S if total_s / s <= _MOST_TICKS), _STEPS_S[-1])
+    step = next((s for s in _STEPS_S if total_s / s <= _MOST_TICKS), total_s / _MOST_TICKS)
     count = int(total_s / step) + 1
     return tuple(Tick(round(i * step * scale, 2), f"{i * step:g} s") for i in range(count))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from explorer.events import (
     CallFinished,
     CallStarted,
+    LinesCited,
     Note,
     RunFinished,
     RunStarted,
@@ -42,7 +43,7 @@ class CallView:
         """The call on one line: its most telling arguments, in the order in which they stand."""
         try:
             arguments = json.loads(self.call.arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.call.arguments
         if not isinstance(arguments, dict):
             return self.call.arguments
@@ -85,11 +86,13 @@ class CodeLine:
 
 @dataclass(frozen=True, slots=True)
 class CitationView:
-    """A citation with the lines that the model saw of it."""
+    """A citation with the lines of it that the record holds."""
 
     citation: Citation
     code: tuple[CodeLine, ...]
+    """Empty where nothing but the citation's evidence is known, whose number is not."""
     lines_left_out: int
+    """Lines of the range beyond those, or beyond the one of evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,14 @@ class RunView:
     settings: Mapping[str, object]
     system: str
     turns: tuple[TurnView, ...]
+    corrections: tuple[str, ...]
+    """What the loop corrected, dropped or retried."""
     notes: tuple[str, ...]
+    """What else the caller was told."""
     citations: tuple[CitationView, ...]
     result: Exploration | None
+    engine_reason: str
+    """Why that explorer answered; empty in records that do not say."""
     elapsed_s: float
 
     @property
@@ -123,18 +131,29 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     # The record is begun before the engine is asked whether it is there.
     zero_s = events[0].at_s
     turns: dict[int, TurnView] = {}
-    notes: list[str] = []
-    result: Exploration | None = None
+    noted: list[str] = []
+    by_loop: set[str] = set()
+    cited: list[LinesCited] = []
+    finished: RunFinished | None = None
     for timed in events:
         event = timed.event
         if isinstance(event, RunFinished):
-            result = event.result
+            finished = event
+            if not event.engine_reason and event.result.explorer == "model":
+                by_loop.update(event.result.notes)
+        elif isinstance(event, LinesCited):
+            cited.append(event)
         elif isinstance(event, Note) and event.turn not in turns:
-            notes.append(event.text)
+            noted.append(event.text)
         elif not isinstance(event, RunStarted):
             turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s - zero_s)
+    result = finished.result if finished else None
     seen = _lines_seen(turns.values(), started.virtual_root)
+    for place in cited:
+        seen.setdefault(place.path, {}).update(enumerate(place.lines, place.start))
     found = result.citations if result else ()
+    told = result.notes if result else tuple(noted)
+    by_loop.update(noted, *(turn.notes for turn in turns.values()))
     return RunView(
         query=started.query,
         model=started.model,
@@ -142,9 +161,11 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         settings=started.settings,
         system=_system_text(started),
         turns=tuple(turns[number] for number in sorted(turns)),
-        notes=tuple(notes),
+        corrections=tuple(note for note in told if note in by_loop),
+        notes=tuple(note for note in told if note not in by_loop),
         citations=tuple(_citation_view(citation, seen) for citation in found),
         result=result,
+        engine_reason=finished.engine_reason if finished else "",
         elapsed_s=result.elapsed_s if result else events[-1].at_s - zero_s,
     )
 
@@ -154,8 +175,9 @@ def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
     first = events[0].event if events else None
     if isinstance(first, RunStarted):
         return first
-    if isinstance(first, RunFinished):
-        return RunStarted(first.result.query, "", first.result.explorer, (), (), {})
+    last = events[-1].event if events else None
+    if isinstance(first, LinesCited | RunFinished) and isinstance(last, RunFinished):
+        return RunStarted(last.result.query, "", last.result.explorer, (), (), {})
     raise ValueError("the record does not begin with the start of a run")
 
 
@@ -222,7 +244,8 @@ def _lines_seen(turns: Iterable[TurnView], virtual_root: str) -> dict[str, dict[
     for turn in turns:
         for call in turn.calls:
             current: dict[int, str] | None = None
-            for line in call.text.splitlines():
+            # Not splitlines: a separator inside a line of code ends no line of it.
+            for line in call.text.split("\n"):
                 if fence := _FENCE.match(line):
                     path = fence["path"].removeprefix(virtual_root).lstrip("/")
                     current = seen.setdefault(path, {})
@@ -233,13 +256,8 @@ def _lines_seen(turns: Iterable[TurnView], virtual_root: str) -> dict[str, dict[
 
 def _citation_view(citation: Citation, seen: Mapping[str, Mapping[int, str]]) -> CitationView:
     lines = seen.get(citation.path, {})
-    code = [
-        CodeLine(number, lines[number])
-        for number in range(citation.start, citation.end + 1)
-        if number in lines
-    ]
-    if not code and citation.evidence:
-        code = [CodeLine(citation.start, citation.evidence)]
-    return CitationView(
-        citation, tuple(code[:CODE_LINES_SHOWN]), max(0, len(code) - CODE_LINES_SHOWN)
-    )
+    numbers = range(citation.start, citation.end + 1)
+    code = [CodeLine(number, lines[number]) for number in numbers if number in lines]
+    shown = tuple(code[:CODE_LINES_SHOWN])
+    known = len(shown) or int(bool(citation.evidence))
+    return CitationView(citation, shown, max(0, len(numbers) - known))

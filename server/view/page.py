@@ -1,7 +1,8 @@
 """The page itself: one HTML file without a single outside reference.
 
 Everything from the repository or the model passes through Jinja's autoescaping, in text and in
-attributes alike, and a content security policy by hash lets nothing but our own script run.
+attributes alike, with what would not be seen or would turn text around written as an escape; and a
+content security policy by hash lets nothing but our own script run.
 """
 
 import base64
@@ -13,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from server.render import spelled
 from server.view.chart import Chart, chart_of, length_s
 from server.view.model import RunView
 
@@ -93,7 +95,11 @@ def _render(name: str, script: str = "page", **values: Any) -> str:
 def _environment(script: str) -> tuple[Environment, dict[str, Any]]:
     loader = PackageLoader("server.view", "templates")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: spelled(value) if type(value) is str else value,
     )
     shell: dict[str, Any] = {}
     for key, file in (("style", "style.css"), ("script", f"{script}.js")):

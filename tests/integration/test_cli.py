@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from explorer.trajectory import FORMAT
 from tests.fakes.openai_server import (
     breaks,
     chunk,
@@ -265,7 +266,7 @@ def test_the_trajectory_is_kept_where_asked_and_never_in_the_repository(
     explored(done)
     (record,) = (tmp_path / "runs").iterdir()
     lines = [json.loads(line) for line in record.read_text().splitlines()]
-    assert lines[0]["format"] == 1
+    assert lines[0]["format"] == FORMAT
     inside = fastcontext(
         home, "explore", "where?", "--repo", str(repository), "--record", str(repository / "runs")
     )

@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from explorer.trajectory import read
 from server.view.model import run_view
-from server.view.page import compare_page, run_page
+from server.view.page import app_page, compare_page, run_page
 from tests.external import CHROMIUM, external
-from tests.recorded import EVIL, record_run
+from tests.recorded import EVIL, EVIL_NAME, record_run
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -139,6 +139,31 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: Page, pages: tuple[Pa
         assert width <= PHONE["width"]
         page.keyboard.press("c")
         shoot(page, name)
+
+
+def test_a_client_s_view_shows_what_the_tool_gave_back(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "answer.html").write_text(app_page(), encoding="utf-8")
+    page.goto((tmp_path / "answer.html").as_uri())
+    place = {"path": f"src/{EVIL_NAME}", "start": 4, "end": 9, "evidence": EVIL, "verified": True}
+    found = {
+        "query": "where?", "engine": "scout", "engine_reason": "no endpoint is configured",
+        "stop_reason": "answered", "answer": "It is there.", "confidence": "medium",
+        "citations": [place], "turns": 0, "tool_calls": 0, "elapsed_s": 0.1, "notes": ["cut"],
+    }  # fmt: skip
+    # A page that is nobody's child is its own parent, from whom it takes messages.
+    page.evaluate(
+        "content => postMessage({jsonrpc: '2.0', method: 'ui/notifications/tool-result', "
+        "params: {structuredContent: content}}, '*')",
+        found,
+    )
+    page.locator("details.citation").wait_for()
+    facts = page.inner_text("#facts")
+    assert "because no endpoint is configured" in facts
+    assert "confidence medium" in facts
+    shown = page.inner_text("details.citation summary code")
+    assert shown == f"src/{EVIL_NAME}:4-9".replace("\u202e", "\\u202e")
+    assert page.locator("img").count() == 0
+    shoot(page, "answer")
 
 
 def test_two_runs_stand_side_by_side(page: Page, pages: tuple[Path, Path]) -> None:

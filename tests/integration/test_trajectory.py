@@ -16,7 +16,7 @@ from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
 from explorer.replay import replay
 from explorer.scripted_engine import Turn
-from explorer.trajectory import TrajectoryError, TrajectoryWriter, read
+from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
 from explorer.workspace import Workspace
 from tests.integration.loops import (
     ANSWER,
@@ -123,7 +123,7 @@ async def test_every_line_is_json_and_the_first_names_the_format(
     with TrajectoryWriter(path, repository=root) as writer:
         await explore(root, [read_turn("hermes"), ANSWER], listener=writer)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines[0]["format"] == 1
+    assert lines[0]["format"] == FORMAT
     assert [line["event"] for line in lines[1:]][:2] == ["run_started", "turn_started"]
     assert all(line["at_s"] >= 0 for line in lines[1:])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -76,6 +76,12 @@ def test_the_matmul_table_pairs_the_precisions_and_says_how_near_each_is_to_its_
     )
 
 
+def test_a_product_faster_than_the_limit_was_measured_is_the_limit() -> None:
+    fast = matmul("q_proj", 1, "bf16", 12.0, limit_share=1.25)
+    lines = matmul_table([fast, matmul("q_proj", 1, "nvfp4", 4.0)]).splitlines()
+    assert "| 100% memory | 40% memory |" in lines[2]
+
+
 @pytest.mark.parametrize(
     ("times", "at"),
     [

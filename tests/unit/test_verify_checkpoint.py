@@ -1,4 +1,5 @@
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,43 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     folder = drafts()[1].write(tmp_path / "nvfp4")
     (folder / "model.safetensors").write_bytes(b"")
     assert "cannot be read" in detail(verify(folder), "files")
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        (b"[1]", "the header of model.safetensors is no object"),
+        (b"null", "the header of model.safetensors is no object"),
+        (b"[" * 100_000, "model.safetensors cannot be read"),
+        (b'{"x": {"dtype": "U8", "shape": [1e999], "data_offsets": [0, 1]}}', "no known form"),
+        (b'{"x": {"dtype": "U8", "shape": [1], "data_offsets": [-2, -1]}}', "no known form"),
+        (b'{"x": {"dtype": "U8", "shape": [-1, -1], "data_offsets": [0, 1]}}', "no known form"),
+    ],
+)
+def test_a_header_that_describes_no_tensors_is_refused(
+    tmp_path: Path, header: bytes, why: str
+) -> None:
+    folder = drafts()[1].write(tmp_path / "nvfp4")
+    data = struct.pack("<Q", len(header)) + header + b"\0"
+    (folder / "model.safetensors").write_bytes(data)
+    assert why in detail(verify(folder), "files")
+
+
+@pytest.mark.parametrize("layers", [10**9, 0, -1, True, "2", 2.0, None, [2]])
+def test_a_number_of_layers_that_no_model_has_is_refused(tmp_path: Path, layers: object) -> None:
+    _, packed = drafts()
+    packed.config["num_hidden_layers"] = layers
+    report = verify(packed.write(tmp_path / "nvfp4"))
+    assert f"num_hidden_layers is {layers!r}, not a whole number" in detail(report, "files")
+
+
+@pytest.mark.parametrize("file", ["config.json", "hf_quant_config.json", "tokenizer_config.json"])
+def test_a_file_that_nests_too_deep_fails_a_check(tmp_path: Path, file: str) -> None:
+    _, packed = drafts()
+    del packed.texts["chat_template.jinja"]
+    folder = packed.write(tmp_path / "nvfp4")
+    (folder / file).write_text('{"a":' * 100_000)
+    assert not verify(folder).passed
 
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
