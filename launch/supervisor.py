@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +25,15 @@ from launch.state import State, write_private, write_state
 logger = logging.getLogger("launch.keeper")
 
 Phase = Literal[
-    "starting", "ready", "asleep", "waking", "draining", "restarting", "failed", "ending"
+    "starting",
+    "ready",
+    "falling asleep",
+    "asleep",
+    "waking",
+    "draining",
+    "restarting",
+    "failed",
+    "ending",
 ]
 _POLL_S = 0.2
 """Between looks at a server that is starting: a refused connection costs nothing."""
@@ -93,7 +102,7 @@ class Supervisor:
             while self.phase != "ready":
                 if self.phase in ("failed", "ending"):
                     return False
-                if self.phase == "asleep":
+                if self.phase in ("falling asleep", "asleep"):
                     if not wake:
                         return False
                     await self.wake()
@@ -110,11 +119,18 @@ class Supervisor:
                 return True
             if self.phase != "ready" or self.users or self.child is None:
                 return False
+            # Whoever comes from now on waits, and then wakes it.
+            self._enter("falling asleep")
             began = time.monotonic()
-            with suppress(EngineNotReady):
-                if await to_thread.run_sync(health.sleep, self.child.api):
-                    self._enter("asleep", f"slept within {time.monotonic() - began:.1f} s")
-                    return True
+            slept = await _done(health.sleep, self.child.api)
+            if self.phase != "falling asleep":
+                return False
+            if slept is not None:
+                detail = f"slept within {time.monotonic() - began:.1f} s" if slept else ""
+                self._enter("asleep" if slept else "ready", detail)
+                return slept
+        # It may sleep or not, so nobody is sent to it.
+        self.ask_to_restart("it did not say whether it sleeps")
         return False
 
     async def wake(self) -> bool:
@@ -124,11 +140,13 @@ class Supervisor:
                 return self.phase == "ready"
             self._enter("waking")
             began = time.monotonic()
-            with anyio.CancelScope(shield=True), suppress(EngineNotReady):
-                if await to_thread.run_sync(health.wake, self.child.api):
-                    self.last_use = time.monotonic()
-                    self._enter("ready", f"awake within {time.monotonic() - began:.1f} s")
-                    return True
+            awake = await _done(health.wake, self.child.api)
+            if self.phase != "waking":
+                return False
+            if awake:
+                self.last_use = time.monotonic()
+                self._enter("ready", f"awake within {time.monotonic() - began:.1f} s")
+                return True
         self.ask_to_restart("it did not wake up")
         return False
 
@@ -154,7 +172,7 @@ class Supervisor:
 
     def ready_in_s(self) -> float | None:
         """Seconds until ready, judged by the last start; None where there was none."""
-        if self.phase in ("ready", "asleep"):
+        if self.phase in ("ready", "falling asleep", "asleep"):
             return 0.0
         last = _history(self.spec).get(self._kind())
         if last is None or self.phase in ("failed", "ending"):
@@ -287,7 +305,8 @@ class Supervisor:
         self.ask_to_end("given up")
 
     def _lost(self) -> None:
-        if self.phase in ("ready", "asleep", "waking") and not self._ordered():
+        running = ("ready", "falling asleep", "asleep", "waking")
+        if self.phase in running and not self._ordered():
             self._enter("restarting", "vLLM has ended")
 
     def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:
@@ -336,6 +355,13 @@ class Supervisor:
 
     def _kind(self) -> str:
         return f"{self.plan.profile} {self.plan.model_path} {self.plan.version}"
+
+
+async def _done(order: Callable[[health.Api], bool], api: health.Api) -> bool | None:
+    """Whether vLLM did it, or None where it did not answer. Not cancelled half-way."""
+    with anyio.CancelScope(shield=True), suppress(EngineNotReady):
+        return await to_thread.run_sync(order, api)
+    return None
 
 
 async def _first(*waits: Any) -> None:

@@ -201,7 +201,7 @@ def _choice(status: dict[str, Any]) -> Choice:
     Raises:
         EngineNotReady: it cannot yet.
     """
-    if status["phase"] in ("ready", "asleep", "waking"):
+    if status["phase"] in ("ready", "falling asleep", "asleep", "waking"):
         return Choice("local", f"this machine's engine serves {status['model']}")
     from launch.client import not_ready
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A small real server that stands in for ``vllm serve``: its processes, routes and failures.
 
-Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, no_plugins. Its engine core
-is a process of its own that ignores SIGTERM and, without plug-ins, outlives its parent.
+Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, sleep_s, no_plugins. Its
+engine core is a process of its own that ignores SIGTERM and, without plug-ins, outlives its parent.
 """
 
 import http.server
@@ -20,6 +20,7 @@ from pathlib import Path
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     asleep = False
+    sleep_s = 0
     requests = 0
     model = ""
     key = ""
@@ -28,6 +29,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class TcpServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     asleep = False
+    sleep_s = 0
     requests = 0
     model = ""
     key = ""
@@ -58,14 +60,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/metrics":
             text = f'vllm:request_success_total{{finished_reason="stop"}} {server.requests}\n'
             return self.answer(200, text.encode())
+        if self.path == "/is_sleeping":
+            return self.answer(200, json.dumps({"is_sleeping": server.asleep}).encode())
         if self.path == "/core":
             return self.answer(200, str(server.core).encode())
-        return self.answer(200 if self.path in ("/health", "/is_sleeping") else 404)
+        return self.answer(200 if self.path == "/health" else 404)
 
     def do_POST(self):
         server = self.server
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.startswith("/sleep"):
+            time.sleep(server.sleep_s)
             server.asleep = True
         elif self.path == "/wake_up":
             server.asleep = False
@@ -100,6 +105,7 @@ def main():
         server = TcpServer((option("--host"), int(option("--port"))), Handler)
     server.model, server.key = option("--served-model-name"), os.environ["VLLM_API_KEY"]
     server.core = core.pid
+    server.sleep_s = settings.get("sleep_s", 0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     core.wait()

@@ -342,6 +342,32 @@ async def test_an_idle_engine_sleeps_and_use_wakes_it(spec: Spec) -> None:
         await reaches(spec, "asleep")
 
 
+async def test_a_question_that_comes_while_the_engine_falls_asleep_gets_it_awake(
+    spec: Spec,
+) -> None:
+    configure(spec, sleep_s=1)
+    async with running(spec), anyio.create_task_group() as group:
+        group.start_soon(client.ask, spec.places, "sleep")
+        await reaches(spec, "falling asleep")
+        with pytest.raises(EngineNotReady, match="falling asleep"):
+            async with client.use(spec.places, wait_s=5, wake=False):
+                pass
+        async with client.use(spec.places, wait_s=10):
+            assert await phase(spec) == "ready"
+            assert json.loads(ask(api_of(spec), "GET", "/is_sleeping")[1]) == {"is_sleeping": False}
+
+
+async def test_an_engine_that_does_not_say_whether_it_sleeps_is_started_afresh(spec: Spec) -> None:
+    configure(spec, sleep_s=60)
+    async with running(spec), anyio.create_task_group() as group:
+        first = processes_of(spec)["api"]
+        group.start_soon(client.ask, spec.places, "sleep")
+        await reaches(spec, "falling asleep")
+        os.kill(first, signal.SIGKILL)
+        await reaches(spec, "ready")
+        assert processes_of(spec)["api"] != first
+
+
 async def test_a_warm_up_does_not_wake_an_engine(spec: Spec) -> None:
     async with running(spec):
         status = await client.ask(spec.places, "sleep")
