@@ -1,6 +1,5 @@
 """The life of an engine: starting, ready, asleep, restarting, given up, and what moves it on."""
 
-import json
 import logging
 import os
 import secrets
@@ -18,9 +17,10 @@ from launch.child import Child
 from launch.command import Plan
 from launch.diagnose import Diagnosis, diagnose
 from launch.errors import EngineNotReady, EngineStartFailed
+from launch.history import remember_failure, remember_start, start_times
 from launch.log import RotatingLog
 from launch.spec import Spec
-from launch.state import State, write_private, write_state
+from launch.state import State, write_state
 
 logger = logging.getLogger("launch.keeper")
 
@@ -45,6 +45,8 @@ class _Orders:
 
     end: str = ""
     restart: str = ""
+    plan: Plan | None = None
+    """For the next start; None: the same."""
 
 
 class Supervisor:
@@ -84,13 +86,21 @@ class Supervisor:
         self._notify()
 
     def ask_to_restart(self, why: str, plan: Plan | None = None) -> None:
-        """Have the engine started afresh, once the explorations that hold it are through."""
-        if plan is not None:
-            self.plan = plan
+        """Have the engine started afresh, once the explorations that hold it are through.
+
+        From now on nobody is given the engine that runs. ``plan`` is for the one that follows.
+        """
+        self._orders.plan = plan or self._orders.plan
         self._crashes.clear()
         self._unready = ""
         self._orders.restart = why
-        self._notify()
+        if self.phase != "ending":
+            self._enter("draining" if self.child else "restarting", why)
+
+    @property
+    def due(self) -> Plan:
+        """The plan of the engine after the next start, which may be the one that runs."""
+        return self._orders.plan or self.plan
 
     async def changed(self) -> None:
         """Return at the next change of anything."""
@@ -123,7 +133,7 @@ class Supervisor:
             self._enter("falling asleep")
             began = time.monotonic()
             slept = await _done(health.sleep, self.child.api)
-            if self.phase != "falling asleep":
+            if not self._still("falling asleep"):
                 return False
             if slept is not None:
                 detail = f"slept within {time.monotonic() - began:.1f} s" if slept else ""
@@ -141,7 +151,7 @@ class Supervisor:
             self._enter("waking")
             began = time.monotonic()
             awake = await _done(health.wake, self.child.api)
-            if self.phase != "waking":
+            if not self._still("waking"):
                 return False
             if awake:
                 self.last_use = time.monotonic()
@@ -174,7 +184,7 @@ class Supervisor:
         """Seconds until ready, judged by the last start; None where there was none."""
         if self.phase in ("ready", "falling asleep", "asleep"):
             return 0.0
-        last = _history(self.spec).get(self._kind())
+        last = start_times(self.spec.places).get(self._kind())
         if last is None or self.phase in ("failed", "ending"):
             return None
         return max(1.0, round(last - (time.monotonic() - self._begun), 1))
@@ -185,7 +195,8 @@ class Supervisor:
         """Keep the engine until it is asked to end, or the keeper has given up for long enough."""
         try:
             while not self._orders.end:
-                self._orders.restart = ""
+                self.plan = self.due
+                self._orders = _Orders()
                 problem = await self._one_life()
                 if self._ordered():
                     continue
@@ -231,8 +242,10 @@ class Supervisor:
                         health.served_models, child.api, abandon_on_cancel=True
                     ):
                         await child.find_cores()
+                        if self._ordered():
+                            return True
                         took_s = time.monotonic() - self._begun
-                        _remember(self.spec, self._kind(), took_s)
+                        remember_start(self.spec.places, self._kind(), took_s)
                         self.last_use = time.monotonic()
                         self._was_ready = True
                         self._enter("ready", f"ready after {took_s:.1f} s")
@@ -271,7 +284,6 @@ class Supervisor:
 
     async def _drain(self, child: Child) -> None:
         """Let the explorations that hold the engine end; new ones are told to wait."""
-        self._enter("draining", self._orders.restart)
         with anyio.move_on_after(self.spec.timings.drain_s):
             while self.users and not child.ended and not self._orders.end:
                 await self.changed()
@@ -286,6 +298,7 @@ class Supervisor:
         hopeless = not self._was_ready and why.problem == self._unready
         self._unready = "" if self._was_ready else why.problem
         if not why.retry or hopeless or len(self._crashes) > timings.max_restarts:
+            remember_failure(self.spec.places, why.problem, why.hint)
             self._enter("failed", why.problem, why.hint)
             return False
         pause_s = timings.backoff_s[min(len(self._crashes), len(timings.backoff_s)) - 1]
@@ -321,6 +334,10 @@ class Supervisor:
                 logger.warning("the state cannot be written: %s", error)
         self._notify()
 
+    def _still(self, phase: Phase) -> bool:
+        """Whether that is the phase, which may have changed while something was waited for."""
+        return self.phase == phase
+
     def _state(self, child: Child) -> State:
         return State(
             url=child.api.url,
@@ -354,7 +371,7 @@ class Supervisor:
         return bool(self._orders.end or self._orders.restart)
 
     def _kind(self) -> str:
-        return f"{self.plan.profile} {self.plan.model_path} {self.plan.version}"
+        return f"{self.due.profile} {self.due.model_path} {self.due.version}"
 
 
 async def _done(order: Callable[[health.Api], bool], api: health.Api) -> bool | None:
@@ -374,17 +391,3 @@ async def _first(*waits: Any) -> None:
 
         for wait in waits:
             group.start_soon(one, wait)
-
-
-def _history(spec: Spec) -> dict[str, float]:
-    try:
-        record = json.loads(spec.places.history.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in record.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _remember(spec: Spec, kind: str, took_s: float) -> None:
-    record = {**_history(spec), kind: round(took_s, 1)}
-    with suppress(OSError):
-        write_private(spec.places.history, json.dumps(record, indent=1))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A small real server that stands in for ``vllm serve``: its processes, routes and failures.
 
-Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, sleep_s, no_plugins. Its
-engine core is a process of its own that ignores SIGTERM and, without plug-ins, outlives its parent.
+Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, sleep_s, no_wake,
+no_plugins. Its engine core is a process of its own that ignores SIGTERM and, without plug-ins,
+outlives its parent.
 """
 
 import http.server
@@ -21,6 +22,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     asleep = False
     sleep_s = 0
+    wakes = True
     requests = 0
     model = ""
     key = ""
@@ -30,6 +32,7 @@ class TcpServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     asleep = False
     sleep_s = 0
+    wakes = True
     requests = 0
     model = ""
     key = ""
@@ -72,7 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/sleep"):
             time.sleep(server.sleep_s)
             server.asleep = True
-        elif self.path == "/wake_up":
+        elif self.path == "/wake_up" and server.wakes:
             server.asleep = False
         elif self.path == "/v1/chat/completions":
             server.requests += 1
@@ -105,7 +108,7 @@ def main():
         server = TcpServer((option("--host"), int(option("--port"))), Handler)
     server.model, server.key = option("--served-model-name"), os.environ["VLLM_API_KEY"]
     server.core = core.pid
-    server.sleep_s = settings.get("sleep_s", 0)
+    server.sleep_s, server.wakes = settings.get("sleep_s", 0), not settings.get("no_wake")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     core.wait()

@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.weightless import write_models
+from launch.history import remember_failure
+from launch.places import prepare
+from server.engine_settings import wanted_engine
+from server.local_engine import LocalEngine
+from server.settings import load_settings
 from tests.integration.launch_support import FAKE, alive, eventually, short_directory
 from tests.serving import PATIENCE_S, ROOT
 
@@ -139,3 +144,53 @@ def commands_below(home: Home) -> str:
             except OSError:
                 continue
     return "\n".join(line for line in found if str(home.base) in line)
+
+
+def fail(home: Home, **settings: object) -> None:
+    """Have the next engines fail, or not, in a way that no watch notices."""
+    source = "json.loads(settings_file.read_text()) if settings_file.exists() else {}"
+    text = FAKE.read_text()
+    assert source in text
+    program = home.base / "site/bin/vllm"
+    program.write_text(f"#!{sys.executable}\n" + text.replace(source, repr(settings)))
+
+
+def test_a_given_up_engine_is_tried_again_and_its_reason_stays_until_one_is_ready(
+    home: Home,
+) -> None:
+    fail(home, exit=1, log="safetensors_rust.SafetensorError: incomplete metadata")
+    failed = home.run("up")
+    assert failed.returncode == 1
+    assert "partly downloaded" in failed.stderr
+    again = home.run("up")
+    assert again.returncode == 1
+    assert "it is started again" in again.stderr
+    assert home.says("down") == "ended\n"
+    assert home.says("status").startswith("down: the model's files are missing")
+    assert "partly downloaded" in json.loads(home.says("status", "--json"))["detail"]
+
+    fail(home)
+    assert home.says("up").startswith("ready: ")
+    fail(home, exit=3)
+    restarted = home.run("restart")
+    assert restarted.returncode == 1
+    assert "exit status 3" in restarted.stderr
+    fail(home)
+    assert home.says("up").startswith("ready: ")
+    home.says("down")
+    assert home.says("status") == "down\n"
+
+
+@pytest.mark.anyio
+async def test_the_scout_says_why_the_last_engine_was_given_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in home.environment.items():
+        monkeypatch.setenv(name, value)
+    local = LocalEngine(load_settings(engine_start=False))
+    places = wanted_engine(load_settings()).places
+    prepare(places)
+    assert (await local.choose()).reason.endswith("engine is not running")
+    remember_failure(places, "the disk is full", "free some space")
+    for choice in (await local.choose(), await local.look()):
+        assert choice.reason.endswith("is not running; it was given up: the disk is full")

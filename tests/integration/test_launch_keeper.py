@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from launch import client, process
+from launch.command import as_record
 from launch.errors import EngineNotReady
 from launch.health import ask
 from launch.spec import Spec
@@ -368,6 +369,18 @@ async def test_an_engine_that_does_not_say_whether_it_sleeps_is_started_afresh(s
         assert processes_of(spec)["api"] != first
 
 
+async def test_a_question_waits_for_the_next_engine_where_one_does_not_wake_up(
+    spec: Spec,
+) -> None:
+    configure(spec, no_wake=True)
+    slow = replace(spec, timings=replace(QUICK, drain_s=60))
+    async with running(slow):
+        await client.ask(spec.places, "sleep")
+        first = processes_of(spec)["api"]
+        async with client.use(spec.places, wait_s=10):
+            assert processes_of(spec)["api"] != first
+
+
 async def test_a_warm_up_does_not_wake_an_engine(spec: Spec) -> None:
     async with running(spec):
         status = await client.ask(spec.places, "sleep")
@@ -436,6 +449,16 @@ async def test_a_restart_waits_for_the_exploration_that_holds_the_engine(spec: S
         await reaches(spec, "starting", "ready")
         await reaches(spec, "ready")
         assert not alive(first)
+
+
+async def test_until_a_restart_a_question_is_not_told_of_the_next_model(spec: Spec) -> None:
+    record = as_record(spec.plan) | {"model": "next"}
+    replan = (sys.executable, "-c", "import sys; print(sys.argv[1])", json.dumps(record))
+    async with running(replace(spec, replan=replan)):
+        async with client.use(spec.places, wait_s=5):
+            answer = await client.ask(spec.places, "restart")
+            assert answer is not None
+            assert (answer["phase"], answer["model"]) == ("draining", "model")
 
 
 async def test_an_engine_ends_whose_directory_was_removed(spec: Spec) -> None:
