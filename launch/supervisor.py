@@ -238,9 +238,7 @@ class Supervisor:
         with anyio.move_on_after(self.spec.timings.start_timeout_s):
             while not child.ended and not self._ordered():
                 with suppress(EngineNotReady):
-                    if self.plan.model in await to_thread.run_sync(
-                        health.served_models, child.api, abandon_on_cancel=True
-                    ):
+                    if await to_thread.run_sync(self._serves, child, abandon_on_cancel=True):
                         await child.find_cores()
                         if self._ordered():
                             return True
@@ -254,6 +252,10 @@ class Supervisor:
                     await child.wait()
             return True
         return False
+
+    def _serves(self, child: Child) -> bool:
+        """Whether vLLM answers and names the model."""
+        return child.answers() and self.plan.model in health.served_models(child.api)
 
     async def _serve(self, child: Child) -> None:
         """Return when vLLM has ended, hangs, or has to end."""

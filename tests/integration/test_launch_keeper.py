@@ -3,15 +3,17 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 
 import anyio
+import anyio.abc
 import pytest
 
-from launch import client, process
+from launch import client, ports, process
 from launch.command import as_record
 from launch.errors import EngineNotReady
 from launch.health import ask
@@ -131,12 +133,54 @@ async def test_a_start_outlasts_a_lock_that_somebody_holds_for_a_moment(spec: Sp
 
 async def test_the_port_is_chosen_and_the_key_asked_for_without_a_socket() -> None:
     with short_directory() as base:
-        over_port = make_spec(base, over_port=True)
+        over_port = make_spec(base, port=0)
         async with running(over_port):
             api = api_of(over_port)
             assert api.port > 0
             assert ask(api, "GET", "/v1/models")[0] == 200
             assert ask(replace(api, key="wrong"), "GET", "/v1/models")[0] == 401
+
+
+async def test_a_port_that_another_program_has_is_said_and_not_tried_again() -> None:
+    with short_directory() as base, socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        async with running(make_spec(base, port=port), ready=False) as spec:
+            await reaches(spec, "failed")
+            status = await client.ask(spec.places, "status")
+            assert status is not None
+            assert status["detail"] == f"port {port} is taken by another program"
+            assert "FASTCONTEXT_ENGINE_PORT" in status["hint"]
+            assert status["restarts"] == 0
+
+
+async def test_whoever_takes_the_port_while_the_engine_loads_does_not_get_the_key() -> None:
+    with short_directory() as base:
+        port = ports.take(0)
+        spec = make_spec(base, port=port)
+        configure(spec, start_s=2)
+        async with running(spec, ready=False):
+            await reaches(spec, "starting")
+            asked: list[bytes] = []
+            async with (
+                await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as (
+                    listener
+                ),
+                anyio.create_task_group() as group,
+            ):
+
+                async def answer(stream: anyio.abc.SocketStream) -> None:
+                    async with stream:
+                        asked.append(await stream.receive())
+
+                group.start_soon(listener.serve, answer)
+                await reaches(spec, "failed")
+                status = await client.ask(spec.places, "status")
+                group.cancel_scope.cancel()
+        assert status is not None
+        assert "taken by another program" in status["detail"]
+        assert asked == []
 
 
 @pytest.mark.parametrize(
