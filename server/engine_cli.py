@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -205,25 +204,26 @@ def _status_text(found: dict[str, Any]) -> str:
 
 
 def _fetch(wanted: "Wanted") -> None:
-    """Download the checkpoint that suits this machine, where none of those wanted is here."""
-    from launch.detect import detect
-    from launch.download import download
-    from launch.errors import CannotRun
-    from launch.planner import best_gpu, on_disk
-    from launch.profile import NVFP4_MODEL, Wishes, choose, published
+    """Download the checkpoint that this machine would serve, or what is missing of it.
 
+    Raises:
+        LaunchError: this machine can serve none, or it cannot be fetched and is not here.
+    """
+    from launch.checkpoint import is_whole
+    from launch.download import download
+    from launch.errors import LaunchError
+    from launch.planner import to_fetch
+
+    name = to_fetch(wanted)
+    if not name:
+        return
     try:
-        if any(each.weight_bytes for each in on_disk(wanted.names, wanted.hub)):
-            return
-    except CannotRun:
-        pass
-    name = wanted.names[0]
-    if not wanted.models:
-        gpu = best_gpu(detect().gpus)
-        shapes = (published("nvfp4"), published("bf16"))
-        name = choose(gpu, shapes, Wishes()).checkpoint.name if gpu else NVFP4_MODEL
-    if not Path(name).is_absolute():
         download(name, wanted.hub, _say)
+    except LaunchError as error:
+        # Without a network, what is whole here does as well.
+        if not is_whole(name, wanted.hub):
+            raise
+        _say(f"{error}; what is here is taken")
 
 
 def _down() -> dict[str, Any]:

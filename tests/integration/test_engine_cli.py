@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -16,6 +17,7 @@ from launch.places import prepare
 from server.engine_settings import wanted_engine
 from server.local_engine import LocalEngine
 from server.settings import load_settings
+from tests.fakes.hub import WEIGHTS, hub_server
 from tests.integration.launch_support import FAKE, alive, eventually, short_directory
 from tests.serving import PATIENCE_S, ROOT
 
@@ -45,12 +47,14 @@ class Home:
             "FASTCONTEXT_ENGINE_WEIGHTLESS": "true",
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What ``fastcontext engine`` with the arguments does."""
+    def run(
+        self, *arguments: str, given: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
+        """What ``fastcontext engine`` with the arguments does; ``given`` are further variables."""
         return subprocess.run(
             [sys.executable, "-P", "-c", COMMAND, str(ROOT), "engine", *arguments],
             cwd=self.base,
-            env=self.environment,
+            env={**self.environment, **given},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -194,3 +198,35 @@ async def test_the_scout_says_why_the_last_engine_was_given_up(
     remember_failure(places, "the disk is full", "free some space")
     for choice in (await local.choose(), await local.look()):
         assert choice.reason.endswith("is not running; it was given up: the disk is full")
+
+
+def test_a_mistake_in_the_engines_settings_is_one_sentence_with_the_next_step(home: Home) -> None:
+    home.configure("engine_args = '--max-num-seqs \"4'\n")
+    done = home.run("status")
+    assert done.returncode != 0
+    assert "error: setting 'engine_args': not quoted as in a shell: no closing" in done.stderr
+    home.configure("")
+    done = home.run("up", "--download", given={"FASTCONTEXT_ENGINE_MODELS": "./nothing"})
+    assert done.returncode != 0
+    assert "error: no model in 'nothing'" in done.stderr
+
+
+def test_a_download_completes_what_is_here_and_without_a_network_that_will_do(home: Home) -> None:
+    with hub_server() as hub:
+        given = {
+            "FASTCONTEXT_ENGINE_MODELS": "org/tiny",
+            "FASTCONTEXT_ENGINE_WEIGHTLESS": "false",
+            "HF_ENDPOINT": hub.url,
+        }
+        assert home.run("up", "--download", given=given).stdout.startswith("ready: ")
+        home.run("down", given=given)
+        (tokenizer,) = (home.base / ".cache").rglob("tokenizer.json")
+        tokenizer.resolve().unlink()
+        assert "partly downloaded" in home.run("up", given=given).stderr
+        assert home.run("up", "--download", given=given).stdout.startswith("ready: ")
+        home.run("down", given=given)
+        assert hub.fetched.count(WEIGHTS) == 1
+    done = home.run("up", "--download", given=given)
+    assert "what is here is taken" in done.stderr
+    assert done.stdout.startswith("ready: ")
+    home.run("down", given=given)
