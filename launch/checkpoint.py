@@ -4,6 +4,7 @@ Nothing is downloaded and no weight is read.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from launch.errors import CannotRun
 
 Precision = Literal["nvfp4", "fp8", "bf16", "other"]
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 _DOWNLOAD_HINT = "`fastcontext engine up --download` fetches it, and goes on where it stopped"
 
 
@@ -89,6 +91,25 @@ def read_checkpoint(name: str, hub: Path) -> Checkpoint:
         raise CannotRun(problem, "check the model's name") from None
 
 
+def is_whole(name: str, hub: Path) -> bool:
+    """Whether a checkpoint is here with its weights."""
+    try:
+        return read_checkpoint(name, hub).weight_bytes > 0
+    except CannotRun:
+        return False
+
+
+def names_folder(name: str) -> bool:
+    """Whether a checkpoint's name is a folder's, there or not, and no hub id."""
+    local = Path(name).expanduser()
+    return local.is_absolute() or name.startswith((".", "~")) or local.is_dir()
+
+
+def cache_folder(name: str, hub: Path) -> Path:
+    """Where huggingface_hub keeps a model of that hub id; it need not exist."""
+    return hub / ("models--" + name.replace("/", "--"))
+
+
 def find_folder(name: str, hub: Path) -> Path:
     """The folder of a checkpoint that is on the disk.
 
@@ -96,15 +117,15 @@ def find_folder(name: str, hub: Path) -> Path:
         CannotRun: it is not.
     """
     local = Path(name).expanduser()
-    if local.is_absolute() or name.startswith((".", "~")) or local.is_dir():
+    if names_folder(name):
         if not (local / "config.json").is_file():
             problem = f"no model in {str(local)!r}: it has no config.json"
             raise CannotRun(problem, "name a folder that holds a checkpoint, or a hub id")
         return local.resolve()
-    cached = hub / ("models--" + name.replace("/", "--"))
+    cached = cache_folder(name, hub)
     snapshot = _snapshot(cached)
     if snapshot is None:
-        if any(cached.glob("blobs/*.incomplete")):
+        if any(cached.glob("blobs/*")):
             raise CannotRun(f"the model {name!r} is only partly downloaded", _DOWNLOAD_HINT)
         raise CannotRun(f"the model {name!r} is not on this machine", _DOWNLOAD_HINT)
     return snapshot
@@ -128,16 +149,30 @@ def _weights(name: str, folder: Path) -> int:
         names = sorted(set(_read_json(index).get("weight_map", {}).values()))
     else:
         names = sorted(path.name for path in folder.glob("*.safetensors"))
-    missing = [each for each in names if not (folder / each).is_file()]
+    cached = folder.parent.name == "snapshots"
     partial = (
         any(folder.parent.parent.glob("blobs/*.incomplete"))
-        if folder.parent.name == "snapshots"
+        if cached
         else any(folder.glob(".cache/huggingface/download/*.incomplete"))
     )
+    expected = {*names, *(each for name in names for each in _shards(name))}
+    missing = sorted(each for each in expected if not (folder / each).is_file())
+    # A folder may have its tokenizer elsewhere, named in the engine's further arguments.
+    if cached and names and not any((folder / each).is_file() for each in _TOKENIZERS):
+        missing.append(_TOKENIZERS[0])
     if missing or (partial and not names):
         which = f": {missing[0]!r} is missing" if missing else ""
         raise CannotRun(f"the model {name!r} is only partly downloaded{which}", _DOWNLOAD_HINT)
     return sum((folder / each).stat().st_size for each in names)
+
+
+def _shards(file: str) -> list[str]:
+    """All files of a checkpoint in several, by the name of one of them."""
+    found = re.fullmatch(r"(.*)-\d{5}-of-(\d{5})(\.safetensors)", file)
+    if found is None:
+        return []
+    stem, count, ending = found.groups()
+    return [f"{stem}-{number:05}-of-{count}{ending}" for number in range(1, int(count) + 1)]
 
 
 def _precision(config: dict[str, Any], folder: Path) -> Precision:

@@ -1,7 +1,6 @@
 """One run of vLLM under its guard."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from launch import lifeline, process
+from launch import lifeline, ports, process
 from launch.command import Plan
 from launch.errors import EngineStartFailed
 from launch.health import Api
@@ -62,18 +61,15 @@ class Child:
         """vLLM, started a moment ago and not ready.
 
         Raises:
-            EngineStartFailed: the guard cannot be started.
+            EngineStartFailed: the guard cannot be started, or its port is another program's.
         """
         places.api.unlink(missing_ok=True)
-        over_socket = "--uds" in plan.argv
-        port = 0 if over_socket else _free_port()
-        argv = [
-            str(port) if word == "0" and before == "--port" else word
-            for before, word in zip(("", *plan.argv), plan.argv, strict=False)
-        ]
-        if not over_socket and "--port" in argv:
-            port = int(argv[argv.index("--port") + 1])
-        api = Api(str(places.api) if over_socket else "", port, key)
+        argv, port = list(plan.argv), 0
+        if "--uds" not in argv:
+            where = argv.index("--port") + 1
+            port = ports.take(int(argv[where]))
+            argv[where] = str(port)
+        api = Api("" if port else str(places.api), port, key)
         environment = {
             **os.environ,
             **plan.environment,
@@ -95,6 +91,10 @@ class Child:
         except OSError as error:
             raise EngineStartFailed(f"the engine's guard cannot be started: {error}") from error
         return cls(guard, api)
+
+    def answers(self) -> bool:
+        """Whether what listens at its address is this vLLM, which alone is to see the key."""
+        return not self.api.port or ports.is_listened_on_by(self.api.port, self.pid)
 
     @property
     def ended(self) -> bool:
@@ -185,9 +185,3 @@ async def _until_gone(pid: int, scope: anyio.CancelScope) -> None:
     finally:
         os.close(descriptor)
     scope.cancel()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -113,6 +113,7 @@ def not_ready(status: dict[str, Any]) -> EngineNotReady:
         "starting": "the engine is loading",
         "restarting": "the engine is being restarted after a failure",
         "draining": "the engine is being restarted",
+        "falling asleep": "the engine is falling asleep",
         "asleep": "the engine is asleep",
         "waking": "the engine is waking up",
         "ending": "the engine is shutting down",

@@ -70,16 +70,15 @@ async def _lend(
 ) -> None:
     """Answer once the engine is ready, then count the client until it hangs up."""
     wait_s, wake = float(request.get("wait_s", 0)), bool(request.get("wake", True))
+    if not await supervisor.ready(wait_s, wake=wake):
+        await _write(stream, {**supervisor.status(), "ok": False})
+        return
+    # Those that wait are not counted: a restart waits for those that are.
     supervisor.notify_use(1, quiet=not wake)
     try:
-        ready = await supervisor.ready(wait_s, wake=wake)
-        answer = {**supervisor.status(), "ok": ready}
-        if ready:
-            answer |= _access(supervisor)
-        await _write(stream, answer)
-        if ready:
-            while await stream.receive():
-                pass
+        await _write(stream, {**supervisor.status(), "ok": True} | _access(supervisor))
+        while await stream.receive():
+            pass
     finally:
         supervisor.notify_use(-1, quiet=not wake)
 

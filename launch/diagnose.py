@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from launch import ports
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -54,7 +56,7 @@ _CAUSES: tuple[tuple[str, Diagnosis], ...] = (
         r"(Address already in use|\[Errno 98\]|\[Errno 48\])",
         Diagnosis(
             "the engine's address is taken by another program",
-            "`fastcontext engine restart` takes another one",
+            ports.HINT,
             retry=True,
         ),
     ),

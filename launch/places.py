@@ -57,6 +57,11 @@ class Places:
         return self.logs / "plugin"
 
     @property
+    def failure(self) -> Path:
+        """Why the last engine was given up, until one is ready again."""
+        return self.logs / "failure.json"
+
+    @property
     def history(self) -> Path:
         """How long starts took."""
         return self.logs / "starts.json"

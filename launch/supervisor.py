@@ -1,10 +1,10 @@
 """The life of an engine: starting, ready, asleep, restarting, given up, and what moves it on."""
 
-import json
 import logging
 import os
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,14 +17,23 @@ from launch.child import Child
 from launch.command import Plan
 from launch.diagnose import Diagnosis, diagnose
 from launch.errors import EngineNotReady, EngineStartFailed
+from launch.history import remember_failure, remember_start, start_times
 from launch.log import RotatingLog
 from launch.spec import Spec
-from launch.state import State, write_private, write_state
+from launch.state import State, write_state
 
 logger = logging.getLogger("launch.keeper")
 
 Phase = Literal[
-    "starting", "ready", "asleep", "waking", "draining", "restarting", "failed", "ending"
+    "starting",
+    "ready",
+    "falling asleep",
+    "asleep",
+    "waking",
+    "draining",
+    "restarting",
+    "failed",
+    "ending",
 ]
 _POLL_S = 0.2
 """Between looks at a server that is starting: a refused connection costs nothing."""
@@ -36,6 +45,8 @@ class _Orders:
 
     end: str = ""
     restart: str = ""
+    plan: Plan | None = None
+    """For the next start; None: the same."""
 
 
 class Supervisor:
@@ -75,13 +86,21 @@ class Supervisor:
         self._notify()
 
     def ask_to_restart(self, why: str, plan: Plan | None = None) -> None:
-        """Have the engine started afresh, once the explorations that hold it are through."""
-        if plan is not None:
-            self.plan = plan
+        """Have the engine started afresh, once the explorations that hold it are through.
+
+        From now on nobody is given the engine that runs. ``plan`` is for the one that follows.
+        """
+        self._orders.plan = plan or self._orders.plan
         self._crashes.clear()
         self._unready = ""
         self._orders.restart = why
-        self._notify()
+        if self.phase != "ending":
+            self._enter("draining" if self.child else "restarting", why)
+
+    @property
+    def due(self) -> Plan:
+        """The plan of the engine after the next start, which may be the one that runs."""
+        return self._orders.plan or self.plan
 
     async def changed(self) -> None:
         """Return at the next change of anything."""
@@ -93,7 +112,7 @@ class Supervisor:
             while self.phase != "ready":
                 if self.phase in ("failed", "ending"):
                     return False
-                if self.phase == "asleep":
+                if self.phase in ("falling asleep", "asleep"):
                     if not wake:
                         return False
                     await self.wake()
@@ -110,11 +129,18 @@ class Supervisor:
                 return True
             if self.phase != "ready" or self.users or self.child is None:
                 return False
+            # Whoever comes from now on waits, and then wakes it.
+            self._enter("falling asleep")
             began = time.monotonic()
-            with suppress(EngineNotReady):
-                if await to_thread.run_sync(health.sleep, self.child.api):
-                    self._enter("asleep", f"slept within {time.monotonic() - began:.1f} s")
-                    return True
+            slept = await _done(health.sleep, self.child.api)
+            if not self._still("falling asleep"):
+                return False
+            if slept is not None:
+                detail = f"slept within {time.monotonic() - began:.1f} s" if slept else ""
+                self._enter("asleep" if slept else "ready", detail)
+                return slept
+        # It may sleep or not, so nobody is sent to it.
+        self.ask_to_restart("it did not say whether it sleeps")
         return False
 
     async def wake(self) -> bool:
@@ -124,11 +150,13 @@ class Supervisor:
                 return self.phase == "ready"
             self._enter("waking")
             began = time.monotonic()
-            with anyio.CancelScope(shield=True), suppress(EngineNotReady):
-                if await to_thread.run_sync(health.wake, self.child.api):
-                    self.last_use = time.monotonic()
-                    self._enter("ready", f"awake within {time.monotonic() - began:.1f} s")
-                    return True
+            awake = await _done(health.wake, self.child.api)
+            if not self._still("waking"):
+                return False
+            if awake:
+                self.last_use = time.monotonic()
+                self._enter("ready", f"awake within {time.monotonic() - began:.1f} s")
+                return True
         self.ask_to_restart("it did not wake up")
         return False
 
@@ -154,9 +182,9 @@ class Supervisor:
 
     def ready_in_s(self) -> float | None:
         """Seconds until ready, judged by the last start; None where there was none."""
-        if self.phase in ("ready", "asleep"):
+        if self.phase in ("ready", "falling asleep", "asleep"):
             return 0.0
-        last = _history(self.spec).get(self._kind())
+        last = start_times(self.spec.places).get(self._kind())
         if last is None or self.phase in ("failed", "ending"):
             return None
         return max(1.0, round(last - (time.monotonic() - self._begun), 1))
@@ -167,7 +195,8 @@ class Supervisor:
         """Keep the engine until it is asked to end, or the keeper has given up for long enough."""
         try:
             while not self._orders.end:
-                self._orders.restart = ""
+                self.plan = self.due
+                self._orders = _Orders()
                 problem = await self._one_life()
                 if self._ordered():
                     continue
@@ -209,12 +238,12 @@ class Supervisor:
         with anyio.move_on_after(self.spec.timings.start_timeout_s):
             while not child.ended and not self._ordered():
                 with suppress(EngineNotReady):
-                    if self.plan.model in await to_thread.run_sync(
-                        health.served_models, child.api, abandon_on_cancel=True
-                    ):
+                    if await to_thread.run_sync(self._serves, child, abandon_on_cancel=True):
                         await child.find_cores()
+                        if self._ordered():
+                            return True
                         took_s = time.monotonic() - self._begun
-                        _remember(self.spec, self._kind(), took_s)
+                        remember_start(self.spec.places, self._kind(), took_s)
                         self.last_use = time.monotonic()
                         self._was_ready = True
                         self._enter("ready", f"ready after {took_s:.1f} s")
@@ -223,6 +252,10 @@ class Supervisor:
                     await child.wait()
             return True
         return False
+
+    def _serves(self, child: Child) -> bool:
+        """Whether vLLM answers and names the model."""
+        return child.answers() and self.plan.model in health.served_models(child.api)
 
     async def _serve(self, child: Child) -> None:
         """Return when vLLM has ended, hangs, or has to end."""
@@ -253,7 +286,6 @@ class Supervisor:
 
     async def _drain(self, child: Child) -> None:
         """Let the explorations that hold the engine end; new ones are told to wait."""
-        self._enter("draining", self._orders.restart)
         with anyio.move_on_after(self.spec.timings.drain_s):
             while self.users and not child.ended and not self._orders.end:
                 await self.changed()
@@ -268,6 +300,7 @@ class Supervisor:
         hopeless = not self._was_ready and why.problem == self._unready
         self._unready = "" if self._was_ready else why.problem
         if not why.retry or hopeless or len(self._crashes) > timings.max_restarts:
+            remember_failure(self.spec.places, why.problem, why.hint)
             self._enter("failed", why.problem, why.hint)
             return False
         pause_s = timings.backoff_s[min(len(self._crashes), len(timings.backoff_s)) - 1]
@@ -287,7 +320,8 @@ class Supervisor:
         self.ask_to_end("given up")
 
     def _lost(self) -> None:
-        if self.phase in ("ready", "asleep", "waking") and not self._ordered():
+        running = ("ready", "falling asleep", "asleep", "waking")
+        if self.phase in running and not self._ordered():
             self._enter("restarting", "vLLM has ended")
 
     def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:
@@ -301,6 +335,10 @@ class Supervisor:
                 # A full disk must not end an engine that works; its socket tells the same.
                 logger.warning("the state cannot be written: %s", error)
         self._notify()
+
+    def _still(self, phase: Phase) -> bool:
+        """Whether that is the phase, which may have changed while something was waited for."""
+        return self.phase == phase
 
     def _state(self, child: Child) -> State:
         return State(
@@ -335,7 +373,14 @@ class Supervisor:
         return bool(self._orders.end or self._orders.restart)
 
     def _kind(self) -> str:
-        return f"{self.plan.profile} {self.plan.model_path} {self.plan.version}"
+        return f"{self.due.profile} {self.due.model_path} {self.due.version}"
+
+
+async def _done(order: Callable[[health.Api], bool], api: health.Api) -> bool | None:
+    """Whether vLLM did it, or None where it did not answer. Not cancelled half-way."""
+    with anyio.CancelScope(shield=True), suppress(EngineNotReady):
+        return await to_thread.run_sync(order, api)
+    return None
 
 
 async def _first(*waits: Any) -> None:
@@ -348,17 +393,3 @@ async def _first(*waits: Any) -> None:
 
         for wait in waits:
             group.start_soon(one, wait)
-
-
-def _history(spec: Spec) -> dict[str, float]:
-    try:
-        record = json.loads(spec.places.history.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in record.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _remember(spec: Spec, kind: str, took_s: float) -> None:
-    record = {**_history(spec), kind: round(took_s, 1)}
-    with suppress(OSError):
-        write_private(spec.places.history, json.dumps(record, indent=1))

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +24,8 @@ app = typer.Typer(
 
 _MOST_GIB = 10_000.0
 """More memory than any machine has."""
-
+_REPLAN_S = 70.0
+"""For the answer to a restart: the keeper has a new plan made first, for a minute at most."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -73,27 +73,22 @@ def up(
     settings, wanted = _settings(), _wanted()
     if download or settings.engine_download:
         _launch(lambda: _fetch(wanted))
-    started = _run(lambda: start_engine(settings))
-    _say("the engine is starting" if started else "an engine is at work already")
+    if _run(lambda: start_engine(settings)):
+        _say("the engine is starting")
+    elif (_run(lambda: _ask("status")) or {}).get("phase") == "failed":
+        _must_run("restart", timeout_s=_REPLAN_S)
+        _say("the engine had been given up; it is started again")
+    else:
+        _say("an engine is at work already")
     if wait:
-        status = _run(lambda: _until_ready(wanted))
-        if status.get("phase") == "failed":
-            raise EngineFailed(str(status["detail"]), str(status["hint"]))
-        if status.get("phase") not in ("ready", "asleep"):
-            raise EngineFailed("the engine is not ready yet", "`fastcontext engine status`")
-        sys.stdout.write(_status_text(status))
+        _show_ready(wanted)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Say whether the engine runs, what it serves, and when it will be ready."""
-    found = _run(lambda: _ask("status"))
-    if as_json:
-        sys.stdout.write(json.dumps(found or {"phase": "down"}, indent=1) + "\n")
-    elif found is None:
-        sys.stdout.write("down\n")
-    else:
-        sys.stdout.write(_status_text(found))
+    found = _run(lambda: _ask("status")) or _down()
+    sys.stdout.write(json.dumps(found, indent=1) + "\n" if as_json else _status_text(found))
 
 
 @app.command()
@@ -148,10 +143,8 @@ def down() -> None:
 @app.command()
 def restart() -> None:
     """End and start the engine, once the explorations that use it are through."""
-    wanted = _wanted()
-    _must_run("restart", timeout_s=70)
-    status = _run(lambda: _until_ready(wanted, after_s=0.5))
-    sys.stdout.write(_status_text(status))
+    _must_run("restart", timeout_s=_REPLAN_S)
+    _show_ready(_wanted())
 
 
 def _plan(
@@ -209,11 +202,13 @@ def _plan_text(made: "Plan") -> str:
 
 
 def _status_text(found: dict[str, Any]) -> str:
-    lines = [f"{found['phase']}: {found['detail']}".rstrip(": ")]
+    lines = [f"{found['phase']}: {found.get('detail', '')}".rstrip(": ")]
     if found.get("hint"):
         lines.append(f"hint: {found['hint']}")
     if found.get("ready_in_s"):
         lines.append(f"ready in about {found['ready_in_s']:.0f} s")
+    if found["phase"] == "down":
+        return "\n".join(lines) + "\n"
     lines += [
         f"model: {found['model']} (profile {found['profile']}, vLLM {found['version']})",
         f"explorations: {found['users']}, idle for {found['idle_s']:.0f} s, "
@@ -224,33 +219,53 @@ def _status_text(found: dict[str, Any]) -> str:
 
 
 def _fetch(wanted: "Wanted") -> None:
-    """Download the checkpoint that suits this machine, where none of those wanted is here."""
-    from launch.detect import detect
+    """Download the checkpoint that this machine would serve, or what is missing of it.
+
+    Raises:
+        LaunchError: this machine can serve none, or it cannot be fetched and is not here.
+    """
+    from launch.checkpoint import is_whole
     from launch.download import download
-    from launch.errors import CannotRun
-    from launch.planner import best_gpu, on_disk
-    from launch.profile import NVFP4_MODEL, Wishes, choose, published
+    from launch.errors import LaunchError
+    from launch.planner import to_fetch
 
+    name = to_fetch(wanted)
+    if not name:
+        return
     try:
-        if any(each.weight_bytes for each in on_disk(wanted.names, wanted.hub)):
-            return
-    except CannotRun:
-        pass
-    name = wanted.names[0]
-    if not wanted.models:
-        gpu = best_gpu(detect().gpus)
-        shapes = (published("nvfp4"), published("bf16"))
-        name = choose(gpu, shapes, Wishes()).checkpoint.name if gpu else NVFP4_MODEL
-    if not Path(name).is_absolute():
         download(name, wanted.hub, _say)
+    except LaunchError as error:
+        # Without a network, what is whole here does as well.
+        if not is_whole(name, wanted.hub):
+            raise
+        _say(f"{error}; what is here is taken")
 
 
-async def _until_ready(wanted: "Wanted", after_s: float = 0.0) -> dict[str, Any]:
-    import anyio
+def _down() -> dict[str, Any]:
+    """The status where no engine runs, with the reason where the last one was given up."""
+    from launch.history import last_failure
 
+    problem, hint = last_failure(_wanted().places)
+    return {"phase": "down", "detail": problem, "hint": hint} if problem else {"phase": "down"}
+
+
+def _show_ready(wanted: "Wanted") -> None:
+    """Wait for the engine that was just started and print its status.
+
+    Raises:
+        EngineFailed: it has been given up, or is not ready in time.
+    """
+    status = _run(lambda: _until_ready(wanted))
+    if status.get("phase") == "failed":
+        raise EngineFailed(str(status["detail"]), str(status["hint"]))
+    if status.get("phase") not in ("ready", "asleep"):
+        raise EngineFailed("the engine is not ready yet", "`fastcontext engine status`")
+    sys.stdout.write(_status_text(status))
+
+
+async def _until_ready(wanted: "Wanted") -> dict[str, Any]:
     from launch import client
 
-    await anyio.sleep(after_s)
     began = time.monotonic()
     shown = ""
     while True:

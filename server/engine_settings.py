@@ -9,6 +9,7 @@ from launch.child import PACKAGE_ROOT
 from launch.planner import Wanted
 from launch.profile import Wishes
 from launch.spec import Timings
+from server.errors import SettingsError
 from server.settings import Settings, engine_directories, user_file
 
 # Isolated, as everything that is started: no directory of the caller's is imported from.
@@ -16,7 +17,11 @@ _REPLAN = "import sys; sys.path.append(sys.argv.pop(1)); from server.cli import 
 
 
 def wanted_engine(settings: Settings) -> Wanted:
-    """The engine that the settings describe."""
+    """The engine that the settings describe.
+
+    Raises:
+        SettingsError: the further arguments are not quoted as in a shell.
+    """
     runtime, logs, hub = engine_directories()
     return Wanted(
         runtime=runtime,
@@ -34,7 +39,7 @@ def wanted_engine(settings: Settings) -> Wanted:
             sequences=settings.engine_sequences,
             speculate=settings.engine_speculate,
             weightless=settings.engine_weightless,
-            extra=tuple(shlex.split(settings.engine_args)),
+            extra=_words(settings.engine_args),
         ),
         timings=Timings(
             start_timeout_s=settings.engine_start_timeout_s,
@@ -42,6 +47,16 @@ def wanted_engine(settings: Settings) -> Wanted:
             stop_after_s=settings.engine_stop_after_s,
         ),
     )
+
+
+def _words(arguments: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(arguments))
+    except ValueError as error:
+        # Without the value: it may hold a secret.
+        problem = f"setting 'engine_args': not quoted as in a shell: {str(error).lower()}"
+        hint = f"correct FASTCONTEXT_ENGINE_ARGS, or engine_args in {user_file()}"
+        raise SettingsError(problem, hint) from None
 
 
 def replan_command() -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class LocalEngine:
         status = await self.status()
         if status is None:
             if not (self._settings.engine_start or insisted):
-                raise EngineNotReady("this machine's engine is not running")
+                raise self._not_running()
             await self._start()
             status = await self.status()
             if status is None:
@@ -126,7 +126,16 @@ class LocalEngine:
     def _why_not(self) -> str:
         if self._refused is not None:
             return f"no endpoint is configured, and {str(self._refused).rstrip('.')}"
-        return "no endpoint is configured, and this machine's engine is not running"
+        reason = str(self._not_running()).rstrip(".")
+        return f"no endpoint is configured, and {reason}"
+
+    def _not_running(self) -> EngineNotReady:
+        """That none runs, and why where the last one was given up."""
+        from launch.history import last_failure
+
+        problem, hint = last_failure(self._places().places)
+        text = "this machine's engine is not running"
+        return EngineNotReady(f"{text}; it was given up: {problem}" if problem else text, hint)
 
     async def _start(self) -> None:
         """Start the engine in the background.
@@ -201,7 +210,7 @@ def _choice(status: dict[str, Any]) -> Choice:
     Raises:
         EngineNotReady: it cannot yet.
     """
-    if status["phase"] in ("ready", "asleep", "waking"):
+    if status["phase"] in ("ready", "falling asleep", "asleep", "waking"):
         return Choice("local", f"this machine's engine serves {status['model']}")
     from launch.client import not_ready
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A small real server that stands in for ``vllm serve``: its processes, routes and failures.
 
-Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, no_plugins. Its engine core
-is a process of its own that ignores SIGTERM and, without plug-ins, outlives its parent.
+Reads ``fake.json`` in the model's folder: start_s, log, exit, leave_s, sleep_s, no_wake,
+no_plugins. Its engine core is a process of its own that ignores SIGTERM and, without plug-ins,
+outlives its parent.
 """
 
 import http.server
@@ -20,6 +21,8 @@ from pathlib import Path
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     asleep = False
+    sleep_s = 0
+    wakes = True
     requests = 0
     model = ""
     key = ""
@@ -28,6 +31,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class TcpServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     asleep = False
+    sleep_s = 0
+    wakes = True
     requests = 0
     model = ""
     key = ""
@@ -58,16 +63,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/metrics":
             text = f'vllm:request_success_total{{finished_reason="stop"}} {server.requests}\n'
             return self.answer(200, text.encode())
+        if self.path == "/is_sleeping":
+            return self.answer(200, json.dumps({"is_sleeping": server.asleep}).encode())
         if self.path == "/core":
             return self.answer(200, str(server.core).encode())
-        return self.answer(200 if self.path in ("/health", "/is_sleeping") else 404)
+        return self.answer(200 if self.path == "/health" else 404)
 
     def do_POST(self):
         server = self.server
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.startswith("/sleep"):
+            time.sleep(server.sleep_s)
             server.asleep = True
-        elif self.path == "/wake_up":
+        elif self.path == "/wake_up" and server.wakes:
             server.asleep = False
         elif self.path == "/v1/chat/completions":
             server.requests += 1
@@ -100,6 +108,7 @@ def main():
         server = TcpServer((option("--host"), int(option("--port"))), Handler)
     server.model, server.key = option("--served-model-name"), os.environ["VLLM_API_KEY"]
     server.core = core.pid
+    server.sleep_s, server.wakes = settings.get("sleep_s", 0), not settings.get("no_wake")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     core.wait()

@@ -49,13 +49,15 @@ def short_directory() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def make_spec(base: Path, timings: Timings = QUICK, *, over_port: bool = False) -> Spec:
+def make_spec(base: Path, timings: Timings = QUICK, *, port: int = -1) -> Spec:
+    """An engine on the stand-in, over a Unix socket, or over a port, 0 for a free one."""
     model = base / "model"
     model.mkdir(exist_ok=True)
     tiny = Checkpoint(str(model), model, "bf16", 1, 2, 128, 384, 4, 2, 32, 600, True, 8192)
     places = Places(base / "run" / "e", base / "log")
     profile = choose(None, (tiny,), Wishes(), cores=2, memory_bytes=1 << 30)
-    address = Address(port=0) if over_port else Address(socket=places.api)
+    over_port = port >= 0
+    address = Address(port=port) if over_port else Address(socket=places.api)
     vllm = Vllm((sys.executable, str(FAKE)), "0.0", for_cpu=True)
     made = plan(replace(profile, sleeps=not over_port), vllm, address, Wishes())
     # Marks every process below the guard, independently of how the launcher finds them.

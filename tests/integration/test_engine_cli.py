@@ -4,13 +4,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from benchmarks.gpu.weightless import write_models
+from launch.history import remember_failure
+from launch.places import prepare
+from server.engine_settings import wanted_engine
+from server.local_engine import LocalEngine
+from server.settings import load_settings
+from tests.fakes.hub import WEIGHTS, hub_server
 from tests.integration.launch_support import FAKE, alive, eventually, short_directory
 from tests.serving import PATIENCE_S, ROOT
 
@@ -40,12 +47,14 @@ class Home:
             "FASTCONTEXT_ENGINE_WEIGHTLESS": "true",
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What ``fastcontext engine`` with the arguments does."""
+    def run(
+        self, *arguments: str, given: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
+        """What ``fastcontext engine`` with the arguments does; ``given`` are further variables."""
         return subprocess.run(
             [sys.executable, "-P", "-c", COMMAND, str(ROOT), "engine", *arguments],
             cwd=self.base,
-            env=self.environment,
+            env={**self.environment, **given},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -172,3 +181,85 @@ def commands_below(home: Home) -> str:
             except OSError:
                 continue
     return "\n".join(line for line in found if str(home.base) in line)
+
+
+def fail(home: Home, **settings: object) -> None:
+    """Have the next engines fail, or not, in a way that no watch notices."""
+    source = "json.loads(settings_file.read_text()) if settings_file.exists() else {}"
+    text = FAKE.read_text()
+    assert source in text
+    program = home.base / "site/bin/vllm"
+    program.write_text(f"#!{sys.executable}\n" + text.replace(source, repr(settings)))
+
+
+def test_a_given_up_engine_is_tried_again_and_its_reason_stays_until_one_is_ready(
+    home: Home,
+) -> None:
+    fail(home, exit=1, log="safetensors_rust.SafetensorError: incomplete metadata")
+    failed = home.run("up")
+    assert failed.returncode == 1
+    assert "partly downloaded" in failed.stderr
+    again = home.run("up")
+    assert again.returncode == 1
+    assert "it is started again" in again.stderr
+    assert home.says("down") == "ended\n"
+    assert home.says("status").startswith("down: the model's files are missing")
+    assert "partly downloaded" in json.loads(home.says("status", "--json"))["detail"]
+
+    fail(home)
+    assert home.says("up").startswith("ready: ")
+    fail(home, exit=3)
+    restarted = home.run("restart")
+    assert restarted.returncode == 1
+    assert "exit status 3" in restarted.stderr
+    fail(home)
+    assert home.says("up").startswith("ready: ")
+    home.says("down")
+    assert home.says("status") == "down\n"
+
+
+@pytest.mark.anyio
+async def test_the_scout_says_why_the_last_engine_was_given_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in home.environment.items():
+        monkeypatch.setenv(name, value)
+    local = LocalEngine(load_settings(engine_start=False))
+    places = wanted_engine(load_settings()).places
+    prepare(places)
+    assert (await local.choose()).reason.endswith("engine is not running")
+    remember_failure(places, "the disk is full", "free some space")
+    for choice in (await local.choose(), await local.look()):
+        assert choice.reason.endswith("is not running; it was given up: the disk is full")
+
+
+def test_a_mistake_in_the_engines_settings_is_one_sentence_with_the_next_step(home: Home) -> None:
+    home.configure("engine_args = '--max-num-seqs \"4'\n")
+    done = home.run("status")
+    assert done.returncode != 0
+    assert "error: setting 'engine_args': not quoted as in a shell: no closing" in done.stderr
+    home.configure("")
+    done = home.run("up", "--download", given={"FASTCONTEXT_ENGINE_MODELS": "./nothing"})
+    assert done.returncode != 0
+    assert "error: no model in 'nothing'" in done.stderr
+
+
+def test_a_download_completes_what_is_here_and_without_a_network_that_will_do(home: Home) -> None:
+    with hub_server() as hub:
+        given = {
+            "FASTCONTEXT_ENGINE_MODELS": "org/tiny",
+            "FASTCONTEXT_ENGINE_WEIGHTLESS": "false",
+            "HF_ENDPOINT": hub.url,
+        }
+        assert home.run("up", "--download", given=given).stdout.startswith("ready: ")
+        home.run("down", given=given)
+        (tokenizer,) = (home.base / ".cache").rglob("tokenizer.json")
+        tokenizer.resolve().unlink()
+        assert "partly downloaded" in home.run("up", given=given).stderr
+        assert home.run("up", "--download", given=given).stdout.startswith("ready: ")
+        home.run("down", given=given)
+        assert hub.fetched.count(WEIGHTS) == 1
+    done = home.run("up", "--download", given=given)
+    assert "what is here is taken" in done.stderr
+    assert done.stdout.startswith("ready: ")
+    home.run("down", given=given)

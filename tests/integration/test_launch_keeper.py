@@ -3,15 +3,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 
 import anyio
+import anyio.abc
 import pytest
 
-from launch import client, process
+from launch import client, ports, process
+from launch.command import as_record
 from launch.errors import EngineNotReady
 from launch.health import ask
 from launch.spec import Spec
@@ -130,12 +133,54 @@ async def test_a_start_outlasts_a_lock_that_somebody_holds_for_a_moment(spec: Sp
 
 async def test_the_port_is_chosen_and_the_key_asked_for_without_a_socket() -> None:
     with short_directory() as base:
-        over_port = make_spec(base, over_port=True)
+        over_port = make_spec(base, port=0)
         async with running(over_port):
             api = api_of(over_port)
             assert api.port > 0
             assert ask(api, "GET", "/v1/models")[0] == 200
             assert ask(replace(api, key="wrong"), "GET", "/v1/models")[0] == 401
+
+
+async def test_a_port_that_another_program_has_is_said_and_not_tried_again() -> None:
+    with short_directory() as base, socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        async with running(make_spec(base, port=port), ready=False) as spec:
+            await reaches(spec, "failed")
+            status = await client.ask(spec.places, "status")
+            assert status is not None
+            assert status["detail"] == f"port {port} is taken by another program"
+            assert "FASTCONTEXT_ENGINE_PORT" in status["hint"]
+            assert status["restarts"] == 0
+
+
+async def test_whoever_takes_the_port_while_the_engine_loads_does_not_get_the_key() -> None:
+    with short_directory() as base:
+        port = ports.take(0)
+        spec = make_spec(base, port=port)
+        configure(spec, start_s=2)
+        async with running(spec, ready=False):
+            await reaches(spec, "starting")
+            asked: list[bytes] = []
+            async with (
+                await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as (
+                    listener
+                ),
+                anyio.create_task_group() as group,
+            ):
+
+                async def answer(stream: anyio.abc.SocketStream) -> None:
+                    async with stream:
+                        asked.append(await stream.receive())
+
+                group.start_soon(listener.serve, answer)
+                await reaches(spec, "failed")
+                status = await client.ask(spec.places, "status")
+                group.cancel_scope.cancel()
+        assert status is not None
+        assert "taken by another program" in status["detail"]
+        assert asked == []
 
 
 @pytest.mark.parametrize(
@@ -342,6 +387,44 @@ async def test_an_idle_engine_sleeps_and_use_wakes_it(spec: Spec) -> None:
         await reaches(spec, "asleep")
 
 
+async def test_a_question_that_comes_while_the_engine_falls_asleep_gets_it_awake(
+    spec: Spec,
+) -> None:
+    configure(spec, sleep_s=1)
+    async with running(spec), anyio.create_task_group() as group:
+        group.start_soon(client.ask, spec.places, "sleep")
+        await reaches(spec, "falling asleep")
+        with pytest.raises(EngineNotReady, match="falling asleep"):
+            async with client.use(spec.places, wait_s=5, wake=False):
+                pass
+        async with client.use(spec.places, wait_s=10):
+            assert await phase(spec) == "ready"
+            assert json.loads(ask(api_of(spec), "GET", "/is_sleeping")[1]) == {"is_sleeping": False}
+
+
+async def test_an_engine_that_does_not_say_whether_it_sleeps_is_started_afresh(spec: Spec) -> None:
+    configure(spec, sleep_s=60)
+    async with running(spec), anyio.create_task_group() as group:
+        first = processes_of(spec)["api"]
+        group.start_soon(client.ask, spec.places, "sleep")
+        await reaches(spec, "falling asleep")
+        os.kill(first, signal.SIGKILL)
+        await reaches(spec, "ready")
+        assert processes_of(spec)["api"] != first
+
+
+async def test_a_question_waits_for_the_next_engine_where_one_does_not_wake_up(
+    spec: Spec,
+) -> None:
+    configure(spec, no_wake=True)
+    slow = replace(spec, timings=replace(QUICK, drain_s=60))
+    async with running(slow):
+        await client.ask(spec.places, "sleep")
+        first = processes_of(spec)["api"]
+        async with client.use(spec.places, wait_s=10):
+            assert processes_of(spec)["api"] != first
+
+
 async def test_a_warm_up_does_not_wake_an_engine(spec: Spec) -> None:
     async with running(spec):
         status = await client.ask(spec.places, "sleep")
@@ -410,6 +493,16 @@ async def test_a_restart_waits_for_the_exploration_that_holds_the_engine(spec: S
         await reaches(spec, "starting", "ready")
         await reaches(spec, "ready")
         assert not alive(first)
+
+
+async def test_until_a_restart_a_question_is_not_told_of_the_next_model(spec: Spec) -> None:
+    record = as_record(spec.plan) | {"model": "next"}
+    replan = (sys.executable, "-c", "import sys; print(sys.argv[1])", json.dumps(record))
+    async with running(replace(spec, replan=replan)):
+        async with client.use(spec.places, wait_s=5):
+            answer = await client.ask(spec.places, "restart")
+            assert answer is not None
+            assert (answer["phase"], answer["model"]) == ("draining", "model")
 
 
 async def test_an_engine_ends_whose_directory_was_removed(spec: Spec) -> None:

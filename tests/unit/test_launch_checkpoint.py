@@ -1,13 +1,17 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.gpu.weightless import write_models
-from launch.checkpoint import read_checkpoint
+from launch.checkpoint import is_whole, read_checkpoint
+from launch.detect import Machine
 from launch.errors import CannotRun
-from launch.planner import Wanted, on_disk, plan_here
-from launch.profile import published
+from launch.gpus import known_gpu
+from launch.install import Vllm
+from launch.planner import Wanted, on_disk, plan_here, to_fetch
+from launch.profile import BASE_MODEL, NVFP4_MODEL, Wishes, published
 
 
 def cached(hub: Path, name: str) -> Path:
@@ -67,6 +71,24 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         read_checkpoint(str(bf16), tmp_path)
 
 
+def test_a_shard_that_is_missing_is_named_before_the_index_is_here(tmp_path: Path) -> None:
+    bf16, _ = write_models(tmp_path)
+    (bf16 / "model-00002-of-00002.safetensors").write_bytes(b"x")
+    with pytest.raises(CannotRun, match="'model-00001-of-00002.safetensors' is missing"):
+        read_checkpoint(str(bf16), tmp_path)
+
+
+def test_a_download_without_its_tokenizer_is_not_whole(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path, "org/one")
+    (snapshot / "model.safetensors").write_bytes(b"x")
+    (snapshot / "tokenizer.json").unlink()
+    assert not is_whole("org/one", tmp_path)
+    with pytest.raises(CannotRun, match=r"only partly downloaded: 'tokenizer\.json' is missing"):
+        read_checkpoint("org/one", tmp_path)
+    (snapshot / "tokenizer.json").write_text("{}")
+    assert is_whole("org/one", tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"num_attention_heads": "many"}', "{"])
 def test_a_broken_configuration_is_one_clear_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
@@ -89,3 +111,47 @@ def test_a_machine_without_vllm_is_told_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="no vLLM command") as told:
         plan_here(wanted)
     assert "pip install" in told.value.hint
+
+
+VLLM = Vllm(("vllm",), "0.32.0", for_cpu=False)
+H200 = Machine((known_gpu("H200"),), 64 << 30, 8)
+
+
+def wanted(cache: Path, *models: str, way: str = "") -> Wanted:
+    return Wanted(cache / "run", cache / "log", cache, models, wishes=Wishes(way=way))
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [("", BASE_MODEL), ("bf16", BASE_MODEL), ("marlin", NVFP4_MODEL), ("nvfp4", NVFP4_MODEL)],
+)
+def test_what_would_be_fetched_is_what_the_wished_profile_serves(
+    tmp_path: Path, way: str, name: str
+) -> None:
+    assert to_fetch(wanted(tmp_path, way=way), H200, VLLM) == name
+
+
+def test_a_whole_checkpoint_that_suits_is_kept_to_and_another_is_not_fetched(
+    tmp_path: Path,
+) -> None:
+    snapshot = cached(tmp_path, NVFP4_MODEL)
+    assert to_fetch(wanted(tmp_path), H200, VLLM) == BASE_MODEL
+    (snapshot / "model.safetensors").write_bytes(b"x")
+    assert to_fetch(wanted(tmp_path), H200, VLLM) == NVFP4_MODEL
+    assert to_fetch(wanted(tmp_path, way="bf16"), H200, VLLM) == BASE_MODEL
+
+
+def test_a_model_of_the_users_is_fetched_by_its_name_and_a_folder_never_is(tmp_path: Path) -> None:
+    assert to_fetch(wanted(tmp_path, "org/own"), H200, VLLM) == "org/own"
+    assert to_fetch(wanted(tmp_path, "./nothing"), H200, VLLM) == ""
+    assert to_fetch(wanted(tmp_path, "./nothing", "org/own"), H200, VLLM) == "org/own"
+
+
+def test_nothing_is_fetched_for_a_machine_that_cannot_serve_it(tmp_path: Path) -> None:
+    with pytest.raises(CannotRun, match="no GPU"):
+        to_fetch(wanted(tmp_path), Machine((), 64 << 30, 8), VLLM)
+    full = Machine((replace(known_gpu("L4"), free_bytes=2 << 30),), 64 << 30, 8)
+    with pytest.raises(CannotRun, match="L4 has 2"):
+        to_fetch(wanted(tmp_path), full, VLLM)
+    with pytest.raises(CannotRun, match="no vLLM command"):
+        to_fetch(replace(wanted(tmp_path), vllm=str(tmp_path / "vllm")), H200)
