@@ -10,10 +10,9 @@ from typing import Any
 
 import anyio
 import anyio.abc
-from anyio import to_thread
 
 from launch.supervisor import Supervisor
-from launch.upkeep import replan
+from launch.upkeep import plan_afresh
 
 _LONGEST_REQUEST = 64 * 1024
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
@@ -56,7 +55,7 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
             done = await supervisor.ready(float(request.get("wait_s", 60)))
         case "restart":
             # Another vLLM, model or setting may be there since the start.
-            plan = await to_thread.run_sync(replan, supervisor)
+            plan = await plan_afresh(supervisor)
             supervisor.ask_to_restart("asked for", plan)
         case "down":
             supervisor.ask_to_end("asked for")

@@ -79,10 +79,10 @@ def _fetch_files(name: str, hub: Path) -> None:
         about = api.get_hf_file_metadata(url=url)
         # What has no name or size there is left to huggingface_hub.
         if about.etag and about.size and not (blobs / about.etag).exists():
-            fetch(url, build_hf_headers(), blobs / about.etag, about.size, file)
+            _fetch(url, build_hf_headers(), blobs / about.etag, about.size, file)
 
 
-def fetch(url: str, headers: dict[str, str], blob: Path, size: int, shown: str) -> None:
+def _fetch(url: str, headers: dict[str, str], blob: Path, size: int, shown: str) -> None:
     """Have the content of one file at ``blob``, whose name is the hub's for that content.
 
     Raises:
@@ -92,6 +92,8 @@ def fetch(url: str, headers: dict[str, str], blob: Path, size: int, shown: str) 
     from huggingface_hub.utils import tqdm
 
     part = blob.with_name(f"{blob.name}.incomplete")
+    # Made here, so that it can be read by whom the user's other files can: caches are shared.
+    part.touch()
     lock = Lock(part)
     if not lock.take():
         raise LaunchError(f"{shown!r} is being downloaded by another process", "wait for its end")

@@ -152,21 +152,13 @@ def on_disk(names: Sequence[str], hub: Path) -> list[Checkpoint]:
     return found
 
 
-def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path | None) -> Spec:
-    """What a keeper needs to keep the planned engine."""
+def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path) -> Spec:
+    """What a keeper needs to keep the planned engine. The configuration need not exist yet."""
     # A folder may be named by a link, which can come to point elsewhere.
     named = [Path(name).expanduser() for name in wanted.names]
     here = [path.absolute() for path in named if path.is_dir()]
-    watched = list(dict.fromkeys([Path(made.model_path), *here]))
-    if config is not None:
-        watched.append(config if config.exists() else config.parent)
-    return Spec(
-        made,
-        wanted.places,
-        wanted.timings,
-        tuple(path for path in watched if path.exists()),
-        tuple(replan),
-    )
+    watched = dict.fromkeys([Path(made.model_path), *here, config])
+    return Spec(made, wanted.places, wanted.timings, tuple(watched), tuple(replan))
 
 
 def _whole(wanted: Wanted) -> list[Checkpoint]:

@@ -51,7 +51,7 @@ class Spec:
     watched: tuple[Path, ...] = ()
     """Files and folders of checkpoint and configuration."""
     replan: tuple[str, ...] = ()
-    """Command that prints the plan for what is there now, as ``as_record`` gives it, in JSON."""
+    """Command that prints ``plan_record`` for what is there now, in JSON."""
 
 
 def spec_record(spec: Spec) -> dict[str, Any]:
@@ -72,12 +72,24 @@ def read_spec(record: Mapping[str, Any]) -> Spec:
     Raises:
         KeyError, TypeError, ValueError: it is of another form.
     """
-    timings = dict(record["timings"])
-    timings["backoff_s"] = tuple(timings["backoff_s"])
     return Spec(
         plan=from_record(record["plan"]),
         places=Places(Path(record["runtime"]), Path(record["logs"])),
-        timings=Timings(**timings),
+        timings=read_timings(record["timings"]),
         watched=tuple(Path(each) for each in record["watched"]),
         replan=tuple(map(str, record["replan"])),
     )
+
+
+def read_timings(record: Mapping[str, Any]) -> Timings:
+    """Timings out of ``asdict``'s form.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is of another form.
+    """
+    return Timings(**{**record, "backoff_s": tuple(record["backoff_s"])})
+
+
+def plan_record(plan: Plan, timings: Timings) -> dict[str, Any]:
+    """A plan, and the patience with which it is kept, as JSON's types."""
+    return {**as_record(plan), "timings": asdict(timings)}

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import subprocess
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,6 +15,7 @@ from anyio import to_thread
 from launch import health
 from launch.command import Plan, from_record
 from launch.errors import EngineNotReady
+from launch.spec import Timings, read_timings
 from launch.supervisor import Supervisor
 from launch.watch import batches
 
@@ -29,42 +32,54 @@ _LOOK_S = 30.0
 
 async def mind_idleness(supervisor: Supervisor) -> None:
     """Let an engine that nobody uses sleep, then end."""
-    timings = supervisor.spec.timings
-    limits = [each for each in (timings.sleep_after_s, timings.stop_after_s) if each > 0]
-    if not limits:
-        return
-    pause_s = max(0.05, min(15.0, min(limits) / 4))
-    worked = 0.0
+    finished, quiet = 0.0, 0
     while True:
-        await anyio.sleep(pause_s)
+        await anyio.sleep(_pause_s(supervisor.spec.timings))
         if supervisor.phase not in ("ready", "asleep") or supervisor.users:
             continue
-        if supervisor.phase == "ready":
-            # Whoever talks to vLLM without asking the keeper counts as well.
-            running, finished = await _activity(supervisor)
-            worked_now = finished - supervisor.quiet_requests
-            if running or worked_now != worked:
-                supervisor.last_use, worked = time.monotonic(), worked_now
-        idle_s = time.monotonic() - supervisor.last_use
-        if 0 < timings.stop_after_s <= idle_s:
-            supervisor.ask_to_end(f"not used for {idle_s:.0f} s")
-        elif (
-            0 < timings.sleep_after_s <= idle_s
-            and supervisor.plan.sleeps
-            and supervisor.phase == "ready"
-        ):
-            await supervisor.sleep()
+        if supervisor.phase == "ready" and (now := await _activity(supervisor)) is not None:
+            running, finished_now = now
+            quiet_now = supervisor.quiet_requests
+            # A vLLM that was started afresh counts from 0.
+            more = finished_now - finished if finished_now >= finished else finished_now
+            # Whoever talks to vLLM without asking the keeper counts as well. A warm-up that failed
+            # has finished nothing, and so it can hide one such request, and not count as one.
+            if running or more > quiet_now - quiet:
+                supervisor.last_use = time.monotonic()
+            finished, quiet = finished_now, quiet_now
+        await _rest(supervisor)
 
 
-async def _activity(supervisor: Supervisor) -> tuple[float, float]:
+def _pause_s(timings: Timings) -> float:
+    """Until idleness is looked at again: a quarter of the shortest limit, 15 s at most."""
+    limits = [each for each in (timings.sleep_after_s, timings.stop_after_s) if each > 0]
+    return max(0.05, min(15.0, min(limits, default=60.0) / 4))
+
+
+async def _rest(supervisor: Supervisor) -> None:
+    """Let the engine sleep or end where it has been idle for long enough."""
+    timings = supervisor.spec.timings
+    idle_s = time.monotonic() - supervisor.last_use
+    if 0 < timings.stop_after_s <= idle_s:
+        supervisor.ask_to_end(f"not used for {idle_s:.0f} s")
+    elif (
+        0 < timings.sleep_after_s <= idle_s
+        and supervisor.plan.sleeps
+        and supervisor.phase == "ready"
+    ):
+        await supervisor.sleep()
+
+
+async def _activity(supervisor: Supervisor) -> tuple[float, float] | None:
+    """Requests in flight and finished so far, or None where that is not known."""
     if supervisor.child is None:
-        return 0.0, 0.0
+        return None
     try:
         return await to_thread.run_sync(
             health.activity, supervisor.child.api, abandon_on_cancel=True
         )
     except EngineNotReady:
-        return 0.0, 0.0
+        return None
 
 
 async def mind_home(supervisor: Supervisor) -> None:
@@ -110,9 +125,8 @@ async def _next_change(watched: list[Path], settle_s: float) -> None:
     Each time the watch is a new one: a file that an editor replaces, and a folder that another one
     takes the place of, are no longer the ones that were watched.
     """
-    folders = {each if each.is_dir() else each.parent for path in watched for each in _tree(path)}
-    folders |= {path.parent for path in watched}
-    here = sorted(path for path in folders if path.is_dir())
+    folders = {each for path in watched for each in (path.parent, *_tree(path))}
+    here = sorted({_nearest(each) for each in folders})
     with anyio.move_on_after(_LOOK_S):
         async with aclosing(batches(here, settle_ms=max(50, int(settle_s * 1000)))) as changes:
             async for _ in changes:
@@ -120,18 +134,26 @@ async def _next_change(watched: list[Path], settle_s: float) -> None:
         await anyio.sleep(_LOOK_S)
 
 
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the one above in which it, or what it is in, would come into being."""
+    # Unlike a Path's own, these raise nothing where a folder may not be looked into.
+    there = (each for each in (path, *path.parents) if os.path.isdir(each))  # noqa: PTH112
+    return next(there, Path("/"))
+
+
 def _tree(path: Path) -> list[Path]:
     return [path, *(each for each in path.rglob("*") if each.is_dir())]
 
 
 async def _follow(supervisor: Supervisor, changed: set[str]) -> None:
-    plan = await to_thread.run_sync(replan, supervisor, abandon_on_cancel=True)
+    plan = await plan_afresh(supervisor)
     if plan is None:
         # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
         logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
         return
-    weights = any(name.startswith(supervisor.plan.model_path) for name in changed)
-    if plan == supervisor.plan and not weights:
+    due = supervisor.due
+    weights = any(Path(name).is_relative_to(due.model_path) for name in changed)
+    if plan == due and not weights:
         logger.info("the configuration has changed, to the same plan")
         return
     supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
@@ -141,7 +163,7 @@ def fingerprint(paths: list[Path]) -> Files:
     """Every file in the paths, by name."""
     found = []
     for path in paths:
-        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        files = [path] if os.path.isfile(path) else sorted(path.rglob("*"))  # noqa: PTH113
         for file in files:
             try:
                 stat = file.stat()
@@ -152,8 +174,21 @@ def fingerprint(paths: list[Path]) -> Files:
     return tuple(found)
 
 
-def replan(supervisor: Supervisor) -> Plan | None:
-    """The plan for what is there now, or None where none can be made. Blocks."""
+async def plan_afresh(supervisor: Supervisor) -> Plan | None:
+    """The plan for what is there now, or None where none can be made.
+
+    The keeper's patience, which needs no restart, is what is configured now from then on.
+    """
+    now = await to_thread.run_sync(_replan, supervisor, abandon_on_cancel=True)
+    if now is None:
+        return None
+    plan, timings = now
+    supervisor.spec = replace(supervisor.spec, timings=timings)
+    return plan
+
+
+def _replan(supervisor: Supervisor) -> tuple[Plan, Timings] | None:
+    """What the replanning command says, or None where it fails. Blocks."""
     command = supervisor.spec.replan
     if not command:
         return None
@@ -168,7 +203,8 @@ def replan(supervisor: Supervisor) -> Plan | None:
             timeout=_REPLAN_TIMEOUT_S,
             check=True,
         )
-        return from_record(json.loads(done.stdout))
+        record = json.loads(done.stdout)
+        return from_record(record), read_timings(record["timings"])
     except subprocess.CalledProcessError as error:
         logger.warning("no new plan: %s", error.stderr.decode(errors="replace").strip() or error)
         return None

@@ -55,9 +55,9 @@ def plan(
         sys.stdout.write(json.dumps(served, indent=1) + "\n")
         return
     if as_json:
-        from launch.command import as_record
+        from launch.spec import plan_record
 
-        sys.stdout.write(json.dumps(as_record(made), indent=1) + "\n")
+        sys.stdout.write(json.dumps(plan_record(made, wanted.timings), indent=1) + "\n")
         return
     sys.stdout.write(_plan_text(made))
 

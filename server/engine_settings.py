@@ -1,6 +1,5 @@
 """From settings to what the engine's launcher takes."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ from server.settings import Settings, engine_directories, user_file
 
 # Isolated, as everything that is started: no directory of the caller's is imported from.
 _REPLAN = "import sys; sys.path.append(sys.argv.pop(1)); from server.cli import main; main()"
+_LEAVE_S = 15.0
+"""Beyond its deadline, for an exploration to let go of the engine."""
 
 
 def wanted_engine(settings: Settings) -> Wanted:
@@ -45,6 +46,7 @@ def wanted_engine(settings: Settings) -> Wanted:
             start_timeout_s=settings.engine_start_timeout_s,
             sleep_after_s=settings.engine_sleep_after_s,
             stop_after_s=settings.engine_stop_after_s,
+            drain_s=max(Timings().drain_s, settings.deadline_s + _LEAVE_S),
         ),
     )
 
@@ -71,11 +73,3 @@ def replan_command() -> tuple[str, ...]:
         "plan",
         "--json",
     )
-
-
-def config_file() -> Path | None:
-    """The configuration file if there is one, or the directory in which it would be."""
-    path = user_file()
-    if path.exists():
-        return path
-    return path.parent if path.parent.is_dir() and os.access(path.parent, os.R_OK) else None

@@ -185,7 +185,8 @@ async def start_engine(settings: Settings) -> bool:
     """
     from launch import client
     from launch.planner import plan_here, spec_for
-    from server.engine_settings import config_file, replan_command, wanted_engine
+    from server.engine_settings import replan_command, wanted_engine
+    from server.settings import user_file
 
     wanted = wanted_engine(settings)
     if await client.ask(wanted.places, "status") is not None:
@@ -197,7 +198,7 @@ async def start_engine(settings: Settings) -> bool:
         if await client.ask(wanted.places, "status") is not None:
             return False
         raise
-    spec = spec_for(wanted, made, replan=replan_command(), config=config_file())
+    spec = spec_for(wanted, made, replan=replan_command(), config=user_file())
     started = await client.start(spec)
     if started:
         logger.info("started this machine's engine: %s", made.reason)

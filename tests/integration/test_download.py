@@ -71,6 +71,9 @@ def test_what_an_engine_needs_is_fetched_once_and_with_progress(hub: Hub, tmp_pa
     assert "goes on where it stopped" in out
     assert WEIGHTS in errors
     assert content(tmp_path) == hub.files[WEIGHTS]
+    (tmp_path / "another").touch()
+    weights = read_checkpoint("org/tiny", tmp_path).path / WEIGHTS
+    assert weights.stat().st_mode == (tmp_path / "another").stat().st_mode
     assert sorted(hub.fetched) == ["config.json", WEIGHTS, "tokenizer.json"]
     assert fetch(hub.url, tmp_path)[0] == 0
     assert len(hub.fetched) == 3

@@ -103,6 +103,7 @@ def home() -> Iterator[Home]:
 def test_an_engine_is_planned_started_asked_put_to_sleep_and_ended(home: Home) -> None:
     plan = json.loads(home.says("plan", "--json"))
     assert plan["argv"][:2] == [str(home.base / "site/bin/vllm"), "serve"]
+    assert plan["timings"]["sleep_after_s"] == 600
     assert home.says("status") == "down\n"
     assert json.loads(home.says("status", "--json")) == {"phase": "down"}
 
@@ -263,3 +264,8 @@ def test_a_download_completes_what_is_here_and_without_a_network_that_will_do(ho
     assert "what is here is taken" in done.stderr
     assert done.stdout.startswith("ready: ")
     home.run("down", given=given)
+
+
+def test_an_engine_is_drained_for_as_long_as_an_exploration_may_take() -> None:
+    assert wanted_engine(load_settings(deadline_s=30)).timings.drain_s == 60
+    assert wanted_engine(load_settings(deadline_s=300)).timings.drain_s == 315

@@ -14,10 +14,9 @@ import anyio.abc
 import pytest
 
 from launch import client, ports, process
-from launch.command import as_record
 from launch.errors import EngineNotReady
 from launch.health import ask
-from launch.spec import Spec
+from launch.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
 from tests.integration.launch_support import (
     QUICK,
@@ -460,6 +459,23 @@ async def test_requests_that_bypass_the_keeper_count_as_use(spec: Spec) -> None:
         assert await phase(spec) == "ready"
 
 
+@pytest.mark.parametrize("completes", [True, False])
+async def test_warm_ups_keep_no_engine_awake_whether_or_not_they_complete(
+    spec: Spec, completes: bool
+) -> None:
+    async def warm_up_for_ever() -> None:
+        while True:
+            async with client.use(spec.places, wait_s=0, wake=False):
+                if completes:
+                    ask(api_of(spec), "POST", "/v1/chat/completions")
+            await anyio.sleep(0.02)
+
+    sleepy = replace(spec, timings=replace(QUICK, sleep_after_s=0.5))
+    async with running(sleepy):
+        with anyio.fail_after(15), pytest.raises(EngineNotReady, match="asleep"):
+            await warm_up_for_ever()
+
+
 async def test_a_client_that_is_killed_lets_go_of_the_engine(spec: Spec) -> None:
     async with running(spec):
         program = (
@@ -496,7 +512,7 @@ async def test_a_restart_waits_for_the_exploration_that_holds_the_engine(spec: S
 
 
 async def test_until_a_restart_a_question_is_not_told_of_the_next_model(spec: Spec) -> None:
-    record = as_record(spec.plan) | {"model": "next"}
+    record = plan_record(replace(spec.plan, model="next"), spec.timings)
     replan = (sys.executable, "-c", "import sys; print(sys.argv[1])", json.dumps(record))
     async with running(replace(spec, replan=replan)):
         async with client.use(spec.places, wait_s=5):

@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from launch import client
-from launch.command import as_record
-from launch.spec import Spec
+from launch.spec import Spec, plan_record
 from tests.integration.launch_support import (
     alive,
     eventually,
@@ -32,13 +31,19 @@ async def spec(anyio_backend: str) -> AsyncIterator[Spec]:
     with short_directory() as base:
         made = make_spec(base)
         (base / "config.toml").write_text("")
-        (base / "plan.json").write_text(json.dumps(as_record(made.plan)))
+        (base / "plan.json").write_text(json.dumps(plan_record(made.plan, made.timings)))
         program = "import pathlib,sys; print(pathlib.Path(sys.argv[1]).read_text())"
         yield replace(
             made,
             watched=(Path(made.plan.model_path), base / "config.toml"),
             replan=(sys.executable, "-c", program, str(base / "plan.json")),
         )
+
+
+def replans(spec: Spec, *further: str) -> None:
+    """Have the next plan be the spec's with further arguments."""
+    plan = replace(spec.plan, argv=(*spec.plan.argv, *further))
+    (base_of(spec) / "plan.json").write_text(json.dumps(plan_record(plan, spec.timings)))
 
 
 def base_of(spec: Spec) -> Path:
@@ -67,9 +72,7 @@ async def test_a_changed_checkpoint_restarts_the_engine(spec: Spec) -> None:
 async def test_a_changed_configuration_restarts_the_engine_with_its_new_plan(spec: Spec) -> None:
     async with running(spec):
         guard = state_of(spec).guard_pid
-        argv = [*spec.plan.argv, "--another", "flag"]
-        record = as_record(spec.plan) | {"argv": argv}
-        (base_of(spec) / "plan.json").write_text(json.dumps(record))
+        replans(spec, "--another", "flag")
         (base_of(spec) / "config.toml").write_text("engine_args = '--another flag'")
         assert await restarted(spec, guard)
         command = await anyio.Path(f"/proc/{processes_of(spec)['api']}/cmdline").read_bytes()
@@ -103,8 +106,7 @@ async def test_an_engine_keeps_running_when_the_change_cannot_be_served(
 async def test_a_restart_that_is_asked_for_takes_the_plan_of_now(spec: Spec) -> None:
     async with running(spec):
         guard = state_of(spec).guard_pid
-        record = as_record(spec.plan) | {"argv": [*spec.plan.argv, "--another", "flag"]}
-        (base_of(spec) / "plan.json").write_text(json.dumps(record))
+        replans(spec, "--another", "flag")
         await client.ask(spec.places, "restart")
         assert await restarted(spec, guard)
         command = await anyio.Path(f"/proc/{processes_of(spec)['api']}/cmdline").read_bytes()
@@ -115,8 +117,7 @@ async def test_a_file_that_editors_replace_is_followed_each_time(spec: Spec) -> 
     async with running(spec):
         for number in ("1", "2"):
             guard = state_of(spec).guard_pid
-            record = as_record(spec.plan) | {"argv": [*spec.plan.argv, "--number", number]}
-            (base_of(spec) / "plan.json").write_text(json.dumps(record))
+            replans(spec, "--number", number)
             saved = base_of(spec) / "config.toml~"
             saved.write_text(f"engine_args = '--number {number}'")
             saved.replace(base_of(spec) / "config.toml")
@@ -144,5 +145,34 @@ async def test_a_configuration_that_changes_nothing_restarts_nothing(spec: Spec)
     async with running(spec):
         guard = state_of(spec).guard_pid
         (base_of(spec) / "config.toml").write_text("# a remark")
+        assert await eventually(lambda: "same plan" in spec.places.keeper_log.read_text())
+        assert state_of(spec).guard_pid == guard
+
+
+async def test_changed_times_are_taken_over_without_a_restart(spec: Spec) -> None:
+    async with running(replace(spec, timings=replace(spec.timings, stop_after_s=8))):
+        guard = state_of(spec).guard_pid
+        replans(replace(spec, timings=replace(spec.timings, sleep_after_s=0.2)))
+        (base_of(spec) / "config.toml").write_text("engine_sleep_after_s = 0.2")
+        assert await eventually(lambda: "asleep: slept" in spec.places.keeper_log.read_text())
+        assert state_of(spec).guard_pid == guard
+
+
+async def test_a_configuration_file_is_followed_whose_folders_did_not_exist(spec: Spec) -> None:
+    config = base_of(spec) / "config" / "fastcontext" / "config.toml"
+    async with running(replace(spec, watched=(config,))):
+        guard = state_of(spec).guard_pid
+        replans(spec, "--more")
+        config.parent.mkdir(parents=True)
+        config.write_text("engine_args = '--more'")
+        assert await restarted(spec, guard)
+
+
+async def test_a_folder_whose_name_begins_with_the_checkpoints_is_another(spec: Spec) -> None:
+    other = Path(spec.plan.model_path + "-2")
+    await anyio.Path(other).mkdir()
+    async with running(replace(spec, watched=(*spec.watched, other))):
+        guard = state_of(spec).guard_pid
+        (other / "model.safetensors").write_bytes(b"not what is served")
         assert await eventually(lambda: "same plan" in spec.places.keeper_log.read_text())
         assert state_of(spec).guard_pid == guard
