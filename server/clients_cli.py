@@ -113,10 +113,10 @@ def instructions(
     ] = None,
 ) -> None:
     """Print the paragraph that tells an agent when to call the explorer and when to grep."""
+    from server.clients import ConfigError
     from server.clients.install import Change, apply, read_text
     from server.clients.instructions import head, merge
     from server.clients.instructions import instructions as section
-    from server.clients.jsonc import ConfigError
 
     if write is None:
         sys.stdout.write(head(agent.value) + section())
@@ -237,7 +237,7 @@ def _or_refuse(client: "Client", path: Path, act: "Callable[[], T]") -> "T":
     Raises:
         UsageError: the file is not what the client expects or cannot be written; it is left alone.
     """
-    from server.clients.jsonc import ConfigError
+    from server.clients import ConfigError
 
     try:
         return act()

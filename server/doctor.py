@@ -95,8 +95,8 @@ def _checks() -> Iterator[Check]:
 
 def _servers() -> list[Check]:
     """A trial of each different entry that clients have, or of the one that they would get."""
+    from server.clients import ConfigError
     from server.clients.install import entry, installed_entry
-    from server.clients.jsonc import ConfigError
     from server.clients.locations import CLIENTS, Machine, is_found, user_file
 
     machine = Machine.this()

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import server
-from server.clients import jsonc, toml_config
-from server.clients.jsonc import ConfigError
+from server.clients import ConfigError, jsonc, toml_config
 from server.clients.locations import Client
 
 SERVER_NAME = "fastcontext"

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from server.clients.jsonc import ConfigError
+from server.clients import ConfigError
 
 Agent = Literal["claude", "codex", "cursor"]
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import json5
 import pytest
-import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.clients import install, jsonc, toml_config
-from server.clients.install import ConfigError, apply, entry, plan_install, plan_uninstall
+from server.clients import ConfigError, install, jsonc, outline, toml_config
+from server.clients.install import apply, entry, plan_install, plan_uninstall
 from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
 
 COMMENTED = """// kept
@@ -177,6 +176,20 @@ def test_windows_paths_are_read_and_kept() -> None:
     assert jsonc.remove(merged, "mcpServers", "fc") == text
 
 
+@pytest.mark.parametrize("comment", ["", "// mine\n"])
+def test_line_separators_in_a_string_are_read_and_kept(comment: str) -> None:
+    text = comment + '{"notes": "a\u2028b\u2029", "servers": {}}'
+    merged = jsonc.put(text, "servers", "fc", {"command": "\u2028"})
+    assert '"a\u2028b\u2029"' in merged
+    assert jsonc.get(merged, ["notes"]) == "a\u2028b\u2029"
+    assert jsonc.get(merged, ["servers", "fc"]) == {"command": "\u2028"}
+
+
+def test_an_entry_that_stands_twice_is_taken_out_twice() -> None:
+    text = '{"s": {"fc": 1, "b": 2, "fc": 3}}'
+    assert json.loads(jsonc.remove(text, "s", "fc")) == {"s": {"b": 2}}
+
+
 def test_what_is_wrong_is_said_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"^not valid JSON \(line 2 column 3\)$"):
         jsonc.put('{\n  "broken', "servers", "fc", {})
@@ -201,28 +214,84 @@ def test_any_document_keeps_its_other_values(
     document = {**rest, "servers": servers}
     text = json.dumps(document, indent=indent)
     merged = jsonc.put(text, "servers", "fc", {"command": "/p"})
+    assert outline.read(text) == outline._by_json_five(text)
     expected = {**document, "servers": {**servers, "fc": {"command": "/p"}}}
     assert json.loads(merged) == expected
     if "fc" not in servers:
         assert json.loads(jsonc.remove(merged, "servers", "fc")) == document
 
 
-def test_codex_tables_keep_their_comments_and_order() -> None:
-    text = '# mine\nmodel = "m"\n\n[mcp_servers.other] # c\ncommand = "x"\n\n[tui]\na = 1\n'
-    made = entry(CLIENTS["codex"], environment={"A": "b"})
-    merged = toml_config.put(text, "mcp_servers", "fastcontext", made)
-    assert tomlkit.parse(merged).unwrap()["mcp_servers"] == {
-        "other": {"command": "x"},
-        "fastcontext": made,
-    }
-    assert "[mcp_servers.other] # c" in merged
-    assert toml_config.remove(merged, "mcp_servers", "fastcontext") == text
+ENTRY = {"command": "/p", "env": {"A": "b"}}
+BLOCK = '[mcp_servers.fastcontext]\ncommand = "/p"\nenv = {A = "b"}\n'
+INLINE = '{command = "/p", env = {A = "b"}}'
+CODEX = {
+    "empty": ("", BLOCK),
+    "no servers": ('# mine\nmodel = "m"\n', f'# mine\nmodel = "m"\n\n{BLOCK}'),
+    "a comment on the next table": (
+        '[mcp_servers.other] # c\ncommand = "x"\n\n# look\n[tui]\na = 1\n',
+        f'[mcp_servers.other] # c\ncommand = "x"\n\n# look\n[tui]\na = 1\n\n{BLOCK}',
+    ),
+    "out of order": (
+        '[mcp_servers.a]\nx = 1\n\n[projects."/x"]\ny = 2\n\n[mcp_servers.b]\nz = 3\n',
+        '[mcp_servers.a]\nx = 1\n\n[projects."/x"]\ny = 2\n\n[mcp_servers.b]\nz = 3\n\n' + BLOCK,
+    ),
+    "inline": (
+        'mcp_servers={a={command="b"}}\n',
+        f'mcp_servers={{a={{command="b"}},fastcontext = {INLINE}}}\n',
+    ),
+    "dotted": ('mcp_servers.a.command = "x"\n', f'mcp_servers.a.command = "x"\n\n{BLOCK}'),
+    "windows": (
+        "[tui]\r\na = 1\r\n",
+        "[tui]\r\na = 1\r\n\r\n" + BLOCK.replace("\n", "\r\n"),
+    ),
+}
+"""The file, and the file with the entry."""
 
 
-@pytest.mark.parametrize("text", ["a = ", "mcp_servers = 3"])
-def test_a_broken_codex_file_is_refused(text: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), CODEX.values(), ids=list(CODEX))
+def test_a_codex_file_gets_the_entry_and_loses_it_with_all_else_as_it_was(
+    text: str, expected: str
+) -> None:
+    assert toml_config.put(text, "mcp_servers", "fastcontext", ENTRY) == expected
+    assert toml_config.get(expected, "mcp_servers", "fastcontext") == ENTRY
+    assert toml_config.remove(expected, "mcp_servers", "fastcontext") == text
+
+
+OWN = {
+    "empty lines and comments around": (
+        'a = 1\n\n[mcp_servers.fastcontext]\nargs = [\n  "x",\n]\n\n# look\n[tui]\nb = 1\n',
+        f"a = 1\n\n{BLOCK}\n# look\n[tui]\nb = 1\n",
+    ),
+    "a table below": (
+        '[mcp_servers.fastcontext]\ncommand = "o"\n\n[mcp_servers.fastcontext.env]\nB = "c"\n',
+        BLOCK,
+    ),
+    "a quoted key": ('[mcp_servers."fastcontext"]\ncommand = "o"\n[tui]\n', f"{BLOCK}[tui]\n"),
+    "a list that looks like a header": (
+        "[mcp_servers.fastcontext]\nargs = [\n[1],\n]\n\n[tui]\n",
+        f"{BLOCK}\n[tui]\n",
+    ),
+}
+"""A file with an entry, and with it replaced."""
+
+
+@pytest.mark.parametrize(("text", "expected"), OWN.values(), ids=list(OWN))
+def test_a_codex_entry_is_replaced_where_it_stands(text: str, expected: str) -> None:
+    assert toml_config.put(text, "mcp_servers", "fastcontext", ENTRY) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = ",
+        "mcp_servers = 3",
+        "[[mcp_servers]]\na = 1\n",
+        "mcp_servers.fastcontext.command = 'x'\nmcp_servers.b.command = 'y'\n",
+    ],
+)
+def test_a_codex_file_that_is_broken_or_cannot_be_changed_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        toml_config.put(text, "mcp_servers", "fastcontext", {})
+        toml_config.put(text, "mcp_servers", "fastcontext", {"command": "/p"})
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
