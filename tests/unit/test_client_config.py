@@ -316,7 +316,8 @@ def test_the_first_state_is_kept_as_a_backup(tmp_path: Path) -> None:
     assert backup is not None
     assert backup.read_text() == COMMENTED
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    apply(plan_install(client, path, entry(client, environment={"A": "1"})))
+    # Nobody is told of a copy where none is made.
+    assert apply(plan_install(client, path, entry(client, environment={"A": "1"}))) is None
     assert backup.read_text() == COMMENTED
 
 
@@ -396,6 +397,44 @@ def test_uninstalling_from_a_codex_file_brings_it_back_to_the_byte(tmp_path: Pat
     apply(plan_install(client, path, entry(client)))
     apply(plan_uninstall(client, path))
     assert path.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
+def test_an_entry_that_was_there_before_is_taken_out_too(
+    client: install.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "config"
+    old = {"command": "/old/fastcontext", "args": ["serve"]}
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client)
+    apply(plan_uninstall(client, path))
+    assert install.installed_entry(client, path) is None
+
+
+@pytest.mark.parametrize("name", ["cursor", "codex"])
+def test_an_entry_that_is_written_anew_keeps_its_settings(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    client = CLIENTS[name]
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    old = {"command": "/old", "args": ["x"], "env": {"A": "1", "B": "2"}, "tool_timeout_sec": 600}
+    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    apply(plan_install(client, path, entry(client, environment={"B": "3", "C": "4"})))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client) | {
+        "env": {"A": "1", "B": "3", "C": "4"},
+        "tool_timeout_sec": 600,
+    }
+
+
+def test_an_entry_for_a_url_becomes_one_for_a_command_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    client = CLIENTS["cursor"]
+    remote = {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": "Bearer x"}}
+    path.write_text(jsonc.put("", client.section, install.SERVER_NAME, remote))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client)
 
 
 def test_what_somebody_added_since_survives_the_uninstall(tmp_path: Path) -> None:
