@@ -7,6 +7,7 @@ Nothing in the explored repository is ever read as configuration, nor is any ``.
 
 import difflib
 import os
+import shlex
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -167,6 +168,15 @@ class Settings(BaseSettings):
         for root in value:
             if not root.is_absolute():
                 raise ValueError(f"must be absolute paths, not {str(root)!r}")
+        return value
+
+    @field_validator("engine_args")
+    @classmethod
+    def _check_engine_args(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"is not quoted as in a shell: {error}") from None
         return value
 
     @field_validator("http_hosts", "engine_models", mode="before")
