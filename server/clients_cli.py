@@ -140,7 +140,10 @@ def _refuse_passing_interpreter() -> None:
         part.startswith(("archive-v", "builds-v", "environments-v"))
         for part in Path(sys.prefix).parts
     ):
-        hint = "uv tool install fastcontext-mcp, then fastcontext install again"
+        hint = (
+            "install it to stay, by `uv tool install .` in a clone or `uv tool install "
+            "fastcontext-mcp` where it is released, then: fastcontext install"
+        )
         raise UsageError("this interpreter lies in uv's cache and will be deleted", hint)
 
 

@@ -21,13 +21,19 @@ from server.trial import PROTOCOL, Trial, greet
 
 def try_url(url: str, headers: Mapping[str, str], *, timeout_s: float) -> Trial:
     """The outcome of greeting the server at ``url``; nothing else is sent to it."""
-    return anyio.run(_within, url, headers, timeout_s)
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return Trial(problem="its URL cannot be read")
+    # A proxy that the environment names is for other machines.
+    by_proxy = not is_loopback(host)
+    return anyio.run(_within, url, headers, by_proxy, timeout_s)
 
 
-async def _within(url: str, headers: Mapping[str, str], timeout_s: float) -> Trial:
+async def _within(url: str, headers: Mapping[str, str], by_proxy: bool, timeout_s: float) -> Trial:
     with anyio.move_on_after(timeout_s):
         try:
-            async with _talking(url, headers, timeout_s) as talk:
+            async with _talking(url, headers, by_proxy) as talk:
                 started = time.monotonic()
                 tools = await greet(talk)
                 return Trial(tools, time.monotonic() - started, unasked="it is reached by its URL")
@@ -52,13 +58,12 @@ def _refused(response: httpx.Response) -> Trial:
 
 @asynccontextmanager
 async def _talking(
-    url: str, headers: Mapping[str, str], timeout_s: float
+    url: str, headers: Mapping[str, str], by_proxy: bool
 ) -> AsyncIterator["_Posted"]:
     accepted = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": PROTOCOL}
-    # A proxy that the environment names is for other machines.
-    local = is_loopback(urlsplit(url).hostname or "")
+    # One limit holds for the whole of it, not one for each request.
     async with httpx.AsyncClient(
-        headers={**headers, **accepted}, trust_env=not local, timeout=timeout_s
+        headers={**headers, **accepted}, trust_env=by_proxy, timeout=None
     ) as client:
         talk = _Posted(client, url)
         try:

@@ -70,18 +70,20 @@ def test_the_store_build_of_claude_desktop_has_a_folder_of_its_own(tmp_path: Pat
     assert user_file("claude-desktop", machine) == expected
 
 
-def test_codex_home_and_xdg_config_home_are_followed(tmp_path: Path) -> None:
-    machine = Machine(
-        "linux", Path("/h"), {"CODEX_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "x")}
-    )
+def test_the_variables_that_move_a_clients_folder_are_followed(tmp_path: Path) -> None:
+    names = {"CODEX_HOME": "", "XDG_CONFIG_HOME": "x", "CLAUDE_CONFIG_DIR": "claude"}
+    machine = Machine("linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()})
+    assert user_file("claude-code", machine) == tmp_path / "claude" / ".claude.json"
     assert user_file("codex", machine) == tmp_path / "config.toml"
     assert user_file("vscode", machine) == tmp_path / "x" / "Code" / "User" / "mcp.json"
 
 
 def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
     found = {name: project_file(client.name, tmp_path) for name, client in CLIENTS.items()}
-    assert {name for name, path in found.items() if path} == {"claude-code", "cursor", "vscode"}
+    without = {name for name, path in found.items() if path is None}
+    assert without == {"claude-desktop", "windsurf"}
     assert found["vscode"] == tmp_path / ".vscode" / "mcp.json"
+    assert found["codex"] == tmp_path / ".codex" / "config.toml"
 
 
 def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path: Path) -> None:
