@@ -130,7 +130,7 @@ def _not_to_be_tried(found: Configured) -> str:
 def _started_by(made: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
     """Command and environment of an entry; clients turn numbers into words, too."""
     arguments, given = made.get("args"), made.get("env")
-    words = [made.get("command"), *(arguments if isinstance(arguments, list) else [])]
+    words = [made.get("command", ""), *(arguments if isinstance(arguments, list) else [])]
     named = given if isinstance(given, dict) else {}
     return (
         [_word(each) for each in words],
