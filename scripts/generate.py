@@ -64,7 +64,7 @@ def _example() -> dict[str, Any]:
 
 
 def _by_uvx() -> dict[str, Any]:
-    return {"command": "uvx", "args": ["--from", "fastcontext-mcp", "fastcontext", "serve"]}
+    return {"command": "uvx", "args": ["fastcontext-mcp", "serve"]}
 
 
 def _registry() -> dict[str, Any]:

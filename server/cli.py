@@ -197,8 +197,12 @@ def _run(given: list[str]) -> int:
             with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )
     except _UsageProblem as error:
-        describe = getattr(error, "format_message", error.__str__)
-        show_error(describe(), "fastcontext --help lists commands and options")
+        described = getattr(error, "format_message", error.__str__)()
+        # Raised for a group without a command: its text is the help, in the shape to be shown.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(described.rstrip("\n") + "\n")
+        else:
+            show_error(described, "fastcontext --help lists commands and options")
         return WRONG_USAGE
     except (SettingsError, UsageError) as error:
         show_server_error(error)

@@ -113,10 +113,10 @@ def instructions(
     ] = None,
 ) -> None:
     """Print the paragraph that tells an agent when to call the explorer and when to grep."""
+    from server.clients import ConfigError
     from server.clients.install import Change, apply, read_text
     from server.clients.instructions import head, merge
     from server.clients.instructions import instructions as section
-    from server.clients.jsonc import ConfigError
 
     if write is None:
         sys.stdout.write(head(agent.value) + section())
@@ -140,7 +140,10 @@ def _refuse_passing_interpreter() -> None:
         part.startswith(("archive-v", "builds-v", "environments-v"))
         for part in Path(sys.prefix).parts
     ):
-        hint = "uv tool install fastcontext-mcp, then fastcontext install again"
+        hint = (
+            "install it to stay, by `uv tool install .` in a clone or `uv tool install "
+            "fastcontext-mcp` where it is released, then: fastcontext install"
+        )
         raise UsageError("this interpreter lies in uv's cache and will be deleted", hint)
 
 
@@ -237,7 +240,7 @@ def _or_refuse(client: "Client", path: Path, act: "Callable[[], T]") -> "T":
     Raises:
         UsageError: the file is not what the client expects or cannot be written; it is left alone.
     """
-    from server.clients.jsonc import ConfigError
+    from server.clients import ConfigError
 
     try:
         return act()

@@ -1,51 +1,31 @@
 """Checks of what an exploration needs, each with the next step."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal, TextIO
+from typing import TextIO
 
 import anyio
 import platformdirs
 
+from launch.errors import LaunchError
+from launch.install import find_vllm
+from launch.planner import Wanted, on_disk
+from server.check import Check
 from server.choice import choose_engine, public_url
+from server.engine_settings import wanted_engine
 from server.errors import ServerError
 from server.repositories import default_for_command, from_process
 from server.service import ExplorationService
-from server.settings import Settings, client_project_dir, hub_cache, load_settings, user_file
+from server.settings import Settings, client_project_dir, load_settings, user_file
 
-State = Literal["ok", "info", "fail"]
-
-
-TRIAL_S = 15.0
-"""Longest that a server may take to start and answer; about 1 s on an idle machine."""
 PROBE_S = 3.5
 """Longest wait for the endpoint."""
-# A doctor looks and starts nothing heavy.
-_NO_ENGINE = {"FASTCONTEXT_ENGINE_START": "0"} if "engine_start" in Settings.model_fields else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report."""
-
-    state: State
-    """info: works without, but could be better."""
-    what: str
-    found: str
-    next_step: str = ""
-
-    def line(self) -> str:
-        """The check as one line."""
-        then = f"; next: {self.next_step}" if self.next_step else ""
-        return f"{self.state:<5} {self.what}: {self.found}{then}"
 
 
 def run_checks(out: TextIO, *, as_json: bool = False) -> int:
@@ -75,7 +55,7 @@ def _checks() -> Iterator[Check]:
     # The servers start while the rest is looked at: both together take what the longer one takes.
     with ThreadPoolExecutor(max_workers=4) as pool:
         servers = pool.submit(_servers)
-        machine = pool.submit(_machine)
+        gpu = pool.submit(_gpu)
         yield _python()
         yield _ripgrep()
         try:
@@ -83,64 +63,24 @@ def _checks() -> Iterator[Check]:
         except ServerError as error:
             yield Check("fail", "settings", str(error), error.hint)
         else:
+            wanted = wanted_engine(settings)
+            vllm = pool.submit(_vllm, wanted)
             yield _settings_file()
             yield from _roots(settings)
             yield _repository(settings)
             yield _endpoint(settings)
             yield from _folders(settings)
-        yield _vllm()
-        yield from machine.result()
+            yield vllm.result()
+            yield _weights(wanted)
+        yield gpu.result()
         yield from servers.result()
 
 
 def _servers() -> list[Check]:
-    """A trial of each different entry that clients have, or of the one that they would get."""
-    from server.clients.install import entry, installed_entry
-    from server.clients.jsonc import ConfigError
-    from server.clients.locations import CLIENTS, Machine, is_found, user_file
+    from server.clients.locations import Machine
+    from server.configured import configured_servers
 
-    machine = Machine.this()
-    checks: list[Check] = []
-    entries: dict[str, tuple[list[str], Any]] = {}
-    for client in CLIENTS.values():
-        if not is_found(client.name, machine):
-            continue
-        path = user_file(client.name, machine)
-        try:
-            made = installed_entry(client, path)
-        except ConfigError as error:
-            hint = "correct the file"
-            checks.append(Check("fail", client.name, f"{path}: {error}", hint))
-            continue
-        if not isinstance(made, dict):
-            hint = f"fastcontext install {client.name}"
-            checks.append(Check("info", client.name, "found, without this server", hint))
-            continue
-        what = {"command": made.get("command"), "args": made.get("args"), "env": made.get("env")}
-        entries.setdefault(json.dumps(what, sort_keys=True), ([], made))[0].append(client.name)
-    if not entries:
-        entries[""] = (["what a client would start"], entry(CLIENTS["claude-desktop"]))
-    return checks + [_trial(", ".join(names), made) for names, made in entries.values()]
-
-
-def _trial(who: str, made: Mapping[str, Any]) -> Check:
-    from server.trial import try_server
-
-    what = f"server ({who})"
-    arguments = made.get("args")
-    command = [str(made.get("command")), *(arguments if isinstance(arguments, list) else [])]
-    given = made.get("env")
-    # Within what a doctor may take; the scout answers when the model is slower.
-    environment = {"FASTCONTEXT_DEADLINE_S": "3", **_NO_ENGINE}
-    environment |= given if isinstance(given, dict) else {}
-    trial = try_server(command, environment, timeout_s=TRIAL_S)
-    if trial.problem:
-        return Check("fail", what, trial.problem, "fastcontext install CLIENT writes it anew")
-    listed = f"{', '.join(trial.tools)} after {trial.started_s:.1f} s"
-    answered = f"{listed}; a question answered in {trial.answered_s:.1f} s"
-    if not trial.found:
-        return Check("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
-    return Check("ok", what, answered)
+    return configured_servers(Machine.this(), from_process((), "").cwd)
 
 
 def _python() -> Check:
@@ -207,7 +147,8 @@ def _endpoint(settings: Settings) -> Check:
     ready, detail = anyio.run(probe_in_time)
     if ready:
         return Check("ok", choice.engine, f"{name} {detail}")
-    step = "start the model's server, or correct FASTCONTEXT_ENDPOINT and FASTCONTEXT_API_KEY"
+    detail, _, hint = detail.partition("; hint: ")
+    step = f"{hint or 'start the engine'} (FASTCONTEXT_ENDPOINT, FASTCONTEXT_API_KEY)"
     return Check("fail", choice.engine, f"{name}: {detail}", step)
 
 
@@ -226,16 +167,15 @@ def _folders(settings: Settings) -> Iterator[Check]:
             yield Check("fail", what, f"{folder} cannot be written", f"chown or chmod {place}")
 
 
-def _vllm(find: Callable[[str], object] = importlib.util.find_spec) -> Check:
-    if find("vllm") is not None or shutil.which("vllm"):
-        return Check("ok", "vllm", "installed")
-    step = "on a GPU machine: pip install 'fastcontext-mcp[vllm]'"
-    return Check("info", "vllm", "not installed; needed only to serve a model here", step)
-
-
-def _machine() -> list[Check]:
-    """The GPU with its driver, and the weights that lie here already."""
-    return [_gpu(), _weights()]
+def _vllm(wanted: Wanted) -> Check:
+    try:
+        found = find_vllm(wanted.vllm)
+    except LaunchError as error:
+        if wanted.vllm:
+            return Check("fail", "vllm", str(error), "correct FASTCONTEXT_VLLM")
+        told = f"{str(error).rstrip('.')}; needed only to serve a model here"
+        return Check("info", "vllm", told, "on a GPU machine: pip install 'fastcontext-mcp[vllm]'")
+    return Check("ok", "vllm", f"{found.version} ({' '.join(found.command)})")
 
 
 def _gpu(find: Callable[[str], str | None] = shutil.which) -> Check:
@@ -265,10 +205,9 @@ def _gpu(find: Callable[[str], str | None] = shutil.which) -> Check:
     return Check("ok", "GPU", told) if told else Check("info", "GPU", "the driver sees none")
 
 
-def _weights() -> Check:
-    hub = hub_cache()
-    found = sorted(path.name for path in hub.glob("models--*FastContext*"))
-    if found:
-        names = ", ".join(name.removeprefix("models--").replace("--", "/") for name in found)
-        return Check("ok", "weights", f"{names} ({hub})")
-    return Check("info", "weights", f"no FastContext model in {hub}; needed only to serve one here")
+def _weights(wanted: Wanted) -> Check:
+    try:
+        found = on_disk(wanted.names, wanted.hub)
+    except LaunchError as error:
+        return Check("info", "weights", f"{error}; needed only to serve one here", error.hint)
+    return Check("ok", "weights", ", ".join(f"{each.name} ({each.path})" for each in found))

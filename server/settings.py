@@ -170,6 +170,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"must be absolute paths, not {str(root)!r}")
         return value
 
+    @field_validator("engine_args")
+    @classmethod
+    def _check_engine_args(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"is not quoted as in a shell: {error}") from None
+        return value
+
     @field_validator("http_hosts", "engine_models", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:

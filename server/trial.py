@@ -1,4 +1,8 @@
-"""A configured server tried out the way a client uses it: spawned bare, asked, and ended."""
+"""A configured server tried out the way a client uses it: spawned bare, asked, and ended.
+
+Its settings hold, but for what the trial itself needs: the tree that it makes may be explored,
+nothing is recorded, no engine is started, and the scout answers when the model is slow.
+"""
 
 import json
 import os
@@ -7,9 +11,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
@@ -19,9 +23,11 @@ from server.settings import hub_cache
 
 _PASSED_ON = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What MCP's own SDKs let a stdio server inherit on POSIX (Python SDK 2.3.0); nothing else."""
-_PROTOCOL = "2025-06-18"
+PROTOCOL = "2025-06-18"
 _LONGEST_LINE = 1_000_000
 _END_S = 1.0
+_DEADLINE_S = "3"
+"""For the answer: the whole of a doctor's work shall take 5 s."""
 
 QUESTION = "Where is the delay between two attempts to send a letter computed?"
 TREE = {
@@ -51,8 +57,35 @@ class Trial:
     answer: str = ""
     found: bool = False
     """Whether the answer names the right file."""
+    unasked: str = ""
+    """Why no question was asked; empty when one was."""
     problem: str = ""
     """Empty when everything worked."""
+    hint: str = ""
+    """The server's own words on what to do about the problem."""
+
+
+class Talk(Protocol):
+    """A connection to a server; errors are ``ValueError`` and those of a wrong answer's form."""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a notification."""
+
+    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The result of a request."""
+
+
+async def greet(talk: Talk) -> tuple[str, ...]:
+    """The names of the tools of a server that is met for the first time."""
+    hello = {
+        "protocolVersion": PROTOCOL,
+        "capabilities": {},
+        "clientInfo": {"name": "fastcontext-doctor", "version": "1"},
+    }
+    await talk.ask("initialize", hello)
+    await talk.send({"method": "notifications/initialized"})
+    listed = await talk.ask("tools/list", {})
+    return tuple(str(tool["name"]) for tool in listed["tools"])
 
 
 def try_server(command: Sequence[str], given: Mapping[str, str], *, timeout_s: float) -> Trial:
@@ -66,9 +99,23 @@ def try_server(command: Sequence[str], given: Mapping[str, str], *, timeout_s: f
         environment["XDG_CACHE_HOME"] = str(root.with_name("cache"))
         environment["HF_HUB_CACHE"] = str(hub_cache())
         environment |= given
-        if roots := given.get("FASTCONTEXT_ROOTS"):
-            environment["FASTCONTEXT_ROOTS"] = f"{roots}{os.pathsep}{root}"
-        return anyio.run(_within, list(command), environment, root, timeout_s)
+        allowed = given.get("FASTCONTEXT_ROOTS")
+        environment |= {
+            "FASTCONTEXT_ROOTS": f"{allowed}{os.pathsep}{root}" if allowed else str(root),
+            "FASTCONTEXT_RECORD_DIR": str(root.with_name("runs")),
+            "FASTCONTEXT_DEADLINE_S": _DEADLINE_S,
+            "FASTCONTEXT_ENGINE_START": "0",
+        }
+        words = [*command, *_flags(command, root)]
+        return anyio.run(_within, words, environment, root, timeout_s)
+
+
+def _flags(command: Sequence[str], root: Path) -> Iterator[str]:
+    """The same as flags, where the command gives the flag: it would prevail over the variable."""
+    flags = {"--root": root, "--record": root.with_name("runs"), "--deadline": _DEADLINE_S}
+    for flag, value in flags.items():
+        if any(word == flag or word.startswith(f"{flag}=") for word in command):
+            yield from (flag, str(value))
 
 
 async def _within(
@@ -99,25 +146,17 @@ async def _within(
             await _end(process)
     said = b"".join(errors).decode("utf-8", "replace").strip().splitlines()
     if trial.problem and said:
-        return Trial(problem=f"{trial.problem}; it said: {said[-1][:200]}")
+        return replace(trial, problem=f"{trial.problem}; it said: {said[-1][:200]}")
     return trial
 
 
 async def _converse(process: anyio.abc.Process, root: Path) -> Trial:
     assert process.stdin is not None
     assert process.stdout is not None
-    talk = _Talk(process.stdin, BufferedByteReceiveStream(process.stdout))
+    talk = _Piped(process.stdin, BufferedByteReceiveStream(process.stdout))
     started = time.monotonic()
     try:
-        hello = {
-            "protocolVersion": _PROTOCOL,
-            "capabilities": {},
-            "clientInfo": {"name": "fastcontext-doctor", "version": "1"},
-        }
-        await talk.ask("initialize", hello)
-        await talk.send({"method": "notifications/initialized"})
-        listed = await talk.ask("tools/list", {})
-        tools = tuple(str(tool["name"]) for tool in listed["tools"])
+        tools = await greet(talk)
         ready = time.monotonic()
         arguments = {"query": QUESTION, "path": str(root)}
         called = {"name": "explore_repository", "arguments": arguments}
@@ -129,13 +168,20 @@ async def _converse(process: anyio.abc.Process, root: Path) -> Trial:
         return Trial(problem="it sent no line")
     except (ValueError, KeyError, TypeError, IndexError) as error:
         return Trial(problem=f"its answer is no MCP: {error}")
-    done = time.monotonic()
-    problem = text.partition("\n")[0] if result.get("isError") else ""
-    return Trial(tools, ready - started, done - ready, text, EXPECTED in text, problem)
+    trial = Trial(tools, ready - started, time.monotonic() - ready, text, EXPECTED in text)
+    if not result.get("isError"):
+        return trial
+    problem, _, hint = text.partition("\nhint: ")
+    # It works, but has not, or may not look at, the tree: in a container, or fenced by a script.
+    if repr(str(root)) in problem:
+        return replace(trial, unasked=problem)
+    return replace(trial, problem=problem.partition("\n")[0], hint=hint.partition("\n")[0])
 
 
 @dataclass(slots=True)
-class _Talk:
+class _Piped:
+    """JSON-RPC by lines."""
+
     send_to: anyio.abc.ByteSendStream
     receive_from: BufferedByteReceiveStream
     number: int = 0

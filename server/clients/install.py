@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import server
-from server.clients import jsonc, toml_config
-from server.clients.jsonc import ConfigError
+from server.clients import ConfigError, jsonc, toml_config
 from server.clients.locations import Client
 
 SERVER_NAME = "fastcontext"
 """The entry's name. Cursor hides tools whose server and tool name exceed 60 characters."""
 
 BACKUP_SUFFIX = ".fastcontext-backup"
+
+_STARTED_BY = ("type", "command", "args")
+"""What says how the server is started: always written anew."""
 
 ATTEMPTS = 10
 """How often a change is planned anew when another program was quicker."""
@@ -96,15 +98,30 @@ class Change:
 def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     """The change that puts ``made`` into the file; empty where it stands there already.
 
+    An entry of ours that is there keeps what was set in it: its environment where ``made`` sets no
+    other, and whatever else the client or its user has added.
+
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
     """
     before = read_text(path)
     text = before or ""
     present = _present(client, text)
-    if present == made:
+    wanted = _updated(present, made)
+    if present == wanted:
         return Change(path, before, text)
-    return Change(path, before, _with_entry(client, text, made), fresh=present is None)
+    return Change(path, before, _with_entry(client, text, wanted), fresh=present is None)
+
+
+def _updated(present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
+    """``made`` with the settings of the entry that is there; one for a URL has none to keep."""
+    if not isinstance(present, dict) or "command" not in present:
+        return dict(made)
+    kept = {name: value for name, value in present.items() if name not in _STARTED_BY}
+    wanted = {**made, **kept}
+    if isinstance(kept.get("env"), dict):
+        wanted["env"] = kept["env"] | made.get("env", {})
+    return wanted
 
 
 def plan_uninstall(client: Client, path: Path) -> Change:
@@ -123,7 +140,9 @@ def plan_uninstall(client: Client, path: Path) -> Change:
         with suppress(ConfigError):
             backup = read_text(_backup_of(Path(os.path.realpath(path))))
             for original in (backup, None):
-                if _with_entry(client, original or "", present) == text:
+                # A copy made when an entry of ours stood there already is no state to go back to.
+                was_without = _present(client, original or "") is None
+                if was_without and _with_entry(client, original or "", present) == text:
                     return Change(path, before, original)
     take = toml_config.remove if client.format == "toml" else jsonc.remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
@@ -139,7 +158,7 @@ def installed_entry(client: Client, path: Path) -> Any:
 
 
 def carry_out(plan: Callable[[], Change]) -> tuple[Change, Path | None]:
-    """The change that was made and the backup's path, as ``apply``; planned anew when need be.
+    """The change that was made and the copy's path, as ``apply``; planned anew when need be.
 
     Raises:
         ConfigError: as ``plan`` and ``apply``; the file changes faster than it can be written.
@@ -153,7 +172,9 @@ def carry_out(plan: Callable[[], Change]) -> tuple[Change, Path | None]:
 
 
 def apply(change: Change) -> Path | None:
-    """The backup's path, or None where there was no file or nothing to do.
+    """The path of the copy made of the file as it was, or None where none was made.
+
+    The first copy stays while the entry does: it is the state that ``uninstall`` goes back to.
 
     The new text goes to a temporary file beside the target, which then takes its place in one
     step; a link is followed first, so that a file kept elsewhere stays a link.
@@ -174,7 +195,7 @@ def apply(change: Change) -> Path | None:
 
 
 def _replaced(target: Path, change: Change) -> Path | None:
-    """The backup's path, when the target holds the new text."""
+    """As ``apply``, when the target holds the new text."""
     _check_unchanged(change)
     backup = None
     mode = 0o600
@@ -226,11 +247,15 @@ def _backup_of(target: Path) -> Path:
     return target.with_name(target.name + BACKUP_SUFFIX)
 
 
-def _back_up(target: Path, *, renew: bool) -> Path:
-    """A copy of the file beside it: the last state without the entry, which is the user's own."""
+def _back_up(target: Path, *, renew: bool) -> Path | None:
+    """A copy of the file beside it: the last state without the entry, which is the user's own.
+
+    None where an earlier one is kept instead.
+    """
     backup = _backup_of(target)
-    if renew or not backup.exists():
-        shutil.copy2(target, backup)
+    if backup.exists() and not renew:
+        return None
+    shutil.copy2(target, backup)
     return backup
 
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from server.clients.jsonc import ConfigError
+from server.clients import ConfigError
+from server.clients.jsonc import line_end
 
 Agent = Literal["claude", "codex", "cursor"]
 
@@ -54,12 +55,13 @@ def merge(text: str, section: str) -> str:
     Raises:
         ConfigError: one marker stands without the other, or they stand more than once.
     """
-    block = f"{BEGIN}\n{section.strip()}\n{END}\n"
+    newline = line_end(text)
+    block = f"{BEGIN}\n{section.strip()}\n{END}\n".replace("\n", newline)
     begins, ends = text.count(BEGIN), text.count(END)
     if begins == ends == 0:
-        head = f"{text.rstrip()}\n\n" if text.strip() else ""
+        head = text.rstrip() + newline * 2 if text.strip() else ""
         return head + block
     if begins != 1 or ends != 1 or text.index(BEGIN) > text.index(END):
         raise ConfigError(f"the markers {BEGIN!r} and {END!r} do not stand once each, in order")
     tail = text[text.index(END) + len(END) :]
-    return text[: text.index(BEGIN)] + block + tail.removeprefix("\n")
+    return text[: text.index(BEGIN)] + block + tail.removeprefix(newline)

@@ -64,7 +64,14 @@ CLIENTS: Mapping[str, Client] = {
             typed=True,
             restart="Run 'MCP: List Servers' and start it.",
         ),
-        Client("codex", "Codex", "mcp_servers", "toml", restart="Start a new session."),
+        Client(
+            "codex",
+            "Codex",
+            "mcp_servers",
+            "toml",
+            project_file=".codex/config.toml",
+            restart="Start a new session; for a project's file, trust the project when asked.",
+        ),
         Client(
             "windsurf",
             "Windsurf",
@@ -109,7 +116,7 @@ def user_file(client: ClientName, machine: Machine) -> Path:
         case "claude-desktop":
             return _claude_desktop(machine)
         case "claude-code":
-            return home / ".claude.json"
+            return machine._from_environment("CLAUDE_CONFIG_DIR", home) / ".claude.json"
         case "cursor":
             return home / ".cursor" / "mcp.json"
         case "vscode":
@@ -139,7 +146,7 @@ def project_file(client: ClientName, project: Path) -> Path | None:
 def is_found(client: ClientName, machine: Machine) -> bool:
     """Whether the client seems to be installed: its configuration folder or file is there.
 
-    Claude Code's file lies directly in the home directory, so there the file itself decides.
+    Claude Code's file usually lies in the home directory itself: there the file decides.
     """
     path = user_file(client, machine)
     return path.exists() or (path.parent != machine.home and path.parent.is_dir())

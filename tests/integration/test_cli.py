@@ -314,3 +314,15 @@ def test_doctor_fails_with_a_next_step_when_a_setting_is_wrong(home: Path) -> No
     done = fastcontext(home, "doctor", FASTCONTEXT_MAX_TURNS="many")
     assert done.returncode == 1
     assert "max_turns" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["engine"], ["bench"]], ids=["fastcontext", "engine", "bench"]
+)
+def test_without_a_command_the_help_is_shown_in_its_own_form(
+    home: Path, command: list[str]
+) -> None:
+    done = fastcontext(home, *command)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == fastcontext(home, *command, "--help").stdout

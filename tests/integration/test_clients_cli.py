@@ -11,6 +11,8 @@ import pytest
 
 from server.clients.instructions import BEGIN, END
 from server.clients.locations import CLIENTS, Machine, user_file
+from server.clients_cli import _refuse_passing_interpreter
+from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served
 
 
@@ -92,9 +94,14 @@ def test_a_project_gets_its_own_file(tmp_path: Path) -> None:
     arguments = ["--scope", "project", "--project", str(project)]
     assert fastcontext(tmp_path, "install", "claude-code", *arguments).returncode == 0
     assert "fastcontext" in json.loads((project / ".mcp.json").read_text())["mcpServers"]
-    refused = fastcontext(tmp_path, "install", "codex", *arguments)
+    done = fastcontext(tmp_path, "install", "codex", *arguments)
+    assert "trust the project" in done.stdout
+    assert (
+        "fastcontext" in tomllib.loads((project / ".codex/config.toml").read_text())["mcp_servers"]
+    )
+    refused = fastcontext(tmp_path, "install", "windsurf", *arguments)
     assert refused.returncode == 2
-    assert "error: codex has no project scope" in refused.stderr
+    assert "error: windsurf has no project scope" in refused.stderr
 
 
 def test_roots_and_endpoint_travel_in_the_entry(tmp_path: Path) -> None:
@@ -156,6 +163,30 @@ def test_instructions_are_merged_between_markers_and_only_a_new_file_gets_a_head
     assert "alwaysApply" not in own.read_text()
 
 
+def test_instructions_keep_windows_line_ends_and_leave_no_empty_line(tmp_path: Path) -> None:
+    own = tmp_path / "AGENTS.md"
+    own.write_bytes(b"# Mine\r\n")
+    write = ("instructions", "--for", "codex", "--write", str(own))
+    fastcontext(tmp_path, *write)
+    # As somebody would go on after the section.
+    once = own.read_bytes() + b"More.\r\n"
+    assert b"\n" not in once.replace(b"\r\n", b"")
+    own.write_bytes(once.replace(b"Finding", b"Looking for"))
+    assert "written to" in fastcontext(tmp_path, *write).stdout
+    assert own.read_bytes() == once
+
+
+def test_a_passing_interpreter_is_not_put_into_a_clients_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/home/u/.cache/uv/archive-v0/abc")
+    with pytest.raises(UsageError, match="will be deleted") as caught:
+        _refuse_passing_interpreter()
+    # True of a clone and of a released version.
+    assert "`uv tool install .`" in caught.value.hint
+    assert "`uv tool install fastcontext-mcp`" in caught.value.hint
+
+
 def test_installs_at_once_end_with_every_entry(tmp_path: Path) -> None:
     path = config_of("cursor", tmp_path)
     path.parent.mkdir()
@@ -189,16 +220,25 @@ def test_another_distribution_s_json5_is_told_from_the_one_that_is_needed(tmp_pa
     (tmp_path / "other" / "json5" / "__init__.py").write_text("def loads(text): ...\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r}); "
     code += f"sys.path.insert(1, {str(ROOT)!r}); from server.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, "install", "cursor"],
-        env=bare_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    path = config_of("cursor", tmp_path)
+    path.parent.mkdir()
+
+    def install_into(text: str) -> subprocess.CompletedProcess[str]:
+        path.write_text(text)
+        return subprocess.run(
+            [sys.executable, "-P", "-c", code, "install", "cursor"],
+            env=bare_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    done = install_into("{} // mine")
     assert done.returncode == 2
     assert "json-five" in done.stderr
     assert "pip uninstall json5" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not config_of("cursor", tmp_path).exists()
+    assert path.read_text() == "{} // mine"
+    # Only what is no plain JSON needs it.
+    assert install_into("{}").returncode == 0

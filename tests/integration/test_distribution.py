@@ -35,6 +35,7 @@ LINTER = "skillsaw==0.22.0"
 """It carries the released schema of server.json. Run apart: one of its dependencies owns the same
 module as one of ours."""
 UV = Path(sysconfig.get_path("scripts")) / "uv"
+UVX = UV.with_name("uvx")
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -166,12 +167,27 @@ def test_the_registrys_entry_keeps_its_rules() -> None:
     assert variables[f"{PREFIX}API_KEY"]["isSecret"] is True
 
 
+def test_the_registrys_entry_starts_the_wheel_as_it_says(built: Path, tmp_path: Path) -> None:
+    [package] = read_json(ROOT / "server.json")["packages"]
+    assert package["runtimeHint"] == UVX.name
+    words = [argument["value"] for argument in package["packageArguments"]]
+    settings = {"UV_FIND_LINKS": str(built), "UV_CACHE_DIR": str(tmp_path / "cache")}
+    # What the package needs is installed first: the server is asked with a test's patience.
+    run(UVX, package["identifier"], *words, "--help", cwd=tmp_path, **settings)
+    settings |= {"UV_OFFLINE": "1"}
+    command = [str(UVX), package["identifier"], *words]
+    with served(tmp_path, command=command, **settings) as server:
+        assert server.initialize()["result"]["serverInfo"]["version"] == package["version"]
+
+
 def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     manifest = read_json(PLUGIN / ".claude-plugin/plugin.json")
     assert re.fullmatch(r"[a-z][a-z0-9-]*", manifest["name"])
     assert manifest["version"] == PROJECT["version"]
     [server] = read_json(PLUGIN / ".mcp.json")["mcpServers"].values()
-    assert server["args"][-2:] == ["fastcontext", "serve"]
+    [package] = read_json(ROOT / "server.json")["packages"]
+    assert server["command"] == package["runtimeHint"]
+    assert server["args"] == [package["identifier"], "serve"]
     [listed] = read_json(ROOT / ".claude-plugin/marketplace.json")["plugins"]
     assert listed["name"] == manifest["name"]
     assert (ROOT / listed["source"]).resolve() == PLUGIN.resolve()

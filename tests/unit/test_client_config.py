@@ -9,12 +9,11 @@ from pathlib import Path
 
 import json5
 import pytest
-import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.clients import install, jsonc, toml_config
-from server.clients.install import ConfigError, apply, entry, plan_install, plan_uninstall
+from server.clients import ConfigError, install, jsonc, outline, toml_config
+from server.clients.install import apply, entry, plan_install, plan_uninstall
 from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
 
 COMMENTED = """// kept
@@ -71,18 +70,20 @@ def test_the_store_build_of_claude_desktop_has_a_folder_of_its_own(tmp_path: Pat
     assert user_file("claude-desktop", machine) == expected
 
 
-def test_codex_home_and_xdg_config_home_are_followed(tmp_path: Path) -> None:
-    machine = Machine(
-        "linux", Path("/h"), {"CODEX_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "x")}
-    )
+def test_the_variables_that_move_a_clients_folder_are_followed(tmp_path: Path) -> None:
+    names = {"CODEX_HOME": "", "XDG_CONFIG_HOME": "x", "CLAUDE_CONFIG_DIR": "claude"}
+    machine = Machine("linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()})
+    assert user_file("claude-code", machine) == tmp_path / "claude" / ".claude.json"
     assert user_file("codex", machine) == tmp_path / "config.toml"
     assert user_file("vscode", machine) == tmp_path / "x" / "Code" / "User" / "mcp.json"
 
 
 def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
     found = {name: project_file(client.name, tmp_path) for name, client in CLIENTS.items()}
-    assert {name for name, path in found.items() if path} == {"claude-code", "cursor", "vscode"}
+    without = {name for name, path in found.items() if path is None}
+    assert without == {"claude-desktop", "windsurf"}
     assert found["vscode"] == tmp_path / ".vscode" / "mcp.json"
+    assert found["codex"] == tmp_path / ".codex" / "config.toml"
 
 
 def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path: Path) -> None:
@@ -177,6 +178,20 @@ def test_windows_paths_are_read_and_kept() -> None:
     assert jsonc.remove(merged, "mcpServers", "fc") == text
 
 
+@pytest.mark.parametrize("comment", ["", "// mine\n"])
+def test_line_separators_in_a_string_are_read_and_kept(comment: str) -> None:
+    text = comment + '{"notes": "a\u2028b\u2029", "servers": {}}'
+    merged = jsonc.put(text, "servers", "fc", {"command": "\u2028"})
+    assert '"a\u2028b\u2029"' in merged
+    assert jsonc.get(merged, ["notes"]) == "a\u2028b\u2029"
+    assert jsonc.get(merged, ["servers", "fc"]) == {"command": "\u2028"}
+
+
+def test_an_entry_that_stands_twice_is_taken_out_twice() -> None:
+    text = '{"s": {"fc": 1, "b": 2, "fc": 3}}'
+    assert json.loads(jsonc.remove(text, "s", "fc")) == {"s": {"b": 2}}
+
+
 def test_what_is_wrong_is_said_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"^not valid JSON \(line 2 column 3\)$"):
         jsonc.put('{\n  "broken', "servers", "fc", {})
@@ -201,28 +216,84 @@ def test_any_document_keeps_its_other_values(
     document = {**rest, "servers": servers}
     text = json.dumps(document, indent=indent)
     merged = jsonc.put(text, "servers", "fc", {"command": "/p"})
+    assert outline.read(text) == outline._by_json_five(text)
     expected = {**document, "servers": {**servers, "fc": {"command": "/p"}}}
     assert json.loads(merged) == expected
     if "fc" not in servers:
         assert json.loads(jsonc.remove(merged, "servers", "fc")) == document
 
 
-def test_codex_tables_keep_their_comments_and_order() -> None:
-    text = '# mine\nmodel = "m"\n\n[mcp_servers.other] # c\ncommand = "x"\n\n[tui]\na = 1\n'
-    made = entry(CLIENTS["codex"], environment={"A": "b"})
-    merged = toml_config.put(text, "mcp_servers", "fastcontext", made)
-    assert tomlkit.parse(merged).unwrap()["mcp_servers"] == {
-        "other": {"command": "x"},
-        "fastcontext": made,
-    }
-    assert "[mcp_servers.other] # c" in merged
-    assert toml_config.remove(merged, "mcp_servers", "fastcontext") == text
+ENTRY = {"command": "/p", "env": {"A": "b"}}
+BLOCK = '[mcp_servers.fastcontext]\ncommand = "/p"\nenv = {A = "b"}\n'
+INLINE = '{command = "/p", env = {A = "b"}}'
+CODEX = {
+    "empty": ("", BLOCK),
+    "no servers": ('# mine\nmodel = "m"\n', f'# mine\nmodel = "m"\n\n{BLOCK}'),
+    "a comment on the next table": (
+        '[mcp_servers.other] # c\ncommand = "x"\n\n# look\n[tui]\na = 1\n',
+        f'[mcp_servers.other] # c\ncommand = "x"\n\n# look\n[tui]\na = 1\n\n{BLOCK}',
+    ),
+    "out of order": (
+        '[mcp_servers.a]\nx = 1\n\n[projects."/x"]\ny = 2\n\n[mcp_servers.b]\nz = 3\n',
+        '[mcp_servers.a]\nx = 1\n\n[projects."/x"]\ny = 2\n\n[mcp_servers.b]\nz = 3\n\n' + BLOCK,
+    ),
+    "inline": (
+        'mcp_servers={a={command="b"}}\n',
+        f'mcp_servers={{a={{command="b"}},fastcontext = {INLINE}}}\n',
+    ),
+    "dotted": ('mcp_servers.a.command = "x"\n', f'mcp_servers.a.command = "x"\n\n{BLOCK}'),
+    "windows": (
+        "[tui]\r\na = 1\r\n",
+        "[tui]\r\na = 1\r\n\r\n" + BLOCK.replace("\n", "\r\n"),
+    ),
+}
+"""The file, and the file with the entry."""
 
 
-@pytest.mark.parametrize("text", ["a = ", "mcp_servers = 3"])
-def test_a_broken_codex_file_is_refused(text: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), CODEX.values(), ids=list(CODEX))
+def test_a_codex_file_gets_the_entry_and_loses_it_with_all_else_as_it_was(
+    text: str, expected: str
+) -> None:
+    assert toml_config.put(text, "mcp_servers", "fastcontext", ENTRY) == expected
+    assert toml_config.get(expected, "mcp_servers", "fastcontext") == ENTRY
+    assert toml_config.remove(expected, "mcp_servers", "fastcontext") == text
+
+
+OWN = {
+    "empty lines and comments around": (
+        'a = 1\n\n[mcp_servers.fastcontext]\nargs = [\n  "x",\n]\n\n# look\n[tui]\nb = 1\n',
+        f"a = 1\n\n{BLOCK}\n# look\n[tui]\nb = 1\n",
+    ),
+    "a table below": (
+        '[mcp_servers.fastcontext]\ncommand = "o"\n\n[mcp_servers.fastcontext.env]\nB = "c"\n',
+        BLOCK,
+    ),
+    "a quoted key": ('[mcp_servers."fastcontext"]\ncommand = "o"\n[tui]\n', f"{BLOCK}[tui]\n"),
+    "a list that looks like a header": (
+        "[mcp_servers.fastcontext]\nargs = [\n[1],\n]\n\n[tui]\n",
+        f"{BLOCK}\n[tui]\n",
+    ),
+}
+"""A file with an entry, and with it replaced."""
+
+
+@pytest.mark.parametrize(("text", "expected"), OWN.values(), ids=list(OWN))
+def test_a_codex_entry_is_replaced_where_it_stands(text: str, expected: str) -> None:
+    assert toml_config.put(text, "mcp_servers", "fastcontext", ENTRY) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = ",
+        "mcp_servers = 3",
+        "[[mcp_servers]]\na = 1\n",
+        "mcp_servers.fastcontext.command = 'x'\nmcp_servers.b.command = 'y'\n",
+    ],
+)
+def test_a_codex_file_that_is_broken_or_cannot_be_changed_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        toml_config.put(text, "mcp_servers", "fastcontext", {})
+        toml_config.put(text, "mcp_servers", "fastcontext", {"command": "/p"})
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
@@ -247,7 +318,8 @@ def test_the_first_state_is_kept_as_a_backup(tmp_path: Path) -> None:
     assert backup is not None
     assert backup.read_text() == COMMENTED
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    apply(plan_install(client, path, entry(client, environment={"A": "1"})))
+    # Nobody is told of a copy where none is made.
+    assert apply(plan_install(client, path, entry(client, environment={"A": "1"}))) is None
     assert backup.read_text() == COMMENTED
 
 
@@ -327,6 +399,44 @@ def test_uninstalling_from_a_codex_file_brings_it_back_to_the_byte(tmp_path: Pat
     apply(plan_install(client, path, entry(client)))
     apply(plan_uninstall(client, path))
     assert path.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
+def test_an_entry_that_was_there_before_is_taken_out_too(
+    client: install.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "config"
+    old = {"command": "/old/fastcontext", "args": ["serve"]}
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client)
+    apply(plan_uninstall(client, path))
+    assert install.installed_entry(client, path) is None
+
+
+@pytest.mark.parametrize("name", ["cursor", "codex"])
+def test_an_entry_that_is_written_anew_keeps_its_settings(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    client = CLIENTS[name]
+    put = toml_config.put if client.format == "toml" else jsonc.put
+    old = {"command": "/old", "args": ["x"], "env": {"A": "1", "B": "2"}, "tool_timeout_sec": 600}
+    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    apply(plan_install(client, path, entry(client, environment={"B": "3", "C": "4"})))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client) | {
+        "env": {"A": "1", "B": "3", "C": "4"},
+        "tool_timeout_sec": 600,
+    }
+
+
+def test_an_entry_for_a_url_becomes_one_for_a_command_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    client = CLIENTS["cursor"]
+    remote = {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": "Bearer x"}}
+    path.write_text(jsonc.put("", client.section, install.SERVER_NAME, remote))
+    apply(plan_install(client, path, entry(client)))
+    assert install.installed_entry(client, path) == entry(client)
 
 
 def test_what_somebody_added_since_survives_the_uninstall(tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ def test_an_empty_variable_counts_as_unset(
     assert load_settings().endpoint == "http://127.0.0.1:8000/v1"
 
 
+def test_arguments_that_a_shell_could_not_read_are_refused(
+    user_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCONTEXT_ENGINE_ARGS", "--served-name 'half")
+    with pytest.raises(SettingsError, match="quoted as in a shell"):
+        load_settings()
+
+
 def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(
     user_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
