@@ -238,7 +238,7 @@ def test_a_mistake_in_the_engines_settings_is_one_sentence_with_the_next_step(ho
     home.configure("engine_args = '--max-num-seqs \"4'\n")
     done = home.run("status")
     assert done.returncode != 0
-    assert "error: setting 'engine_args': not quoted as in a shell: no closing" in done.stderr
+    assert "error: setting 'engine_args': is not quoted as in a shell: No closing" in done.stderr
     home.configure("")
     done = home.run("up", "--download", given={"FASTCONTEXT_ENGINE_MODELS": "./nothing"})
     assert done.returncode != 0
