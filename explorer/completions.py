@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from explorer import lenient_json
 from explorer.engine import CallDelta, EngineEvent, Finished, TextDelta
 from explorer.records import Usage
 
@@ -157,11 +158,7 @@ def _begins_another(call: _OpenCall, call_id: str | None, name: str | None) -> b
         return False
     if call_id is not None and call.id is not None:
         return call_id != call.id
-    try:
-        json.loads(call.arguments)
-    except ValueError:
-        return False
-    return True
+    return lenient_json.is_whole(call.arguments)
 
 
 def _text(content: str | list[Any] | None) -> str:

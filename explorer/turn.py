@@ -5,16 +5,15 @@ call order, whatever order the tools end in; a call that goes wrong is an observ
 its siblings alone.
 """
 
-import json
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
-from explorer import prompt
+from explorer import lenient_json, prompt
 from explorer.answer import ParsedAnswer, citations_outside, parse_answer
 from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
@@ -277,8 +276,4 @@ class _Pending:
         """Whether the arguments are one complete JSON object, so that nothing can follow."""
         if self.started or not self.name or not self.arguments.rstrip().endswith("}"):
             return False
-        try:
-            value = json.loads(self.arguments)
-        except ValueError:
-            return False
-        return isinstance(value, Mapping)
+        return lenient_json.is_whole(self.arguments, dict)

@@ -156,6 +156,19 @@ async def test_a_parsed_call_goes_back_as_a_json_object_whatever_it_was(
     assert [each["function"]["arguments"] for each in calls] == [sent, json.dumps(READ)]
 
 
+@both_forms
+async def test_a_call_that_nests_too_deep_is_an_observation_and_its_sibling_runs(
+    root: Path, form: str
+) -> None:
+    deep = '{"path": ' + '{"a":' * 30_000 + "1" + "}" * 30_001
+    script = [Turn(call_text(form, "Read", deep), call(form, "Read", **READ)), ANSWER]
+    result, engine = await explore(root, script)
+    first, second = observations(engine)
+    assert "nests deeper than 64 levels" in first
+    assert "def backoff(attempt):" in second
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
 async def test_ids_that_a_server_uses_again_each_turn_are_replaced(root: Path) -> None:
     turns = [Turn(call("parsed", "Grep", "call_0", pattern=f"p{n}")) for n in range(2)]
     _, engine = await explore(root, [*turns, read_turn("parsed"), ANSWER])

@@ -281,6 +281,13 @@ async def test_calls_are_told_apart_whatever_the_server_does_with_index_and_id(
         assert json.loads("".join(one.arguments for one in own)) == arguments
 
 
+async def test_arguments_that_nest_too_deep_do_not_end_the_stream() -> None:
+    deep = '{"n":' * 30_000 + "1" + "}" * 30_000
+    pieces = [call_piece(None, None, "Read", deep), call_piece(None, None, "Read", "")]
+    deltas = [one for one in await answer(fake.streams(*pieces)) if isinstance(one, CallDelta)]
+    assert "".join(one.arguments for one in deltas) == deep
+
+
 @pytest.mark.parametrize(
     ("usage", "read"),
     [
