@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-from explorer.confined import NotRegularError, open_directory, open_file
+from explorer.confined import NotRegularError, open_directory, open_file, open_root
 from explorer.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
@@ -81,7 +81,7 @@ class Workspace:
         """
         try:
             real = Path(os.path.realpath(root, strict=True))
-            descriptor = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_root(real)
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             message = f"The repository {str(root)!r} cannot be opened: {reason}."
