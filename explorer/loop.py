@@ -189,7 +189,7 @@ class _Run:
 
     async def _judge(self, outcome: Outcome, final: bool) -> _Answer | Step:
         """An answer to end with, or how to go on."""
-        parsed = outcome.found_answer()
+        parsed = await anyio.to_thread.run_sync(outcome.found_answer, self.workspace.is_file)
         if parsed is not None:
             return await self._answered(parsed, outcome, final)
         if outcome.is_empty:

@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 
 from explorer import lenient_json, prompt
-from explorer.answer import ParsedAnswer, citations_outside, parse_answer
+from explorer.answer import IsFile, ParsedAnswer, citations_outside, parse_answer
 from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import CallFinished, CallStarted, Listener
@@ -92,18 +92,18 @@ class Outcome:
         """Calls that the server parsed: they go back as ``tool_calls``."""
         return [done.call for done in self.calls if done.parsed]
 
-    def found_answer(self) -> ParsedAnswer | None:
+    def found_answer(self, is_file: IsFile) -> ParsedAnswer | None:
         """The last answer block, or a complete list of citations without the tag.
 
         A block counts even where calls stand beside it.
         """
         if self.answer is not None:
-            inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed))
+            inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed), is_file)
             explanation = " ".join(self.prose.split()) or inside.explanation
             return ParsedAnswer(explanation, inside.citations)
         if self.calls:
             return None
-        found = citations_outside(self._whole_lines(self.prose, False))
+        found = citations_outside(self._whole_lines(self.prose, False), is_file)
         return ParsedAnswer("", found) if found else None
 
     def _whole_lines(self, text: str, closed: bool) -> str:

@@ -199,6 +199,17 @@ class Workspace:
                     return found
         return self._by_suffix(text, split(without_line_suffix(cleaned)) or [])
 
+    def is_file(self, text: str) -> bool:
+        """True when the text is, to the letter, the path of a file that may be shown.
+
+        The virtual and the real root may stand before it. Nothing is guessed, as ``resolve`` does.
+        """
+        parts = split(text)
+        if parts is None:
+            return False
+        files = self._have_listing().file_set
+        return any("/".join(reading) in files for reading in self._readings(text, parts))
+
     def _readings(self, text: str, parts: list[str]) -> Iterator[list[str]]:
         virtual = ["testbed", self.name]
         real = list(self.root.parts[1:])

@@ -292,6 +292,10 @@ async def test_of_two_answers_the_last_counts(root: Path, form: str) -> None:
         ("src/net/client.py:4", "src/net/client.py:4-4"),
         ("src/net/client.py:5-4", "src/net/client.py:4-5"),
         ("src/net/client.py:4-999", "src/net/client.py:4-10"),
+        ("src/net/client.py:4-5<br>", "src/net/client.py:4-5"),
+        ('["src/net/client.py:4-5"]', "src/net/client.py:4-5"),
+        ("src/net/client.py:8-end", "src/net/client.py:8-10"),
+        ("src/net/client.py:4-99999999999999999999", "src/net/client.py:4-10"),
         ("src/net/client.py", "src/net/client.py:1-10"),
     ],
 )
@@ -300,6 +304,18 @@ async def test_odd_citations_are_read_swapped_and_clamped(
 ) -> None:
     result, _ = await explore(root, [read_turn(form), answer(line)])
     assert places(result) == [place]
+
+
+@both_forms
+@pytest.mark.parametrize("name", ["Makefile", "My File.py", "docs/one two three four five.md"])
+async def test_a_name_that_looks_like_prose_is_a_citation_where_a_file_bears_it(
+    root: Path, form: str, name: str
+) -> None:
+    (root / "docs").mkdir()
+    (root / name).write_text("one\ntwo\n")
+    turn = Turn(call(form, "Read", path=name))
+    result, _ = await explore(root, [turn, answer(name, f"/testbed/proj/{name}:1-2 (why)")])
+    assert places(result) == [f"{name}:1-2"]
 
 
 @both_forms
