@@ -83,15 +83,19 @@ class Completion:
         self._count = 0
         self._last_key = 0
         self._usage: Usage | None = None
+        self.begun = False
+        """Whether choices or usage came."""
         self.reason: str | None = None
         """The finish reason, once it came."""
 
     def read(self, text: str) -> list[EngineEvent]:
         """The deltas in one JSON text: a chunk of a stream, or a whole completion.
 
+        An object with neither choices nor usage has none: servers send them as a sign of life.
+
         Raises:
             ServerError: the text is an error object.
-            ValueError: the text is not a chunk or a completion.
+            ValueError: the text is no JSON object, or a field of it is not what it has to be.
         """
         try:
             chunk = _Chunk.model_validate_json(text)
@@ -99,8 +103,7 @@ class Completion:
             raise ValueError(error.errors()[0]["msg"]) from None
         if chunk.error or chunk.object == "error":
             raise _server_error(chunk)
-        if chunk.choices is None and chunk.usage is None:
-            raise ValueError("it has neither choices nor usage")
+        self.begun = self.begun or chunk.choices is not None or chunk.usage is not None
         self._usage = _read_usage(chunk.usage) or self._usage
         events: list[EngineEvent] = []
         for choice in chunk.choices or ():

@@ -203,16 +203,18 @@ class TurnReader:
                     self.outcome.answer = event if text else self.outcome.answer
 
     def _take_delta(self, delta: CallDelta) -> None:
-        """Add to a call; start it when another begins or when its arguments are whole."""
-        if delta.index not in self._pending:
-            for pending in self._pending.values():
-                self._start_pending(pending)
-            self._pending[delta.index] = _Pending()
-        pending = self._pending[delta.index]
+        """Add to a call, and start in their order those whose arguments are whole.
+
+        Servers may send the pieces of several calls in turns; what never becomes whole starts at
+        the end, with all behind it.
+        """
+        pending = self._pending.setdefault(delta.index, _Pending())
         pending.id = pending.id or delta.id or ""
         pending.name = pending.name or delta.name or ""
         pending.arguments += delta.arguments
-        if pending.is_whole():
+        for pending in self._pending.values():
+            if not pending.started and not pending.is_whole():
+                break
             self._start_pending(pending)
 
     def _start_pending(self, pending: "_Pending") -> None:
@@ -274,6 +276,6 @@ class _Pending:
 
     def is_whole(self) -> bool:
         """Whether the arguments are one complete JSON object, so that nothing can follow."""
-        if self.started or not self.name or not self.arguments.rstrip().endswith("}"):
+        if not self.name or not self.arguments.rstrip().endswith("}"):
             return False
         return lenient_json.is_whole(self.arguments, dict)

@@ -169,6 +169,21 @@ async def test_a_call_that_nests_too_deep_is_an_observation_and_its_sibling_runs
     assert places(result) == ["src/net/client.py:4-5"]
 
 
+async def test_parsed_calls_whose_pieces_take_turns_run_whole_and_in_order(root: Path) -> None:
+    script = [
+        Turn(
+            ParsedCall("Read", '{"path": ', index=0),
+            ParsedCall("Glob", '{"pattern": "*.md"}', index=1),
+            ParsedCall("", '"client.py"}', index=0),
+        ),
+        ANSWER,
+    ]
+    _, engine = await explore(root, script)
+    read, glob = observations(engine)
+    assert "def backoff(attempt):" in read
+    assert "README.md" in glob
+
+
 async def test_ids_that_a_server_uses_again_each_turn_are_replaced(root: Path) -> None:
     turns = [Turn(call("parsed", "Grep", "call_0", pattern=f"p{n}")) for n in range(2)]
     _, engine = await explore(root, [*turns, read_turn("parsed"), ANSWER])
