@@ -187,7 +187,8 @@ class Workspace:
             PathProblem: it leads outside, to nothing, to something hidden, or to several things.
         """
         cleaned = clean(text)
-        for attempt in dict.fromkeys((cleaned, without_line_suffix(cleaned))):
+        # A name may end in what models wrap around paths, so the text as it stands comes first.
+        for attempt in dict.fromkeys((text, cleaned, without_line_suffix(cleaned))):
             parts = split(attempt)
             if parts is None:
                 raise PathProblem(
