@@ -18,7 +18,7 @@ from explorer.answer import IsFile, ParsedAnswer, citations_outside, parse_answe
 from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import CallFinished, CallStarted, Listener
-from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose
+from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose, Thought
 from explorer.records import ToolCall, ToolResult, Usage
 
 MAX_CALLS_PER_TURN = 32
@@ -139,6 +139,8 @@ class TurnReader:
         self._listener = listener
         self._parser = HermesParser()
         self._pending: dict[int, _Pending] = {}
+        self._drafted: FinalAnswer | None = None
+        """The answer before the end of thinking that the template had opened."""
         self._ids = set() if taken_ids is None else taken_ids
         self._failure: ExplorerError | None = None
         self._group: anyio.abc.TaskGroup | None = None
@@ -185,6 +187,9 @@ class TurnReader:
             for pending in self._pending.values():
                 self._start_pending(pending)
             self._take(self._parser.close(), prose)
+            if not (outcome.calls or "".join(prose).strip()):
+                # A stray tag at the very end takes back no answer.
+                outcome.answer = outcome.answer or self._drafted
         finally:
             outcome.text, outcome.prose = self._parser.kept(), "".join(prose)
             outcome.model_s = time.monotonic() - started
@@ -201,6 +206,9 @@ class TurnReader:
                 case FinalAnswer(text):
                     # An empty block is no answer; the calls beside it go on.
                     self.outcome.answer = event if text else self.outcome.answer
+                case Thought():
+                    prose.clear()
+                    self._drafted, self.outcome.answer = self.outcome.answer, None
 
     def _take_delta(self, delta: CallDelta) -> None:
         """Add to a call, and start in their order those whose arguments are whole.

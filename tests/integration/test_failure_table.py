@@ -490,6 +490,31 @@ async def test_thinking_is_dropped_from_the_transcript(root: Path, form: str) ->
 
 
 @both_forms
+async def test_thinking_that_the_template_opened_is_dropped_as_well(root: Path, form: str) -> None:
+    turn = Turn("hm\nsecret\n</think>\nI look.\n", call(form, "Read", **READ))
+    final = answer("src/config.py:1-1", prose="Perhaps this.") + "\n</think>\n" + ANSWER
+    result, engine = await explore(root, [turn, final])
+    message = engine.requests[1].messages[2]
+    assert "secret" not in json.dumps(message)
+    assert message["content"].startswith("\nI look.")
+    assert result.answer == "Computed here."
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+@both_forms
+async def test_calls_behind_an_answer_that_was_only_thought_run(root: Path, form: str) -> None:
+    draft = answer("src/config.py:1-1") + "\n</think>\n"
+    _, engine = await explore(root, [Turn(draft, call(form, "Read", **READ)), ANSWER])
+    assert "def backoff(attempt):" in observations(engine)[0]
+
+
+@both_forms
+async def test_a_stray_end_of_thinking_takes_back_no_answer(root: Path, form: str) -> None:
+    result, _ = await explore(root, [read_turn(form), answer("client.py:4-5") + "\n</think>"])
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+@both_forms
 async def test_directories_and_odd_files_give_an_observation_each(root: Path, form: str) -> None:
     (root / "data.bin").write_bytes(b"\0\1")
     (root / "wide.txt").write_text("y" * 5_000_000)
