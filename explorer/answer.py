@@ -1,13 +1,17 @@
 """The final answer as the model writes it: an explanation and lines of citations, in many forms."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_CITATIONS_READ = 200
 """Citations taken from one answer; a longer list is no answer but a listing."""
 
-_MAX_LINE_CHARS = 1_000
+_MAX_LINE_CHARS = 20_000
+_MAX_PART_CHARS = 1_000
+
+IsFile = Callable[[str], bool]
+"""Whether a text is, to the letter, the path of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +22,11 @@ class RawCitation:
     start: int | None = None
     """None when only a path was given."""
     end: int | None = None
+    """None with a start: to the end of the file."""
     reason: str = ""
 
     def __str__(self) -> str:
-        lines = "" if self.start is None else f":{self.start}-{self.end}"
+        lines = "" if self.start is None else f":{self.start}-{self.end or 'end'}"
         return self.path + lines
 
 
@@ -34,63 +39,88 @@ class ParsedAnswer:
 
 
 _BULLET = re.compile(
-    r"^\|?\s*(?:(?:[-*+\u2022\u2013>]|\d{1,3}[.)]|\[\d{1,3}\])\s+)?(?:\[[ xX]\]\s+)?"
-    r"(?:(?:file|path|location|source)\s*[:=](?!//)\s*)?",
+    r"^\|?\s*(?:(?:[^\w\s\"'`<(\[{./\\~@$|]{1,2}|\d{1,3}[.)]|\[\d{1,3}\]|\(\d{1,3}\))\s+)?"
+    r"(?:\[[ xX]\]\s+)?(?:(?:file|path|location|source)\s*[:=](?!//)\s*)?",
     re.IGNORECASE,
 )
+_TAG = re.compile(r"</?[A-Za-z][\w-]*\s*/?>")
+_TAG_EDGES = re.compile(rf"^(?:\s*{_TAG.pattern})+|(?:{_TAG.pattern}\s*)+$")
 _WRAPPED = re.compile(
-    r"^(?:\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|\*([^*]+)\*|__([^_]\S*)__|\[([^\[\]]+[:#]L?\d+(?:-L?\d+)?)\])"
+    r"^(?:\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|\*([^*]+)\*|__([^_]\S*)__|\{([^{}]+)\}"
+    r"|\[([^\[\]]+[:#]L?\d+(?:-L?\d+)?)\]|\(([^()]+[:#]L?\d+(?:-L?\d+)?)\))"
     r"(?=$|[\s:,;(\[])"
 )
-_LINK = re.compile(r"\[([^\]\n]+)\]\(([^)\s]+)\)")
-_DASH = r"(?:-|~|\u2010|\u2011|\u2012|\u2013|\u2014|\.{2,3}|\bto\b|:(?=L))"
-_NUMBER = r"[Ll]?(\d{1,9})"
-_END = rf"(?:\s*{_DASH}\s*{_NUMBER})?"
+_LIST = re.compile(r"^[\[{(]*\s*([\"'])(.*)\1\s*[\]})]*[,;]?$")
+_LINK = re.compile(r"\[([^\]\n]{1,300})\]\(([^)\s]{1,300})\)")
+_GAP = re.compile(r"\s{3,}")
+_DASH = (
+    r"(?:-|~|\u2010|\u2011|\u2012|\u2013|\u2014|\u2026|\u2212|\.{2,3}|\bto\b|\bthrough\b|:(?=L))"
+)
+# Possessive throughout: a number or an end that was found is never given up for a longer rest.
+_NUMBER = r"[Ll]?(\d++)"
+_COLUMN = r"(?:C\d++|:\d++)?+"
+_START = _NUMBER + _COLUMN
+_TO_END = r"(?:end|eof)\b(?!\s+of\b)|[*$](?=[\s,;)\]}\"']|$)"
+_END = rf"(?:(?:\s*{_DASH}\s*[Ll]?(?=\d)|{_DASH}|\s+to\s+)(\d++|{_TO_END}){_COLUMN})?+"
 _PLACE = re.compile(
     r"(?P<path>\S(?:.*?\S)?)"
-    r"(?:\s*#\s*|\s*:\s*|[\s,@(\[]+(?:lines?|ll?\.?)(?=[\s\d:])\s*:?\s*|\s*[(\[]\s*)"
-    rf"{_NUMBER}(?::\d{{1,6}})?{_END}"
-    r"(?P<rest>(?=[\s,;:)\]\-\u2013\u2014(\[.|+]|$).*)",
+    r"(?:\s*#\s*|\s*:\s*|[\s,@(\[:#\"']+(?:at\s+)?(?:lines?|ll?\.?)(?=[\s\d:=\"'])[\"']?\s*[:=]?\s*[\"']?"
+    r"|\s*[(\[{]\s*)"
+    rf"{_START}{_END}(?(3)|(?![A-Z_]))(?P<rest>.*)",
     re.IGNORECASE,
 )
 _SPACED = re.compile(
     r"(?P<path>\S*[^\s,:;|])"
     rf"(?:\s*[,|]\s*|\s+[-\u2013\u2014@]?\s*)(?:lines?\s*)?{_NUMBER}\s*{_DASH}\s*{_NUMBER}"
-    r"(?P<rest>(?=[\s,;:)\-\u2013\u2014(\[.|]|$).*)",
+    r"(?P<rest>(?![A-Z_/]).*)",
     re.IGNORECASE,
 )
-_FURTHER = re.compile(rf"\s*(?:,|;|&|\band\b)\s*(?:lines?\s*)?{_NUMBER}{_END}(?![\w./])", re.I)
+_FURTHER = re.compile(rf"\s*(?:,|;|&|\band\b)\s*(?:lines?\s*)?{_START}{_END}(?![\w./])", re.I)
+_WHOLE = re.compile(r"(?<=[^\s:/])[:#](?:all|\*)(?=[\s,;()\[\]}\"']|$)", re.IGNORECASE)
 _BARE_PATH = re.compile(
     r"(?P<path>\S*(?:[/\\]\S*[^\s/\\:,;.]|\.[A-Za-z]\w{0,9}))(?P<rest>[\s:,;.]*$|:?\s+.*|\(.*)"
 )
-_NEXT_CITATION = re.compile(r"(?:,\s+|;\s*)(?=[^\s,;]*[^\s,;\d:][:#]L?\d)")
+_NAME_ENDS = re.compile(r"$|:(?=\s|$)|\s+(?=[^\w\s])")
+_NEXT_CITATION = re.compile(
+    r"[\"']?(?:,\s+|,(?=[\"'])|;\s*)(?=[^\s,;]*[^\s,;\d:][:#](?:L?\d|all\b))", re.IGNORECASE
+)
 _ONE = r"[^\s,;]*[^\s,;\d:][:#]L?\d+(?:-L?\d+)?"
 _ONLY_CITATIONS = re.compile(rf"{_ONE}(?:\s+(?:and\s+|&\s+)?{_ONE})+")
 _PLACED = re.compile(r"[:#]L?\d")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,9}$")
+_SYMBOL = re.compile(r"(?<=\w)::\S*$|(?<=[.\w]\w):[A-Za-z_]\w*(?:\(\))?$")
+_LONE_BRACKET = re.compile(r"^[\[({]+(?=[^\])}]*$)")
+_BEFORE_PATH = re.compile(r".*[\s\"'=>(:]", re.DOTALL)
+_WORD = re.compile(r"\w")
 _REASON_EDGES = " \t-:;,.|>#=+\u2013\u2014\u2192"
 _AFTER_PATH = re.compile(r"\s+[-\u2013\u2014|]+$")
 
 
-def parse_answer(text: str) -> ParsedAnswer:
+def no_file(_text: str) -> bool:
+    """False: where no tree is at hand, a citation is told by its looks alone."""
+    return False
+
+
+def parse_answer(text: str, is_file: IsFile = no_file) -> ParsedAnswer:
     """The citations of an answer block, in order, and its other lines as the explanation.
 
-    Never raises. Bullets, numbers, backticks, bold and links are looked through; ``L10-L20``,
-    ``#L10-L20``, ``(lines 10-20)``, ``:10``, several ranges behind one path and a path without a
-    range are all read.
+    Never raises. Bullets, numbers, backticks, bold, links, tags and JSON lists are looked through;
+    ``L10-L20``, ``#L10-L20``, ``(lines 10-20)``, ``:10``, ``:10-end``, several ranges behind one
+    path and a path without a range are all read, and no text behind a range makes it shorter. What
+    names a file is a path, whatever it looks like.
     """
     prose: list[str] = []
     citations: list[RawCitation] = []
     for line in text.splitlines():
-        found = list(_citations_of(line)) if len(citations) < MAX_CITATIONS_READ else []
+        found = list(_citations_of(line, is_file)) if len(citations) < MAX_CITATIONS_READ else []
         if found:
             citations += found
-        elif line.strip() and not line.strip().startswith("```"):
+        elif _WORD.search(_TAG.sub("", line)) and not line.strip().startswith("```"):
             prose.append(line.strip())
     return ParsedAnswer("\n".join(prose), tuple(citations[:MAX_CITATIONS_READ]))
 
 
-def citations_outside(text: str) -> tuple[RawCitation, ...]:
+def citations_outside(text: str, is_file: IsFile = no_file) -> tuple[RawCitation, ...]:
     """The citations of a message without a final tag, if its last paragraph is a complete list.
 
     Complete means that every line of it is a citation with a range: a path that prose mentions in
@@ -98,7 +128,7 @@ def citations_outside(text: str) -> tuple[RawCitation, ...]:
     """
     paragraphs = re.split(r"\n\s*\n", text.strip())
     lines = [line for line in paragraphs[-1].splitlines() if line.strip() and "```" not in line]
-    found = [list(_citations_of(line)) for line in lines]
+    found = [list(_citations_of(line, is_file)) for line in lines]
     if found and not found[0] and lines[0].rstrip().endswith(":"):
         found = found[1:]
     if not found or not all(each and each[0].start is not None for each in found):
@@ -106,21 +136,21 @@ def citations_outside(text: str) -> tuple[RawCitation, ...]:
     return tuple(citation for each in found for citation in each)[:MAX_CITATIONS_READ]
 
 
-def _citations_of(line: str) -> Iterator[RawCitation]:
-    text = _bare(line)
-    if len(text) > _MAX_LINE_CHARS:
+def _citations_of(line: str, is_file: IsFile) -> Iterator[RawCitation]:
+    if len(line) > _MAX_LINE_CHARS:
         return
+    text = _bare(line)
     parts = text.split() if _ONLY_CITATIONS.fullmatch(text) else _NEXT_CITATION.split(text)
     for part in parts:
-        yield from _citations_of_one_path(part)
+        if len(part) <= _MAX_PART_CHARS:
+            yield from _citations_of_one_path(_WHOLE.sub("", part, 1), is_file)
 
 
-def _citations_of_one_path(text: str) -> Iterator[RawCitation]:
+def _citations_of_one_path(text: str, is_file: IsFile) -> Iterator[RawCitation]:
     place = _SPACED.fullmatch(text)
     if place is None or not _is_bare_file(place["path"]):
         place = _PLACE.fullmatch(text)
-    if place and _is_path(place["path"]):
-        path = _clean(place["path"])
+    if place and (path := _path_in(place["path"], is_file)):
         rest = place["rest"]
         reason = _reason(rest)
         yield _ranged(path, place[2], place[3], reason)
@@ -128,27 +158,51 @@ def _citations_of_one_path(text: str) -> Iterator[RawCitation]:
             rest = rest[further.end() :]
             yield _ranged(path, further[1], further[2], reason)
         return
+    for end in _NAME_ENDS.finditer(text):
+        if is_file(text[: end.start()]):
+            yield RawCitation(text[: end.start()], reason=_reason(text[end.start() :]))
+            return
     bare = _BARE_PATH.fullmatch(text)
-    if bare and bare["rest"].lstrip(" :")[:1] in ("", *"([-,;.\u2013\u2014"):
-        if _is_path(bare["path"]):
-            yield RawCitation(_clean(bare["path"]), reason=_reason(bare["rest"]))
+    if bare and not bare["rest"].lstrip(" :")[:1].isalnum():
+        if path := _path_in(bare["path"], is_file):
+            yield RawCitation(path, reason=_reason(bare["rest"]))
+
+
+def _path_in(written: str, is_file: IsFile) -> str | None:
+    """The path that the text is, without what stands around it; None if it is prose."""
+    cleaned = _clean(written)
+    path = _SYMBOL.sub("", cleaned)
+    for each in (written, cleaned, path):
+        if is_file(each):
+            return each
+    if not _is_path(cleaned):
+        return None
+    last = _BEFORE_PATH.sub("", path)
+    return last if is_file(last) else path
 
 
 def _clean(path: str) -> str:
-    return _AFTER_PATH.sub("", path.strip(" \t\"'<>|").rstrip(":"))
+    bare = _AFTER_PATH.sub("", path.strip(" \t\"'<>|").rstrip(":"))
+    return _LONE_BRACKET.sub("", bare).lstrip(" \"'")
 
 
 def _ranged(path: str, first: str, last: str | None, reason: str) -> RawCitation:
     start = int(first)
+    if last and not last.isdigit():
+        return RawCitation(path, start, None, reason)
     end = int(last) if last else start
     return RawCitation(path, min(start, end), max(start, end), reason)
 
 
 def _bare(line: str) -> str:
-    text = _BULLET.sub("", line.strip())
+    # Long gaps are cut first: patterns would try each blank of one for the end of the path.
+    text = _BULLET.sub("", _GAP.sub("  ", line.strip()))
+    if _TAG.match(text):
+        text = _TAG.sub(" ", text).strip()
     text = _LINK.sub(lambda link: link[1] if _is_path(link[1]) else link[2], text)
     text = text.replace("`", "").replace("**", "").rstrip(" |")
-    return _WRAPPED.sub(lambda wrapped: "".join(filter(None, wrapped.groups())), text).strip()
+    text = _WRAPPED.sub(lambda wrapped: "".join(filter(None, wrapped.groups())), text)
+    return _LIST.sub(r"\2", text).strip()
 
 
 def _is_path(text: str) -> bool:
@@ -169,7 +223,10 @@ def _reason(rest: str) -> str:
     while further:
         rest = rest[further.end() :]
         further = _FURTHER.match(rest)
-    text = rest.strip().lstrip(")]").strip(_REASON_EDGES)
+    text = _TAG_EDGES.sub("", rest).strip().lstrip(")]}")
+    if text[:1] in ('"', "'") and text.count(text[0]) % 2:
+        text = text[1:].lstrip(")]}")
+    text = text.strip(_REASON_EDGES)
     if text[:1] in ("(", "[") and text[-1:] in (")", "]"):
         text = text[1:-1]
-    return " ".join(text.split())
+    return " ".join(text.split()) if _WORD.search(text) else ""

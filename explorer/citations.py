@@ -104,9 +104,9 @@ def _check_one(raw: RawCitation, workspace: Workspace, observed: Observed) -> _F
         raise _Unverified("does not exist") from None
     if document.binary:
         raise _Unverified("is a binary file")
-    if raw.start is None or raw.end is None:
+    if raw.start is None:
         return _bare_path(raw, document, observed)
-    return _ranged(raw, raw.start, raw.end, document, observed)
+    return _ranged(raw, raw.start, document, observed)
 
 
 def _bare_path(raw: RawCitation, document: Document, observed: Observed) -> _Found:
@@ -118,14 +118,12 @@ def _bare_path(raw: RawCitation, document: Document, observed: Observed) -> _Fou
     return _Found([_citation(raw, document, *each) for each in chosen], [])
 
 
-def _ranged(
-    raw: RawCitation, start: int, end: int, document: Document, observed: Observed
-) -> _Found:
+def _ranged(raw: RawCitation, start: int, document: Document, observed: Observed) -> _Found:
     total = _lines_of(document, observed)
     if start > total:
         lines = "1 line" if total == 1 else f"{total} lines"
         raise _Unverified(f"lies past the end, the file has {lines}")
-    first, last = max(1, start), min(end, total)
+    first, last = max(1, start), total if raw.end is None else min(raw.end, total)
     seen = _closed_gaps(observed.within(document.path, first, last), document.lines)
     if not seen:
         raise _Unverified("was never read")

@@ -31,13 +31,15 @@ class CompletionStream:
         self._decoder = SseDecoder()
         self._head = bytearray()
         self._streamed = False
+        self._stray = ""
+        """The first object that came before the completion and is no part of it."""
         self.done = False
         """Whether ``[DONE]`` came; nothing after it is read."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing came but white space."""
-        return not self._streamed and not self._head.strip(_BLANK)
+        return not self._streamed and not self._head
 
     def feed(self, chunk: bytes) -> list[EngineEvent]:
         """The deltas that this piece of the body completes.
@@ -48,9 +50,9 @@ class CompletionStream:
             completions.ServerError: an event is an error object.
         """
         if not self._streamed:
-            self._head += chunk
-            begin = bytes(self._head[:64]).lstrip(_BLANK)[:1]
-            if not begin or begin in b"{[<":
+            # Blank lines keep a connection alive while the engine still reads the prompt.
+            self._head += chunk if self._head else chunk.lstrip(_BLANK)
+            if self._head[:1] in b"{[<":
                 return []
             self._streamed = True
             chunk = bytes(self._head)
@@ -66,13 +68,11 @@ class CompletionStream:
         """
         if self._streamed:
             events = self._events(self._decoder.close())
-        elif text := self._head.decode("utf-8", "replace").strip("\ufeff \t\r\n"):
-            events = self._read(text)
         else:
-            events = []
+            events = self._events([self._head.decode("utf-8", "replace")])
         if not self.done and self._completion.reason is None:
-            if self._decoder.stray:
-                raise NotACompletion(self._decoder.stray)
+            if stray := self._decoder.stray or self._stray:
+                raise NotACompletion(stray)
             raise CutShort
         return [*events, self._completion.finished()]
 
@@ -82,11 +82,15 @@ class CompletionStream:
             self.done = self.done or text.strip() == "[DONE]"
             if self.done:
                 break
-            events += self._read(text)
+            if text.strip():
+                events += self._read(text)
         return events
 
     def _read(self, text: str) -> list[EngineEvent]:
         try:
-            return self._completion.read(text)
+            events = self._completion.read(text)
         except ValueError:
             raise NotACompletion(text) from None
+        if not self._completion.begun:
+            self._stray = self._stray or text
+        return events

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from explorer import lenient_json
 from explorer.engine import CallDelta, EngineEvent, Finished, TextDelta
 from explorer.records import Usage
 
@@ -82,15 +83,19 @@ class Completion:
         self._count = 0
         self._last_key = 0
         self._usage: Usage | None = None
+        self.begun = False
+        """Whether choices or usage came."""
         self.reason: str | None = None
         """The finish reason, once it came."""
 
     def read(self, text: str) -> list[EngineEvent]:
         """The deltas in one JSON text: a chunk of a stream, or a whole completion.
 
+        An object with neither choices nor usage has none: servers send them as a sign of life.
+
         Raises:
             ServerError: the text is an error object.
-            ValueError: the text is not a chunk or a completion.
+            ValueError: the text is no JSON object, or a field of it is not what it has to be.
         """
         try:
             chunk = _Chunk.model_validate_json(text)
@@ -98,8 +103,7 @@ class Completion:
             raise ValueError(error.errors()[0]["msg"]) from None
         if chunk.error or chunk.object == "error":
             raise _server_error(chunk)
-        if chunk.choices is None and chunk.usage is None:
-            raise ValueError("it has neither choices nor usage")
+        self.begun = self.begun or chunk.choices is not None or chunk.usage is not None
         self._usage = _read_usage(chunk.usage) or self._usage
         events: list[EngineEvent] = []
         for choice in chunk.choices or ():
@@ -157,11 +161,7 @@ def _begins_another(call: _OpenCall, call_id: str | None, name: str | None) -> b
         return False
     if call_id is not None and call.id is not None:
         return call_id != call.id
-    try:
-        json.loads(call.arguments)
-    except ValueError:
-        return False
-    return True
+    return lenient_json.is_whole(call.arguments)
 
 
 def _text(content: str | list[Any] | None) -> str:

@@ -7,15 +7,27 @@ guarantee as Linux' ``openat2`` with ``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``, 
 
 import os
 import stat
+from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+def open_root(path: Path) -> int:
+    """A new descriptor of the directory at ``path``, which is no symlink.
+
+    Raises:
+        PermissionError: it may not be read or entered.
+        OSError: it is missing, a symlink, or no directory.
+    """
+    return _entered(os.open(path, _DIRECTORY))
 
 
 def open_directory(root_fd: int, path: str) -> int:
     """A new descriptor of the directory ``path`` below ``root_fd``; ``""`` is the root itself.
 
     Raises:
+        PermissionError: it may not be read or entered.
         OSError: a component is missing, a symlink, or no directory.
     """
     current = os.open(".", _DIRECTORY, dir_fd=root_fd)
@@ -28,7 +40,7 @@ def open_directory(root_fd: int, path: str) -> int:
         finally:
             os.close(current)
         current = below
-    return current
+    return _entered(current)
 
 
 def open_file(root_fd: int, path: str) -> int:
@@ -57,6 +69,16 @@ def open_file(root_fd: int, path: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _entered(directory: int) -> int:
+    """The descriptor, of a directory that rg can be started in: reading it needs less."""
+    try:
+        os.stat(".", dir_fd=directory)
+    except OSError:
+        os.close(directory)
+        raise
+    return directory
 
 
 class NotRegularError(OSError):

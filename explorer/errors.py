@@ -19,6 +19,9 @@ class ExplorerError(Exception):
     The text is one or two plain sentences without secrets: it may reach a model or a log.
     """
 
+    partial: Exploration | None = None
+    """What the run had read when it failed, ranked; None if nothing."""
+
 
 class WorkspaceError(ExplorerError):
     """The repository root cannot be opened, or was replaced while it was open."""
@@ -30,9 +33,6 @@ class RipgrepError(ExplorerError):
 
 class EngineError(ExplorerError):
     """The engine did not give a usable answer."""
-
-    partial: Exploration | None = None
-    """What the run had read when it failed, ranked; None if nothing."""
 
 
 class EngineUnreachable(EngineError):
@@ -53,9 +53,6 @@ class EngineRejected(EngineError):
 
 class AnswerError(ExplorerError):
     """The model finished without a single citation that could be verified."""
-
-    partial: Exploration | None = None
-    """As in ``EngineError``."""
 
 
 _OVERFLOW_PHRASES = (

@@ -17,7 +17,10 @@ How the cases without one obvious reading are read:
 * A call inside a final answer is taken out of it; an answer inside a call ends the call.
 * ``<think>`` at the start of a line, outside calls and answers, drops everything up to
   ``</think>``.
-* Closing tags that close nothing are dropped.
+* The first ``</think>`` of a message that no ``<think>`` came before closes one that the template
+  had opened: all prose and answers before it were thought. Calls before it have begun to run, and
+  stay.
+* Other closing tags that close nothing are dropped.
 """
 
 import re
@@ -26,7 +29,15 @@ from enum import Enum, auto
 
 from explorer.hermes_calls import Call, CallBody, Malformed, unescape
 
-__all__ = ["Call", "FinalAnswer", "HermesEvent", "HermesParser", "Malformed", "Prose"]
+__all__ = [
+    "Call",
+    "FinalAnswer",
+    "HermesEvent",
+    "HermesParser",
+    "Malformed",
+    "Prose",
+    "Thought",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,12 @@ class FinalAnswer:
     """False when the closing tag was missing."""
 
 
-HermesEvent = Prose | Call | Malformed | FinalAnswer
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """All prose and answers before this were thinking."""
+
+
+HermesEvent = Prose | Call | Malformed | FinalAnswer | Thought
 
 _OPEN = r"(?:<|&lt;)"
 _NAMES = ("tool_call", "final_answer", "thinking", "think")
@@ -104,23 +120,30 @@ class HermesParser:
         self._answer: list[str] = []
         self._answer_escaped = False
         self._events: list[HermesEvent] = []
-        self._kept: list[str] = []
+        self._may_be_thought = True
+        """Whether no tag of thinking came yet, so that the template may have opened it."""
+        self._kept: list[tuple[str, bool]] = []
+        """What was consumed, and whether it is part of a call."""
 
     def kept(self) -> str:
-        """All that was consumed, verbatim, tags included, but for what stood in ``<think>``."""
-        return "".join(self._kept)
+        """All that was consumed, verbatim, tags included, but for what was thought."""
+        return "".join(text for text, _ in self._kept)
 
     def feed(self, text: str) -> list[HermesEvent]:
         """What became certain with this piece of the message."""
         data = self._tail + text
         at = 0
         while True:
-            thinking = self._state is _State.THINK
+            before, undecided = self._state, self._may_be_thought
             end = self._step(data, at)
             if end <= at:
                 break
-            if not thinking and self._state is not _State.THINK:
-                self._kept.append(data[at:end])
+            states = (before, self._state)
+            decided = undecided and not self._may_be_thought
+            if decided and self._events[-1:] == [Thought()]:
+                self._kept = [piece for piece in self._kept if piece[1]]
+            elif _State.THINK not in states:
+                self._kept.append((data[at:end], _State.CALL in states))
             at = end
         self._tail = data[at:]
         events, self._events = self._events, []
@@ -271,11 +294,13 @@ class HermesParser:
     def _think(self, closing: bool) -> bool:
         if self._state is not _State.PROSE:
             return False
-        if not closing and not self._line_blank:
-            return False
-        if not closing:
+        if closing:
+            if self._may_be_thought:
+                self._events.append(Thought())
+        elif self._line_blank:
             self._state = _State.THINK
-        return True
+        self._may_be_thought = False
+        return closing or self._state is _State.THINK
 
     def _resume(self) -> None:
         """Go back to what the call or the answer stood in."""

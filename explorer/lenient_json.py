@@ -50,6 +50,14 @@ def parse(text: str) -> Any:
     return value
 
 
+def is_whole(text: str, kind: type = object) -> bool:
+    """Whether the text is one complete value of strict JSON, of this kind, that nothing follows."""
+    try:
+        return isinstance(json.loads(text), kind)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _parse_once(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)

@@ -7,6 +7,7 @@ tools called after the last turn are refused once, and then what was read is sal
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +27,7 @@ from explorer.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnreachable,
+    ExplorerError,
     is_overflow,
 )
 from explorer.events import (
@@ -68,18 +70,21 @@ async def explore_with_model(
 ) -> Exploration:
     """What the model found, every citation checked; never later than the deadline.
 
+    Whatever exception leaves it, ``partial`` of it is an ``Exploration`` of what was read, or None.
+
     Raises:
-        EngineError: the engine failed. ``partial`` is an ``Exploration`` of what was read, or None.
+        EngineError: the engine failed.
         AnswerError: the model named no place that could be verified, at other seeds neither.
-            ``partial`` as above.
         WorkspaceError: the repository is gone.
         RipgrepError: rg does not start.
     """
     run = _Run(query, engine, workspace, settings, listener, tools or ToolBox(workspace))
     try:
         result = await run.result()
-    except (EngineError, AnswerError) as error:
-        error.partial = await run.partial()
+    except Exception as error:
+        # A defect of ours must not throw away what was read either.
+        with suppress(ExplorerError):
+            error.partial = await run.partial()  # type: ignore[attr-defined]
         raise
     listener(RunFinished(result))
     return result
@@ -184,7 +189,7 @@ class _Run:
 
     async def _judge(self, outcome: Outcome, final: bool) -> _Answer | Step:
         """An answer to end with, or how to go on."""
-        parsed = outcome.found_answer()
+        parsed = await anyio.to_thread.run_sync(outcome.found_answer, self.workspace.is_file)
         if parsed is not None:
             return await self._answered(parsed, outcome, final)
         if outcome.is_empty:

@@ -74,11 +74,8 @@ def _object(arguments: str) -> str:
     Verbatim if they are one; else as they are read, or empty. Servers refuse the whole request
     for anything else (llama.cpp, vLLM to 0.23) or empty it themselves (vLLM 0.32).
     """
-    try:
-        if isinstance(json.loads(arguments), dict):
-            return arguments
-    except ValueError:
-        pass
+    if lenient_json.is_whole(arguments, dict):
+        return arguments
     try:
         value = lenient_json.parse(arguments)
     except ValueError:

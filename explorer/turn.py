@@ -5,21 +5,20 @@ call order, whatever order the tools end in; a call that goes wrong is an observ
 its siblings alone.
 """
 
-import json
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
-from explorer import prompt
-from explorer.answer import ParsedAnswer, citations_outside, parse_answer
+from explorer import lenient_json, prompt
+from explorer.answer import IsFile, ParsedAnswer, citations_outside, parse_answer
 from explorer.engine import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import CallFinished, CallStarted, Listener
-from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose
+from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose, Thought
 from explorer.records import ToolCall, ToolResult, Usage
 
 MAX_CALLS_PER_TURN = 32
@@ -93,18 +92,18 @@ class Outcome:
         """Calls that the server parsed: they go back as ``tool_calls``."""
         return [done.call for done in self.calls if done.parsed]
 
-    def found_answer(self) -> ParsedAnswer | None:
+    def found_answer(self, is_file: IsFile) -> ParsedAnswer | None:
         """The last answer block, or a complete list of citations without the tag.
 
         A block counts even where calls stand beside it.
         """
         if self.answer is not None:
-            inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed))
+            inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed), is_file)
             explanation = " ".join(self.prose.split()) or inside.explanation
             return ParsedAnswer(explanation, inside.citations)
         if self.calls:
             return None
-        found = citations_outside(self._whole_lines(self.prose, False))
+        found = citations_outside(self._whole_lines(self.prose, False), is_file)
         return ParsedAnswer("", found) if found else None
 
     def _whole_lines(self, text: str, closed: bool) -> str:
@@ -140,6 +139,8 @@ class TurnReader:
         self._listener = listener
         self._parser = HermesParser()
         self._pending: dict[int, _Pending] = {}
+        self._drafted: FinalAnswer | None = None
+        """The answer before the end of thinking that the template had opened."""
         self._ids = set() if taken_ids is None else taken_ids
         self._failure: ExplorerError | None = None
         self._group: anyio.abc.TaskGroup | None = None
@@ -186,6 +187,9 @@ class TurnReader:
             for pending in self._pending.values():
                 self._start_pending(pending)
             self._take(self._parser.close(), prose)
+            if not (outcome.calls or "".join(prose).strip()):
+                # A stray tag at the very end takes back no answer.
+                outcome.answer = outcome.answer or self._drafted
         finally:
             outcome.text, outcome.prose = self._parser.kept(), "".join(prose)
             outcome.model_s = time.monotonic() - started
@@ -202,18 +206,23 @@ class TurnReader:
                 case FinalAnswer(text):
                     # An empty block is no answer; the calls beside it go on.
                     self.outcome.answer = event if text else self.outcome.answer
+                case Thought():
+                    prose.clear()
+                    self._drafted, self.outcome.answer = self.outcome.answer, None
 
     def _take_delta(self, delta: CallDelta) -> None:
-        """Add to a call; start it when another begins or when its arguments are whole."""
-        if delta.index not in self._pending:
-            for pending in self._pending.values():
-                self._start_pending(pending)
-            self._pending[delta.index] = _Pending()
-        pending = self._pending[delta.index]
+        """Add to a call, and start in their order those whose arguments are whole.
+
+        Servers may send the pieces of several calls in turns; what never becomes whole starts at
+        the end, with all behind it.
+        """
+        pending = self._pending.setdefault(delta.index, _Pending())
         pending.id = pending.id or delta.id or ""
         pending.name = pending.name or delta.name or ""
         pending.arguments += delta.arguments
-        if pending.is_whole():
+        for pending in self._pending.values():
+            if not pending.started and not pending.is_whole():
+                break
             self._start_pending(pending)
 
     def _start_pending(self, pending: "_Pending") -> None:
@@ -275,10 +284,6 @@ class _Pending:
 
     def is_whole(self) -> bool:
         """Whether the arguments are one complete JSON object, so that nothing can follow."""
-        if self.started or not self.name or not self.arguments.rstrip().endswith("}"):
+        if not self.name or not self.arguments.rstrip().endswith("}"):
             return False
-        try:
-            value = json.loads(self.arguments)
-        except ValueError:
-            return False
-        return isinstance(value, Mapping)
+        return lenient_json.is_whole(self.arguments, dict)

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-from explorer.confined import NotRegularError, open_directory, open_file
+from explorer.confined import NotRegularError, open_directory, open_file, open_root
 from explorer.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
@@ -81,7 +81,7 @@ class Workspace:
         """
         try:
             real = Path(os.path.realpath(root, strict=True))
-            descriptor = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_root(real)
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             message = f"The repository {str(root)!r} cannot be opened: {reason}."
@@ -187,7 +187,8 @@ class Workspace:
             PathProblem: it leads outside, to nothing, to something hidden, or to several things.
         """
         cleaned = clean(text)
-        for attempt in dict.fromkeys((cleaned, without_line_suffix(cleaned))):
+        # A name may end in what models wrap around paths, so the text as it stands comes first.
+        for attempt in dict.fromkeys((text, cleaned, without_line_suffix(cleaned))):
             parts = split(attempt)
             if parts is None:
                 raise PathProblem(
@@ -198,6 +199,17 @@ class Workspace:
                 if found is not None:
                     return found
         return self._by_suffix(text, split(without_line_suffix(cleaned)) or [])
+
+    def is_file(self, text: str) -> bool:
+        """True when the text is, to the letter, the path of a file that may be shown.
+
+        The virtual and the real root may stand before it. Nothing is guessed, as ``resolve`` does.
+        """
+        parts = split(text)
+        if parts is None:
+            return False
+        files = self._have_listing().file_set
+        return any("/".join(reading) in files for reading in self._readings(text, parts))
 
     def _readings(self, text: str, parts: list[str]) -> Iterator[list[str]]:
         virtual = ["testbed", self.name]

@@ -156,6 +156,34 @@ async def test_a_parsed_call_goes_back_as_a_json_object_whatever_it_was(
     assert [each["function"]["arguments"] for each in calls] == [sent, json.dumps(READ)]
 
 
+@both_forms
+async def test_a_call_that_nests_too_deep_is_an_observation_and_its_sibling_runs(
+    root: Path, form: str
+) -> None:
+    deep = '{"path": ' + '{"a":' * 30_000 + "1" + "}" * 30_001
+    script = [Turn(call_text(form, "Read", deep), call(form, "Read", **READ)), ANSWER]
+    result, engine = await explore(root, script)
+    first, second = observations(engine)
+    assert "nests deeper than 64 levels" in first
+    assert "def backoff(attempt):" in second
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+async def test_parsed_calls_whose_pieces_take_turns_run_whole_and_in_order(root: Path) -> None:
+    script = [
+        Turn(
+            ParsedCall("Read", '{"path": ', index=0),
+            ParsedCall("Glob", '{"pattern": "*.md"}', index=1),
+            ParsedCall("", '"client.py"}', index=0),
+        ),
+        ANSWER,
+    ]
+    _, engine = await explore(root, script)
+    read, glob = observations(engine)
+    assert "def backoff(attempt):" in read
+    assert "README.md" in glob
+
+
 async def test_ids_that_a_server_uses_again_each_turn_are_replaced(root: Path) -> None:
     turns = [Turn(call("parsed", "Grep", "call_0", pattern=f"p{n}")) for n in range(2)]
     _, engine = await explore(root, [*turns, read_turn("parsed"), ANSWER])
@@ -279,6 +307,10 @@ async def test_of_two_answers_the_last_counts(root: Path, form: str) -> None:
         ("src/net/client.py:4", "src/net/client.py:4-4"),
         ("src/net/client.py:5-4", "src/net/client.py:4-5"),
         ("src/net/client.py:4-999", "src/net/client.py:4-10"),
+        ("src/net/client.py:4-5<br>", "src/net/client.py:4-5"),
+        ('["src/net/client.py:4-5"]', "src/net/client.py:4-5"),
+        ("src/net/client.py:8-end", "src/net/client.py:8-10"),
+        ("src/net/client.py:4-99999999999999999999", "src/net/client.py:4-10"),
         ("src/net/client.py", "src/net/client.py:1-10"),
     ],
 )
@@ -287,6 +319,18 @@ async def test_odd_citations_are_read_swapped_and_clamped(
 ) -> None:
     result, _ = await explore(root, [read_turn(form), answer(line)])
     assert places(result) == [place]
+
+
+@both_forms
+@pytest.mark.parametrize("name", ["Makefile", "My File.py", "docs/one two three four five.md"])
+async def test_a_name_that_looks_like_prose_is_a_citation_where_a_file_bears_it(
+    root: Path, form: str, name: str
+) -> None:
+    (root / "docs").mkdir()
+    (root / name).write_text("one\ntwo\n")
+    turn = Turn(call(form, "Read", path=name))
+    result, _ = await explore(root, [turn, answer(name, f"/testbed/proj/{name}:1-2 (why)")])
+    assert places(result) == [f"{name}:1-2"]
 
 
 @both_forms
@@ -443,6 +487,31 @@ async def test_thinking_is_dropped_from_the_transcript(root: Path, form: str) ->
     message = engine.requests[1].messages[2]
     assert "secret" not in json.dumps(message)
     assert message["content"].startswith("\nI look.")
+
+
+@both_forms
+async def test_thinking_that_the_template_opened_is_dropped_as_well(root: Path, form: str) -> None:
+    turn = Turn("hm\nsecret\n</think>\nI look.\n", call(form, "Read", **READ))
+    final = answer("src/config.py:1-1", prose="Perhaps this.") + "\n</think>\n" + ANSWER
+    result, engine = await explore(root, [turn, final])
+    message = engine.requests[1].messages[2]
+    assert "secret" not in json.dumps(message)
+    assert message["content"].startswith("\nI look.")
+    assert result.answer == "Computed here."
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+@both_forms
+async def test_calls_behind_an_answer_that_was_only_thought_run(root: Path, form: str) -> None:
+    draft = answer("src/config.py:1-1") + "\n</think>\n"
+    _, engine = await explore(root, [Turn(draft, call(form, "Read", **READ)), ANSWER])
+    assert "def backoff(attempt):" in observations(engine)[0]
+
+
+@both_forms
+async def test_a_stray_end_of_thinking_takes_back_no_answer(root: Path, form: str) -> None:
+    result, _ = await explore(root, [read_turn(form), answer("client.py:4-5") + "\n</think>"])
+    assert places(result) == ["src/net/client.py:4-5"]
 
 
 @both_forms

@@ -200,6 +200,35 @@ async def test_every_liberty_with_the_stream_format_is_read(ending: bytes) -> No
     assert text_of(await answer(Reply([stream]))) == "one two é"
 
 
+@pytest.mark.parametrize(
+    "sign_of_life",
+    [
+        b"\r\n" * 40,
+        b"\n" * 5_000,
+        b"data:\n\n",
+        b"event: ping\ndata: {}\n\n",
+        b'data: {"type": "ping"}\n\n',
+        b'data: {"choices": null, "usage": null}\n\n',
+    ],
+)
+async def test_signs_of_life_are_passed_over(sign_of_life: bytes) -> None:
+    parts = [
+        sign_of_life,
+        chunk({"content": "one "}),
+        sign_of_life,
+        chunk({"content": "two"}),
+        DONE,
+    ]
+    assert text_of(await answer(Reply(parts))) == "one two"
+    assert text_of(await answer(Reply([b"".join(parts)]))) == "one two"
+
+
+async def test_a_stream_of_nothing_but_signs_of_life_is_no_completion() -> None:
+    error = await failure(Reply([b"event: ping\ndata: {}\n\n"]))
+    assert isinstance(error, EngineRejected)
+    assert "'{}'" in str(error)
+
+
 async def test_a_stream_without_done_is_complete_with_its_finish_reason() -> None:
     events = await answer(Reply([chunk({"content": "x"}), chunk({}, reason="length")]))
     assert events == [TextDelta("x"), Finished("length", None)]
@@ -279,6 +308,13 @@ async def test_calls_are_told_apart_whatever_the_server_does_with_index_and_id(
         own = [one for one in deltas if one.index == index]
         assert [one.name for one in own if one.name] == [name]
         assert json.loads("".join(one.arguments for one in own)) == arguments
+
+
+async def test_arguments_that_nest_too_deep_do_not_end_the_stream() -> None:
+    deep = '{"n":' * 30_000 + "1" + "}" * 30_000
+    pieces = [call_piece(None, None, "Read", deep), call_piece(None, None, "Read", "")]
+    deltas = [one for one in await answer(fake.streams(*pieces)) if isinstance(one, CallDelta)]
+    assert "".join(one.arguments for one in deltas) == deep
 
 
 @pytest.mark.parametrize(

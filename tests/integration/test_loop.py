@@ -245,6 +245,19 @@ async def test_when_time_runs_short_the_next_call_is_the_last(
 
 
 @both_forms
+async def test_a_defect_of_ours_leaves_what_was_read(root: Path, form: str) -> None:
+    def listener(event: Event) -> None:
+        if isinstance(event, TurnFinished) and event.turn == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        await explore(root, [read_turn(form), ANSWER], listener=listener)
+    partial = getattr(raised.value, "partial", None)
+    assert partial is not None
+    assert places(partial) == ["src/net/client.py:1-10"]
+
+
+@both_forms
 async def test_a_repository_that_disappears_is_an_error_of_its_own(root: Path, form: str) -> None:
     async def swap() -> None:
         shutil.move(root, root.with_name("gone"))

@@ -1,7 +1,9 @@
 """Reading the final answer in all the forms in which models write it."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from explorer.answer import RawCitation, citations_outside, parse_answer
@@ -58,6 +60,34 @@ from explorer.answer import RawCitation, citations_outside, parse_answer
         ("[slug].tsx:1-5", [("[slug].tsx", 1, 5, "")]),
         ("- [x] File: src/a.py:1-2", [("src/a.py", 1, 2, "")]),
         ("file:///testbed/r/a.py:1-2", [("file:///testbed/r/a.py", 1, 2, "")]),
+        ('["src/a.py:4-5"]', [("src/a.py", 4, 5, "")]),
+        ('["a.py:4-5","b.py:8-9 (why)"]', [("a.py", 4, 5, ""), ("b.py", 8, 9, "why")]),
+        ('"src/a.py:4-5 (why)",', [("src/a.py", 4, 5, "why")]),
+        ("[src/a.py:4-5, src/b.py:8-9]", [("src/a.py", 4, 5, ""), ("src/b.py", 8, 9, "")]),
+        ("(src/a.py:4-5)", [("src/a.py", 4, 5, "")]),
+        ("{src/a.py:4-5}", [("src/a.py", 4, 5, "")]),
+        ("<file>src/a.py:4-5</file>", [("src/a.py", 4, 5, "")]),
+        ("<li>src/a.py:4-5 <b>why</b></li>", [("src/a.py", 4, 5, "why")]),
+        ("<path>src/a.py</path><lines>4-5</lines>", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:4-5<br>", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:4-5, 8-9}", [("src/a.py", 4, 5, ""), ("src/a.py", 8, 9, "")]),
+        ("src/a.py:4-5\u2192 why", [("src/a.py", 4, 5, "why")]),
+        ("src/a.py:4-5\u2705", [("src/a.py", 4, 5, "")]),
+        ("\u2705 src/a.py:4-5", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:4-5X", [("src/a.py", 4, 5, "X")]),
+        ("src/a.py:4-99999999999", [("src/a.py", 4, 99_999_999_999, "")]),
+        ("src/a.py:4-end (why)", [("src/a.py", 4, None, "why")]),
+        ("src/a.py:4 to end", [("src/a.py", 4, None, "")]),
+        ("src/a.py:1-*", [("src/a.py", 1, None, "")]),
+        ("src/a.py:4 - end of the loop", [("src/a.py", 4, 4, "end of the loop")]),
+        ("src/a.py:all (why)", [("src/a.py", None, None, "why")]),
+        ("src/a.py:*", [("src/a.py", None, None, "")]),
+        ("src/a.py::C::f:4-5", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:f():4-5", [("src/a.py", 4, 5, "")]),
+        ("src/a.py#L4C1-L5C2", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:4:1-5:2", [("src/a.py", 4, 5, "")]),
+        ("src/a.py:line 4", [("src/a.py", 4, 4, "")]),
+        ("src/a.py at lines 4-5", [("src/a.py", 4, 5, "")]),
         ("The retry is in the client.", []),
         ("I found 3 things: 10-20", []),
         ("See http://x.com:80/ for it", []),
@@ -77,6 +107,35 @@ def test_prose_and_citations_come_apart() -> None:
     answer = parse_answer("It is computed here.\n\n```\na.py:1-2\n```\nAnd so on.")
     assert answer.explanation == "It is computed here.\nAnd so on."
     assert answer.citations == (RawCitation("a.py", 1, 2),)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Makefile", ("Makefile", None, None, "")),
+        ("- `Makefile` (the rules)", ("Makefile", None, None, "the rules")),
+        ("Makefile: builds it", ("Makefile", None, None, "builds it")),
+        ("My File.py:1-3", ("My File.py", 1, 3, "")),
+        ("My File.py", ("My File.py", None, None, "")),
+        ("docs/a long name of five words.md:1-3", ("docs/a long name of five words.md", 1, 3, "")),
+        ("Answer: src/a.py:4-5", ("src/a.py", 4, 5, "")),
+        ('{"path": "src/a.py", "lines": "4-5"}', ("src/a.py", 4, 5, "")),
+        ('<place path="src/a.py" lines="4-5"/>', ("src/a.py", 4, 5, "")),
+        ("quote':1-2", ("quote'", 1, 2, "")),
+    ],
+)
+def test_what_names_a_file_is_a_citation_whatever_it_looks_like(
+    line: str, expected: tuple[str, int | None, int | None, str]
+) -> None:
+    files = {"Makefile", "My File.py", "src/a.py", "docs/a long name of five words.md", "quote'"}
+    (citation,) = parse_answer(line, files.__contains__).citations
+    assert (citation.path, citation.start, citation.end, citation.reason) == expected
+
+
+def test_brackets_and_tags_on_lines_of_their_own_are_no_explanation() -> None:
+    answer = parse_answer('<ul>\n[\n  "a.py:1-2",\n  "b.py:3-4"\n]\n</ul>')
+    assert answer.explanation == ""
+    assert [str(citation) for citation in answer.citations] == ["a.py:1-2", "b.py:3-4"]
 
 
 def test_a_listing_of_thousands_is_cut() -> None:
@@ -112,3 +171,17 @@ def test_no_text_makes_the_parser_fail(text: str) -> None:
 def test_the_canonical_form_is_read_back_as_it_is(path: str, start: int, more: int) -> None:
     citation = RawCitation(path, start, start + more)
     assert parse_answer(str(citation)).citations == (citation,)
+
+
+@given(
+    st.from_regex(r"[a-z]{1,8}(/[a-z_]{1,8}){0,3}\.[a-z]{1,3}", fullmatch=True),
+    st.integers(1, 10**6),
+    st.integers(0, 10**4),
+    st.text(max_size=80),
+)
+def test_no_text_behind_a_range_makes_it_shorter(
+    path: str, start: int, more: int, suffix: str
+) -> None:
+    assume(not re.match(r"[`*]*\d", suffix))
+    first = parse_answer(f"{path}:{start}-{start + more}{suffix}").citations[0]
+    assert (first.path, first.start, first.end) == (path, start, start + more)

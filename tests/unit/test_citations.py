@@ -38,6 +38,11 @@ def seen(*spans: tuple[str, int, int]) -> Observed:
     return observed
 
 
+def test_a_range_to_the_end_ends_with_the_file(workspace: Workspace) -> None:
+    checked = check([RawCitation("src/a.py", 8, None)], workspace, seen(("src/a.py", 1, 9)))
+    assert [(c.start, c.end) for c in checked.verified] == [(8, 9)]
+
+
 def test_a_range_that_was_read_is_verified_with_its_definition_as_evidence(
     workspace: Workspace,
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose
+from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose, Thought
 
 READ = '{"name": "Read", "arguments": {"path": "a.py"}}'
 READ_CALL = Call("Read", '{"path": "a.py"}')
@@ -349,7 +349,7 @@ def test_all_but_the_thinking_is_kept_verbatim(message: str, size: int) -> None:
     for at in range(0, len(message), size):
         parser.feed(message[at : at + size])
     parser.close()
-    if "<think" not in message.lower():
+    if "think>" not in message.lower():
         assert parser.kept() == message
     else:
         assert len(parser.kept()) <= len(message)
@@ -362,13 +362,34 @@ def test_what_is_kept_holds_no_thinking_but_its_mention() -> None:
     assert parser.kept() == "\nI `<think>` of\n"
 
 
+def test_the_end_of_thinking_that_the_template_opened_drops_the_prose_before_it() -> None:
+    thought = "Maybe a.py.\n<final_answer>draft.py:1-2</final_answer>\n"
+    message = f"{thought}<tool_call>{READ}</tool_call>\n</think>\n\nDone. </think> again"
+    events = read(message)
+    assert events[-2:] == [Thought(), Prose("\n\nDone.  again")]
+    assert READ_CALL in events
+    for size in (1, 7, 10_000):
+        parser = HermesParser()
+        for at in range(0, len(message), size):
+            parser.feed(message[at : at + size])
+        parser.close()
+        call = f"<tool_call>{READ}</tool_call>"
+        assert parser.kept() == f"{call}\n\nDone. </think> again"
+
+
+def test_the_end_of_thinking_between_backticks_is_a_mention() -> None:
+    assert read("It strips `</think>`.") == [Prose("It strips `</think>`.")]
+
+
 def test_thinking_in_the_middle_of_a_line_is_a_mention() -> None:
     text = "It drops <think> blocks.\n"
     assert read(text + "<final_answer>a</final_answer>") == [Prose(text), FinalAnswer("a", True)]
 
 
 def test_tags_that_close_nothing_are_dropped() -> None:
-    assert read("a</tool_call>b</final_answer>c</think>d") == [Prose("abcd")]
+    assert read("a</tool_call>b</final_answer>c<think>d</think>e</think>f") == [
+        Prose("abc<think>def")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from explorer.paths import PathProblem
 from explorer.records import Span
+from explorer.ripgrep import RgHandle
 from explorer.tools import ToolBox, ToolLimits
 from explorer.tools import grep as grep_module
+from explorer.tools.arguments import GrepArguments
 from explorer.tools.rg_output import Collector, rows_of
 from explorer.workspace import Workspace
-from tests.tooling import bare_rg, run, write_tree
+from tests.tooling import bare_rg, run, without_root, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -237,6 +240,16 @@ async def test_a_file_that_cannot_be_read_does_not_hide_the_others(box: ToolBox)
         (box.workspace.root / "locked").chmod(0o700)
     assert result.ok
     assert "9:def save" in result.text
+
+
+async def test_a_directory_that_may_not_be_entered_is_a_problem_of_its_own(box: ToolBox) -> None:
+    workspace = box.workspace
+    await workspace.files()
+    (workspace.root / "a").chmod(0o444)
+    arguments = GrepArguments(pattern="load", path="a")
+    with without_root(), pytest.raises(PathProblem, match="permission denied"):
+        grep_module.grep(workspace, arguments, ToolLimits(), 2_000, RgHandle())
+    (workspace.root / "a").chmod(0o755)
 
 
 def feed(output: bytes, mode: str, wanted: set[str], size: int) -> dict[str, bytes]:

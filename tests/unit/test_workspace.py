@@ -1,15 +1,14 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from explorer.confined import open_root
 from explorer.errors import WorkspaceError
 from explorer.workspace import PathProblem, Workspace
-from tests.tooling import swap, write_name_that_is_no_utf8, write_tree
+from tests.tooling import swap, without_root, write_name_that_is_no_utf8, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -225,24 +224,35 @@ async def test_a_file_swapped_for_a_fifo_after_the_listing_is_refused(root: Path
             workspace.read("README.md")
 
 
-@contextmanager
-def without_root() -> Iterator[None]:
-    """Nobody's rights while inside: root may read everything."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-
-
 async def test_a_file_without_permission_is_a_sentence(root: Path) -> None:
     (root / "README.md").chmod(0)
     with Workspace.open(root) as workspace:
         await workspace.files()
         with without_root(), pytest.raises(PathProblem, match="permission denied"):
             workspace.read("README.md")
+
+
+async def test_a_directory_that_may_not_be_entered_is_a_sentence(root: Path) -> None:
+    (root / "src").chmod(0o444)
+    with Workspace.open(root) as workspace:
+        with (
+            without_root(),
+            pytest.raises(PathProblem, match="permission denied"),
+            workspace.directory("src"),
+        ):
+            pass
+    (root / "src").chmod(0o755)
+
+
+def test_a_root_that_may_not_be_entered_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o444)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with without_root(), pytest.raises(PermissionError):
+        open_root(Path("closed"))
+    (tmp_path / "closed").chmod(0o755)
 
 
 async def test_names_that_are_not_one_line_of_utf8_are_left_out(tmp_path: Path) -> None:

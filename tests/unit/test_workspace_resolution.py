@@ -69,6 +69,17 @@ def test_a_mangled_path_leads_to_what_was_meant(workspace: Workspace, text: str,
     assert workspace.resolve(text).path == path
 
 
+@pytest.mark.parametrize("name", ["trail .py ", " lead.py", "quote'", "`tick`", "back\\slash.py"])
+def test_a_name_that_ends_in_what_wraps_paths_is_found_as_it_stands(
+    tmp_path: Path, name: str
+) -> None:
+    write_tree(tmp_path, {name: "x\n", f"sub/{name}": "x\n"})
+    with Workspace.open(tmp_path, name="p") as workspace:
+        for path in (name, f"sub/{name}"):
+            assert workspace.resolve(path) == Resolved(path, "file")
+            assert workspace.resolve(f"/testbed/p/{path}") == Resolved(path, "file")
+
+
 def test_the_real_path_is_understood(workspace: Workspace) -> None:
     assert workspace.resolve(f"{workspace.root}/src/app/main.py").path == "src/app/main.py"
     assert workspace.resolve(str(workspace.root)) == Resolved("", "directory")
