@@ -73,7 +73,7 @@ def _subject(arguments: str) -> str:
     """The argument by which a person recognises a call: a pattern, or the end of a path."""
     try:
         given = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(given, dict):
         return ""

@@ -88,6 +88,6 @@ def calls_in(text: str) -> tuple[str, ...]:
     for body in _CALL.findall(text):
         try:
             found.append(json.dumps(json.loads(body), sort_keys=True))
-        except ValueError:
+        except (ValueError, RecursionError):
             found.append(body)
     return tuple(found)

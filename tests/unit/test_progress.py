@@ -20,6 +20,7 @@ def started(name: str, arguments: str) -> CallStarted:
         (started("Grep", '{"pattern": "retry"}'), "turn 3: grep retry"),
         (started("Read", '{"path": "/testbed/x/a.py"}'), "turn 3: read a.py"),
         (started("Glob", "not JSON"), "turn 3: glob"),
+        (started("Glob", "[" * 100_000), "turn 3: glob"),
         (started("Read", '["a list"]'), "turn 3: read"),
         (Note(2, "asked again"), "turn 2: asked again"),
     ],
