@@ -233,7 +233,7 @@ def _inside(path: Path, folder: Path) -> bool:
 
 
 def _others(root: Path, declared: Sequence[Path]) -> str:
-    others = [str(other) for other in declared if other != root]
+    others = [repr(str(other)) for other in declared if other != root]
     if not others:
         return ""
     return f"explored {str(root)!r}; pass path for another root: {', '.join(others[:4])}"
