@@ -130,7 +130,12 @@ class ExplorerServer(MCPServer[Backend]):
         # The SDK's own run_stdio_async puts stdout back when it ends; this one never does.
         server = self._lowlevel_server
         async with stdio.streams(wire) as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+            try:
+                await server.run(read, write, server.create_initialization_options())
+            except Exception:
+                # A client that reads nothing any more would hold up the writer for ever.
+                lifecycle.leave_soon(1)
+                raise
 
 
 def build_server(

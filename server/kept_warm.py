@@ -87,9 +87,13 @@ class KeptWarm:
             try:
                 while await self._follow_once(root, watched):  # noqa: ASYNC110
                     await anyio.sleep(_REWATCH_S)
-            except (ExplorerError, OSError) as error:
-                # Removed, replaced or closed: the next question opens what is there then.
-                logger.info("no longer watching %s: %s", root, error)
+            except (ExplorerError, OSError, UnicodeError) as error:
+                # Removed, replaced or closed: the next question opens what is there then. Or a
+                # name that is not UTF-8, which cannot be watched; each question lists anew.
+                logger.info("no longer watching %r: %s", str(root), error)
+            except Exception:
+                # Nothing that only saves time may end the server.
+                logger.exception("no longer watching %r on an internal error", str(root))
         if self._watched.get(root) is watched:
             del self._watched[root]
 
@@ -150,7 +154,13 @@ class KeptWarm:
             await anyio.sleep(LOOK_S)
             for watched in list(self._watched.values()):
                 if not watched.warm.closed:
-                    await self._prime(watched)
+                    await self._try_to_prime(watched)
+
+    async def _try_to_prime(self, watched: _Watched) -> None:
+        try:
+            await self._prime(watched)
+        except Exception:
+            logger.exception("no warm-up on an internal error")
 
     async def _prime(self, watched: _Watched) -> None:
         """Send the engine this repository's prompt if it has not had it."""

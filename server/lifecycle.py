@@ -23,7 +23,7 @@ CLEANUP_S = 1.5
 # Noted when this is imported, which ``main.py`` does before the half second of other imports: a
 # parent that dies in that time is noticed too.
 _PARENT = os.getppid()
-PARENT_POLL_S = 0.5
+PARENT_POLL_S = 0.2
 """How often the parent is looked at; with ``CLEANUP_S`` it keeps the end within 2 s."""
 
 

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from server.errors import RepositoryError
 
@@ -185,10 +185,13 @@ def _from_uri(text: str) -> Path | None:
     if "\0" in text:
         return None
     if text.lower().startswith("file:"):
-        parts = urlsplit(text)
-        if parts.netloc not in ("", "localhost"):
+        try:
+            parts = urlsplit(text)
+            # Names are bytes, which need not be UTF-8.
+            path = os.fsdecode(unquote_to_bytes(parts.path))
+        except ValueError:
             return None
-        return Path(unquote(parts.path) or "/")
+        return Path(path or "/") if parts.netloc in ("", "localhost") else None
     if "://" in text:
         return None
     try:
