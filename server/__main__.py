@@ -10,6 +10,6 @@ if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
     _root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     sys.path[0] = _root
 
-from server.cli import main
+from server.entry import main
 
 main()

@@ -13,13 +13,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import anyio
-import platformdirs
 
 from server.choice import choose_engine, public_url
 from server.errors import ServerError
+from server.homes import NO_HOME
 from server.repositories import default_for_command, from_process
 from server.service import ExplorationService
-from server.settings import Settings, client_project_dir, hub_cache, load_settings, user_file
+from server.settings import (
+    Settings,
+    client_project_dir,
+    hub_cache,
+    index_dir,
+    load_settings,
+    user_file,
+)
 
 State = Literal["ok", "info", "fail"]
 
@@ -214,10 +221,13 @@ def _endpoint(settings: Settings) -> Check:
 def _folders(settings: Settings) -> Iterator[Check]:
     from server.records import default_record_dir
 
-    cache = platformdirs.user_cache_path("fastcontext", appauthor=False)
+    cache = index_dir()
     records = settings.record_dir or default_record_dir()
     for what, folder in (("cache folder", cache), ("records", records)):
         # Neither need exist: what counts is whether it can be made.
+        if folder.is_relative_to(NO_HOME):
+            yield Check("info", what, "none: this user has no home directory", "set HOME")
+            continue
         place = next(each for each in (folder, *folder.parents) if each.exists())
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             missing = "" if place == folder else ", not made yet"

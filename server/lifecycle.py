@@ -35,6 +35,9 @@ def run_to_end(serve: Callable[[], Awaitable[None]], *, watch_parent: bool) -> N
     status = 0
     try:
         anyio.run(_guarded, serve, watch_parent)
+    except KeyboardInterrupt:
+        # Before the signals were watched.
+        logger.info("ending on SIGINT")
     except BaseException as error:
         # A client that went away while it was written to is an end like any other.
         if not _is_broken_pipe(error):

@@ -48,14 +48,18 @@ _wire = _quiet_stdout()
 gc.disable()
 _import_from_here_only()
 
-import server.lifecycle  # noqa: E402, F401 - first, because it notes the parent
-from server.app import build_server, main  # noqa: E402 - only now is it known where from
+try:
+    import server.lifecycle  # noqa: F401 - first, because it notes the parent
+    from server.app import build_server, main
+
+    mcp = build_server()
+except KeyboardInterrupt:
+    # As a shell says it; nobody listens to signals yet.
+    os._exit(130)
 
 gc.freeze()
 gc.enable()
 _restore_stdout(_wire)
-
-mcp = build_server()
 
 if __name__ == "__main__":
     main(mcp, sys.argv[1:])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from server.errors import RepositoryError
+from server.errors import RepositoryError, SettingsError
+from server.homes import expanded, home
 
 _MARKERS = (".git", ".hg", ".jj", ".svn")
 
@@ -83,16 +84,20 @@ class Resolver:
         declared = [root for uri in client_roots if (root := _from_uri(uri)) is not None]
         found.extend((root, "client roots", _others(root, declared)) for root in declared)
         found.extend(self._configured())
-        if self.project_dir:
-            found.append((Path(self.project_dir).expanduser(), "CLAUDE_PROJECT_DIR", ""))
+        found.extend((place, "CLAUDE_PROJECT_DIR", "") for place in self._project())
         if self.cwd is not None and (top := repository_top(self.cwd)) is not None:
             found.append((top, "working directory", ""))
         return found
 
+    def _project(self) -> list[Path]:
+        """What ``CLAUDE_PROJECT_DIR`` names, if it can be a path."""
+        named = _from_uri(self.project_dir) if self.project_dir else None
+        return [named] if named is not None else []
+
     def _configured(self) -> list[tuple[Path, str, str]]:
         """Configured roots; a folder of several repositories yields the one at work first."""
         found: list[tuple[Path, str, str]] = []
-        places = [Path(self.project_dir).expanduser()] if self.project_dir else []
+        places = self._project()
         if self.cwd is not None:
             places.append(self.cwd)
         for root in self.roots:
@@ -165,11 +170,7 @@ def from_process(roots: Iterable[Path], project_dir: str) -> Resolver:
         cwd: Path | None = Path.cwd()
     except OSError:
         cwd = None
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path("/root")
-    return Resolver(tuple(roots), project_dir, cwd, home)
+    return Resolver(tuple(roots), project_dir, cwd, home())
 
 
 def repository_top(place: Path) -> Path | None:
@@ -195,8 +196,8 @@ def _from_uri(text: str) -> Path | None:
     if "://" in text:
         return None
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
+        return expanded(Path(text))
+    except SettingsError:
         return None
 
 

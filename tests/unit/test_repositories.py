@@ -185,6 +185,12 @@ def test_a_path_too_long_for_the_system_is_an_error_like_any_other(tmp_path: Pat
         resolver(tmp_path).resolve("/" + "x" * 10_000)
 
 
+def test_a_project_directory_that_cannot_be_a_path_is_passed_over(tmp_path: Path) -> None:
+    cwd = make_repository(tmp_path / "cwd")
+    odd = Path("~nobody-by-that-name/x")
+    assert resolver(tmp_path, project_dir=odd, cwd=cwd, roots=(tmp_path,)).resolve().root == cwd
+
+
 def test_a_worktree_whose_marker_is_a_file_counts_as_a_repository(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/.git").write_text("gitdir: elsewhere\n")

@@ -81,6 +81,7 @@ def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
         ('endpoint = "localhost:8000"\n', "is not an HTTP URL"),
         ('roots = ["relative"]\n', "must be absolute"),
         ("deadline_s = 0.1\n", "'deadline_s'"),
+        ("engine_args = '--x \"y'\n", "'engine_args': no closing quotation"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(
@@ -102,6 +103,16 @@ def test_keys_never_appear_in_what_is_printed(
     assert settings.api_key.get_secret_value() == "sk-very-secret"
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "very-secret" not in text
+
+
+@pytest.mark.parametrize("name", ["api_key", "http_token"])
+def test_a_blank_secret_is_none_and_the_line_end_of_a_file_is_not_part_of_one(
+    user_config: Path, name: str
+) -> None:
+    for given, meant in (("", None), (" \\n", None), ("secret\\n", "secret")):
+        user_config.write_text(f'{name} = "{given}"\n')
+        secret = getattr(load_settings(), name)
+        assert (secret and secret.get_secret_value()) == meant
 
 
 def test_a_password_in_the_url_is_refused_without_being_repeated(user_config: Path) -> None:
@@ -135,8 +146,12 @@ def test_a_dotenv_file_and_a_project_file_in_the_working_directory_are_not_read(
     assert load_settings().endpoint == ""
 
 
-def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys() -> None:
+def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert user_file({"XDG_CONFIG_HOME": "relative"}).is_absolute()
+    monkeypatch.setenv("HOME", "relative")
+    assert user_file({}).is_absolute()
 
 
 def test_every_setting_says_what_it_is() -> None:
