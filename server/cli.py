@@ -243,7 +243,7 @@ def _show_unexpected(error: Exception) -> None:
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    with suppress(ServerError):
+    with suppress(Exception):
         _configure_logging(load_settings())
     logger.debug("the command failed", exc_info=error)
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "

@@ -25,8 +25,10 @@ def expanded(path: Path) -> Path:
     """The path with its ``~`` or ``~user`` replaced.
 
     Raises:
-        SettingsError: that home is not known.
+        SettingsError: that home is not known, or no path can look like this.
     """
+    if "\0" in str(path):
+        raise SettingsError(f"{str(path)!r} holds a NUL, which no path can", "write the path anew")
     try:
         return path.expanduser()
     except RuntimeError:
@@ -38,7 +40,7 @@ def absolute(path: Path) -> Path:
     """The expanded path, from the working directory on where it is relative.
 
     Raises:
-        SettingsError: its home is not known.
+        SettingsError: as in ``expanded``.
         UsageError: there is no working directory any more.
     """
     try:

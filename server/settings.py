@@ -173,7 +173,11 @@ class Settings(BaseSettings):
         items = value.split(os.pathsep) if isinstance(value, str) else value
         if not isinstance(items, (list, tuple)):
             return items
-        return tuple(expanded(Path(item)) for item in items if str(item).strip())
+        return tuple(
+            expanded(Path(item)) if isinstance(item, (str, Path)) else item
+            for item in items
+            if str(item).strip()
+        )
 
     @field_validator("roots")
     @classmethod
@@ -295,7 +299,7 @@ def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
 def _read_user_file() -> dict[str, Any]:
     path = user_file()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

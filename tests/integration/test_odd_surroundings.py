@@ -135,6 +135,32 @@ def test_what_cannot_be_told_on_stderr_leaves_the_exit_status_as_it_is(tmp_path:
         assert fastcontext(tmp_path, "explore", "", redirect=redirect).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["-m", "server", "explore", "retry delay", "--repo", "{repository}"], 0),
+        (["-m", "server", "explore", "retry delay", "--repo", "."], 2),
+        ([MAIN], 0),
+    ],
+)
+def test_a_working_directory_that_is_gone_is_missed_only_where_it_is_needed(
+    tmp_path: Path, repository: Path, arguments: list[str], status: int
+) -> None:
+    (tmp_path / "gone").mkdir()
+    given = [each.format(repository=repository) for each in arguments]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'rmdir ../gone; exec "$@"', "sh", sys.executable, *given],
+        cwd=tmp_path / "gone",
+        env=bare_environment(tmp_path, PYTHONPATH=str(ROOT)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_closed_stdin_holds_no_question(tmp_path: Path) -> None:
     done = fastcontext(tmp_path, "explore", "-", redirect="<&-")
     assert done.returncode == 2

@@ -47,6 +47,13 @@ def test_an_empty_variable_counts_as_unset(
     assert load_settings().endpoint == "http://127.0.0.1:8000/v1"
 
 
+def test_a_mark_of_the_byte_order_at_the_start_of_the_file_is_passed_over(
+    user_config: Path,
+) -> None:
+    user_config.write_text("max_turns = 5\n", encoding="utf-8-sig")
+    assert load_settings().max_turns == 5
+
+
 def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(
     user_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +88,9 @@ def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
         ('endpoint = "localhost:8000"\n', "is not an HTTP URL"),
         ('roots = ["relative"]\n', "must be absolute"),
         ("deadline_s = 0.1\n", "'deadline_s'"),
+        ("roots = [5]\n", "'roots'"),
+        ('roots = ["/a\\u0000b"]\n', "holds a NUL"),
+        ('record_dir = "/a\\u0000b"\n', "holds a NUL"),
         ("engine_args = '--x \"y'\n", "'engine_args': no closing quotation"),
     ],
 )
