@@ -7,7 +7,6 @@ Nothing in the explored repository is ever read as configuration, nor is any ``.
 
 import difflib
 import os
-import shlex
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -160,12 +159,6 @@ class Settings(BaseSettings):
     def _no_blank_secret(cls, value: Any) -> Any:
         # Blank, it would be a token that every client knows; a line end would break the header.
         return value.strip() or None if isinstance(value, str) else value
-
-    @field_validator("engine_args")
-    @classmethod
-    def _check_quotes(cls, value: str) -> str:
-        shlex.split(value)
-        return value
 
     @field_validator("roots", mode="before")
     @classmethod

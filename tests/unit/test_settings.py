@@ -91,7 +91,6 @@ def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
         ("roots = [5]\n", "'roots'"),
         ('roots = ["/a\\u0000b"]\n', "holds a NUL"),
         ('record_dir = "/a\\u0000b"\n', "holds a NUL"),
-        ("engine_args = '--x \"y'\n", "'engine_args': no closing quotation"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(
