@@ -35,6 +35,7 @@ from server import lifecycle, offers, stdio, texts
 from server.arguments import tolerant
 from server.errors import ServerError
 from server.logs import log_to_stderr
+from server.streams import make_ready
 from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
@@ -115,7 +116,12 @@ class ExplorerServer(MCPServer[Backend]):
         Raises:
             ValueError: the transport is neither ``stdio`` nor ``streamable-http``.
         """
+        make_ready()
         if transport == "stdio":
+            if sys.__stdin__ is None or sys.__stdout__ is None:
+                closed = "stdin" if sys.__stdin__ is None else "stdout"
+                logger.error("%s is closed; hint: MCP clients start this with both open", closed)
+                lifecycle.leave(1)
             if sys.stdin.isatty():
                 sys.stderr.write("serving MCP on stdin and stdout, for a client; Ctrl-C ends it\n")
             wire = stdio.claim()
@@ -130,7 +136,12 @@ class ExplorerServer(MCPServer[Backend]):
         # The SDK's own run_stdio_async puts stdout back when it ends; this one never does.
         server = self._lowlevel_server
         async with stdio.streams(wire) as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+            try:
+                await server.run(read, write, server.create_initialization_options())
+            except Exception:
+                # A client that reads nothing any more would hold up the writer for ever.
+                lifecycle.leave_soon(1)
+                raise
 
 
 def build_server(

@@ -70,6 +70,8 @@ def _number(value: Any, highest: int) -> int:
         return 0
     try:
         return int(min(float(highest), max(0.0, float(value))))
+    except OverflowError:
+        return highest if value > 0 else 0
     except (TypeError, ValueError):
         return 0
 

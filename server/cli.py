@@ -6,9 +6,11 @@ signal n.
 
 import enum
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -17,13 +19,17 @@ import typer
 from server.clients_cli import app as clients_app
 from server.engine_cli import app as engine_app
 from server.errors import ServerError, SettingsError, UsageError
+from server.homes import absolute
 from server.quantize_cli import register
+from server.streams import make_ready
 from server.view_cli import app as view_app
 
 if TYPE_CHECKING:
     from server.ask import Ask
     from server.render import Report
     from server.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 FAILED, WRONG_USAGE = 1, 2
 
@@ -58,8 +64,10 @@ Model = Annotated[str | None, typer.Option(help="The model's name at the endpoin
 MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds within which to answer.")]
 Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of the model.")]
+# readable=False: whether a directory may be read is found out, and told, where it is used.
 Record = Annotated[
-    Path | None, typer.Option(help="Keep the trajectory; without a folder, in the usual one.")
+    Path | None,
+    typer.Option(readable=False, help="Keep the trajectory; without a folder, in the usual one."),
 ]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden, secret, ignored files too.")]
 NoFallback = Annotated[
@@ -82,7 +90,9 @@ def root(
 @app.command()
 def explore(
     query: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
-    repo: Annotated[Path | None, typer.Option(help="Repository. Default: this one.")] = None,
+    repo: Annotated[
+        Path | None, typer.Option(readable=False, help="Repository. Default: this one.")
+    ] = None,
     engine: Engine = None,
     endpoint: Endpoint = None,
     model: Model = None,
@@ -120,7 +130,9 @@ def explore(
 @app.command()
 def serve(
     http: Annotated[str | None, typer.Option(help="HOST:PORT for HTTP instead of stdio.")] = None,
-    root: Annotated[list[Path] | None, typer.Option(help="Allowed directory; repeatable.")] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(readable=False, help="Allowed directory; repeatable.")
+    ] = None,
     engine: Engine = None,
     endpoint: Endpoint = None,
     model: Model = None,
@@ -135,7 +147,7 @@ def serve(
     from server.settings import load_settings
 
     settings = load_settings(
-        roots=tuple(place.expanduser().absolute() for place in root) if root else None,
+        roots=tuple(absolute(place) for place in root) if root else None,
         engine=engine.value if engine else None,
         endpoint=endpoint,
         model=model,
@@ -169,6 +181,7 @@ register(app)
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave the process."""
+    make_ready()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["serve"]:
         _serve_at_once()
@@ -196,6 +209,7 @@ def _run(given: list[str]) -> int:
         code = typer.main.get_command(app).main(
             with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )
+        sys.stdout.flush()
     except _UsageProblem as error:
         described = getattr(error, "format_message", error.__str__)()
         # Raised for a group without a command: its text is the help, in the shape to be shown.
@@ -213,9 +227,31 @@ def _run(given: list[str]) -> int:
     except BrokenPipeError:
         # The reader, such as head, has had enough.
         return 0
+    except SystemExit as error:
+        # Newer releases of typer make this of it.
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
+    except Exception as error:
+        _show_unexpected(error)
+        return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _show_unexpected(error: Exception) -> None:
+    """What nobody foresaw, in words; where it happened goes to the log."""
+    from server.settings import load_settings
+    from server.terminal import show_error
+
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    with suppress(Exception):
+        _configure_logging(load_settings())
+    logger.debug("the command failed", exc_info=error)
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    show_error(f"{kind}{error}", "FASTCONTEXT_LOG_LEVEL=DEBUG shows where it happened")
 
 
 def _configure_logging(settings: "Settings") -> None:
@@ -228,7 +264,7 @@ def _ask(settings: "Settings", query: str, repo: Path | None) -> "Ask":
     from server.ask import make_ask
     from server.repositories import default_for_command
 
-    path = str(repo.expanduser().absolute()) if repo else default_for_command()
+    path = str(absolute(repo)) if repo else default_for_command()
     return make_ask(settings, query, path=path)
 
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 import anyio
-import platformdirs
 
 from launch.errors import LaunchError
 from launch.install import find_vllm
@@ -20,9 +19,16 @@ from server.check import Check
 from server.choice import choose_engine, public_url
 from server.engine_settings import wanted_engine
 from server.errors import ServerError
+from server.homes import NO_HOME
 from server.repositories import default_for_command, from_process
 from server.service import ExplorationService
-from server.settings import Settings, client_project_dir, load_settings, user_file
+from server.settings import (
+    Settings,
+    client_project_dir,
+    index_dir,
+    load_settings,
+    user_file,
+)
 
 PROBE_S = 3.5
 """Longest wait for the endpoint."""
@@ -155,10 +161,13 @@ def _endpoint(settings: Settings) -> Check:
 def _folders(settings: Settings) -> Iterator[Check]:
     from server.records import default_record_dir
 
-    cache = platformdirs.user_cache_path("fastcontext", appauthor=False)
+    cache = index_dir()
     records = settings.record_dir or default_record_dir()
     for what, folder in (("cache folder", cache), ("records", records)):
         # Neither need exist: what counts is whether it can be made.
+        if folder.is_relative_to(NO_HOME):
+            yield Check("info", what, "none: this user has no home directory", "set HOME")
+            continue
         place = next(each for each in (folder, *folder.parents) if each.exists())
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             missing = "" if place == folder else ", not made yet"

@@ -8,6 +8,7 @@ from launch.child import PACKAGE_ROOT
 from launch.planner import Wanted
 from launch.profile import Wishes
 from launch.spec import Timings
+from server.homes import expanded
 from server.settings import Settings, engine_directories
 
 # Isolated, as everything that is started: no directory of the caller's is imported from.
@@ -24,7 +25,7 @@ def wanted_engine(settings: Settings) -> Wanted:
         logs=logs,
         hub=hub,
         models=tuple(
-            str(Path(each).expanduser()) if each.startswith("~") else each
+            str(expanded(Path(each))) if each.startswith("~") else each
             for each in settings.engine_models
         ),
         vllm=settings.vllm,

@@ -97,9 +97,13 @@ class KeptWarm:
                     if not watched.warm.users:
                         # What changed since the last list was taken, no watch may have told.
                         watched.warm.workspace.forget()
-            except (ExplorerError, OSError) as error:
-                # Removed, replaced or closed: the next question opens what is there then.
-                logger.info("no longer watching %s: %s", root, error)
+            except (ExplorerError, OSError, UnicodeError) as error:
+                # Removed, replaced or closed: the next question opens what is there then. Or a
+                # name that is not UTF-8, which cannot be watched; each question lists anew.
+                logger.info("no longer watching %r: %s", str(root), error)
+            except Exception:
+                # Nothing that only saves time may end the server.
+                logger.exception("no longer watching %r on an internal error", str(root))
         if self._watched.get(root) is watched:
             del self._watched[root]
 

@@ -23,7 +23,7 @@ CLEANUP_S = 1.5
 # Noted when this is imported, which ``main.py`` does before the half second of other imports: a
 # parent that dies in that time is noticed too.
 _PARENT = os.getppid()
-PARENT_POLL_S = 0.5
+PARENT_POLL_S = 0.2
 """How often the parent is looked at; with ``CLEANUP_S`` it keeps the end within 2 s."""
 
 
@@ -35,6 +35,9 @@ def run_to_end(serve: Callable[[], Awaitable[None]], *, watch_parent: bool) -> N
     status = 0
     try:
         anyio.run(_guarded, serve, watch_parent)
+    except KeyboardInterrupt:
+        # Before the signals were watched.
+        logger.info("ending on SIGINT")
     except BaseException as error:
         # A client that went away while it was written to is an end like any other.
         if not _is_broken_pipe(error):

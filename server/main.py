@@ -32,8 +32,13 @@ def _restore_stdout(wire: int | None) -> None:
 def _import_from_here_only() -> None:
     here = os.path.dirname(os.path.realpath(__file__))
     root = os.path.dirname(here)
-    first = os.path.realpath(sys.path[0]) if sys.path else ""
-    if first in (here, os.path.realpath(os.curdir)) and first != root:
+    try:
+        first = os.path.realpath(sys.path[0]) if sys.path else ""
+        unwanted = first in (here, os.path.realpath(os.curdir)) and first != root
+    except OSError:
+        # The working directory is gone; run as a file, this folder is first all the same.
+        unwanted = bool(sys.path) and sys.path[0] in ("", here)
+    if unwanted:
         del sys.path[0]
     # Relative entries name the working directory, whatever it is by the time of an import.
     sys.path[:] = [entry for entry in sys.path if os.path.isabs(entry)]
@@ -48,14 +53,18 @@ _wire = _quiet_stdout()
 gc.disable()
 _import_from_here_only()
 
-import server.lifecycle  # noqa: E402, F401 - first, because it notes the parent
-from server.app import build_server, main  # noqa: E402 - only now is it known where from
+try:
+    import server.lifecycle  # noqa: F401 - first, because it notes the parent
+    from server.app import build_server, main
+
+    mcp = build_server()
+except KeyboardInterrupt:
+    # As a shell says it; nobody listens to signals yet.
+    os._exit(130)
 
 gc.freeze()
 gc.enable()
 _restore_stdout(_wire)
-
-mcp = build_server()
 
 if __name__ == "__main__":
     main(mcp, sys.argv[1:])

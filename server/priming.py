@@ -82,6 +82,9 @@ class Primer:
                         break
                 except (LaunchError, ExplorerError) as error:
                     logger.debug("no warm-up: %s", error)
+                except Exception:
+                    # Nothing that only saves time may end the server.
+                    logger.exception("no warm-up on an internal error")
 
     async def _prime(self, warm: Warm) -> bool:
         """Send the engine this repository's prompt if it has not had it; False if it is needed."""
@@ -103,7 +106,7 @@ class Primer:
             pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S)
         try:
             sent = await self._send(local, request)
-        except (LaunchError, ExplorerError):
+        except Exception:
             self._tried[root] = _Tried(wanted, pause_s, anyio.current_time() + pause_s)
             raise
         if sent:

@@ -10,6 +10,7 @@ from typing import Any
 import platformdirs
 
 from server.errors import UsageError
+from server.homes import NO_HOME
 
 _TAIL_BYTES = 262_144
 """The last event holds citations and notes, never code: a longer one is read as cut off."""
@@ -43,7 +44,11 @@ class Recorded:
 
 def default_record_dir() -> Path:
     """The folder in the user's state directory; it need not exist."""
-    return platformdirs.user_state_path("fastcontext", appauthor=False) / "runs"
+    try:
+        state = platformdirs.user_state_path("fastcontext", appauthor=False)
+    except RuntimeError:
+        state = NO_HOME / "fastcontext"
+    return state / "runs"
 
 
 def with_default_folder(given: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ link, an image or markup.
 
 import dataclasses
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ def to_object(report: Report) -> dict[str, Any]:
     run = report.exploration
     return {
         "query": run.query,
-        "repository": str(report.repository),
+        "repository": _as_unicode(report.repository),
         "engine": report.engine,
         "engine_reason": report.engine_reason,
         "stop_reason": run.stop_reason,
@@ -99,7 +100,8 @@ def markdown(report: Report) -> str:
     lines += [_item(number, each) for number, each in enumerate(run.citations, 1)]
     if not run.citations:
         lines.append("No place was found. Ask with names from the code, or search with grep.")
-    lines += ["", f"{summary(report)} Paths are relative to {code(str(report.repository))}."]
+    relative_to = _code_span(path_text(_as_unicode(report.repository)))
+    lines += ["", f"{summary(report)} Paths are relative to {relative_to}."]
     lines += [f"Note: {prose(note, _NOTE_CHARS)}" for note in run.notes]
     return "\n".join(lines)
 
@@ -123,7 +125,7 @@ def plain(report: Report) -> str:
 def summary(report: Report) -> str:
     """Who answered and why, how it ended, what it cost, and how sure the first file is."""
     run = report.exploration
-    who = "the model" if report.engine == "endpoint" else "the scout"
+    who = "the scout" if report.engine == "scout" else "the model"
     because = one_line(report.engine_reason, 300)
     work = f"{run.elapsed_s:.1f} s"
     if run.turns:
@@ -135,7 +137,7 @@ def summary(report: Report) -> str:
 
 def place(citation: Citation) -> str:
     """``path:start-end``, marked where the lines were not seen by the explorer."""
-    where = f"{one_line(citation.path, 1_000)}:{citation.start}-{citation.end}"
+    where = _lines_of(citation)
     return where if citation.verified else f"{where} (unverified)"
 
 
@@ -169,7 +171,18 @@ def prose(text: str, limit: int) -> str:
 
 def code(text: str) -> str:
     """A Markdown code span that ``text`` cannot close, whatever backticks it holds."""
-    inside = one_line(text, 1_000)
+    return _code_span(one_line(text, 1_000))
+
+
+def path_text(path: str) -> str:
+    """The path on one line, nothing left out: what is not seen or ends a line is spelled.
+
+    Two spaces stay two, since whoever reads the path opens a file by it.
+    """
+    return spelled(path).translate(_LINE_BREAKS)
+
+
+def _code_span(inside: str) -> str:
     if not inside:
         return ""
     fence = "`" * (max((len(run) for run in re.findall(r"`+", inside)), default=0) + 1)
@@ -180,6 +193,7 @@ def code(text: str) -> str:
 # Control, format (direction marks too), surrogate and private-use characters.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 _NOT_PLAIN = re.compile(r"[^\n\t\x20-\x7e]")
+_LINE_BREAKS = {9: r"\t", 10: r"\n", 0x2028: r"\u2028", 0x2029: r"\u2029"}
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=\])\(|!(?=\[)")
 
 
@@ -190,8 +204,17 @@ def _spelled(found: re.Match[str]) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
+def _as_unicode(path: Path) -> str:
+    """The path as valid Unicode: Linux' file names are bytes, which need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _lines_of(citation: Citation) -> str:
+    return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
+
+
 def _item(number: int, citation: Citation) -> str:
-    where = code(f"{citation.path}:{citation.start}-{citation.end}")
+    where = _code_span(_lines_of(citation))
     evidence = code(citation.evidence[: _EVIDENCE_CHARS + 1])
     parts = [f"{number}. {where}", evidence, prose(citation.reason, _REASON_CHARS)]
     if not citation.verified:

@@ -10,9 +10,10 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from server.errors import RepositoryError
+from server.errors import RepositoryError, SettingsError
+from server.homes import expanded, home
 
 _MARKERS = (".git", ".hg", ".jj", ".svn")
 
@@ -83,16 +84,20 @@ class Resolver:
         declared = [root for uri in client_roots if (root := _from_uri(uri)) is not None]
         found.extend((root, "client roots", _others(root, declared)) for root in declared)
         found.extend(self._configured())
-        if self.project_dir:
-            found.append((Path(self.project_dir).expanduser(), "CLAUDE_PROJECT_DIR", ""))
+        found.extend((place, "CLAUDE_PROJECT_DIR", "") for place in self._project())
         if self.cwd is not None and (top := repository_top(self.cwd)) is not None:
             found.append((top, "working directory", ""))
         return found
 
+    def _project(self) -> list[Path]:
+        """What ``CLAUDE_PROJECT_DIR`` names, if it can be a path."""
+        named = _from_uri(self.project_dir) if self.project_dir else None
+        return [named] if named is not None else []
+
     def _configured(self) -> list[tuple[Path, str, str]]:
         """Configured roots; a folder of several repositories yields the one at work first."""
         found: list[tuple[Path, str, str]] = []
-        places = [Path(self.project_dir).expanduser()] if self.project_dir else []
+        places = self._project()
         if self.cwd is not None:
             places.append(self.cwd)
         for root in self.roots:
@@ -165,11 +170,7 @@ def from_process(roots: Iterable[Path], project_dir: str) -> Resolver:
         cwd: Path | None = Path.cwd()
     except OSError:
         cwd = None
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path("/root")
-    return Resolver(tuple(roots), project_dir, cwd, home)
+    return Resolver(tuple(roots), project_dir, cwd, home())
 
 
 def repository_top(place: Path) -> Path | None:
@@ -185,15 +186,18 @@ def _from_uri(text: str) -> Path | None:
     if "\0" in text:
         return None
     if text.lower().startswith("file:"):
-        parts = urlsplit(text)
-        if parts.netloc not in ("", "localhost"):
+        try:
+            parts = urlsplit(text)
+            # Names are bytes, which need not be UTF-8.
+            path = os.fsdecode(unquote_to_bytes(parts.path))
+        except ValueError:
             return None
-        return Path(unquote(parts.path) or "/")
+        return Path(path or "/") if parts.netloc in ("", "localhost") else None
     if "://" in text:
         return None
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
+        return expanded(Path(text))
+    except SettingsError:
         return None
 
 
@@ -233,7 +237,7 @@ def _inside(path: Path, folder: Path) -> bool:
 
 
 def _others(root: Path, declared: Sequence[Path]) -> str:
-    others = [str(other) for other in declared if other != root]
+    others = [repr(str(other)) for other in declared if other != root]
     if not others:
         return ""
     return f"explored {str(root)!r}; pass path for another root: {', '.join(others[:4])}"

@@ -281,12 +281,15 @@ class ExplorationService:
                 attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
             except ServerError as error:
                 attempt = _Attempt(problem=f"the model failed: {error}")
-            except ExplorerError:
-                raise
-            except Exception:
+            except ExplorerError as error:
+                if not ask.fallback:
+                    raise
+                attempt = _Attempt(_partial(error), f"the model's run failed: {_sentence(error)}")
+            except Exception as error:
                 # The caller still gets an answer; the log gets the whole story.
                 logger.exception("the exploration failed on an internal error")
-                attempt = _Attempt(problem="the model failed: internal error, see the log")
+                problem = "the model's run failed: internal error, see the log"
+                attempt = _Attempt(_partial(error), problem)
         if scope.cancelled_caught:
             return _Attempt(problem=f"the model gave no answer within {until - started:.0f} s")
         return attempt
@@ -414,6 +417,12 @@ class ExplorationService:
     def _report(self, ask: Ask, engine: Answerer, reason: str, run: Exploration) -> Report:
         run = dataclasses.replace(run, notes=(*ask.notes, *run.notes))
         return Report(ask.repository.root, engine, reason, run)
+
+
+def _partial(error: Exception) -> Exploration | None:
+    """What the loop had read when the error ended it, of whatever kind the error is."""
+    partial: Exploration | None = getattr(error, "partial", None)
+    return partial
 
 
 def _sentence(error: Exception) -> str:

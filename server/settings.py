@@ -25,6 +25,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 
 from explorer.endpoint import parse_endpoint
 from server.errors import SettingsError
+from server.homes import absolute, expanded, home
 
 PREFIX = "FASTCONTEXT_"
 # Read by the test suite's own fixtures, so not a mistake in the environment.
@@ -154,13 +155,23 @@ class Settings(BaseSettings):
             parse_endpoint(url)
         return ",".join(dict.fromkeys(urls))
 
+    @field_validator("api_key", "http_token", mode="before")
+    @classmethod
+    def _no_blank_secret(cls, value: Any) -> Any:
+        # Blank, it would be a token that every client knows; a line end would break the header.
+        return value.strip() or None if isinstance(value, str) else value
+
     @field_validator("roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
         items = value.split(os.pathsep) if isinstance(value, str) else value
         if not isinstance(items, (list, tuple)):
             return items
-        return tuple(Path(item).expanduser() for item in items if str(item).strip())
+        return tuple(
+            expanded(Path(item)) if isinstance(item, (str, Path)) else item
+            for item in items
+            if str(item).strip()
+        )
 
     @field_validator("roots")
     @classmethod
@@ -191,7 +202,7 @@ class Settings(BaseSettings):
     @field_validator("record_dir", mode="after")
     @classmethod
     def _expand_record_dir(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value is not None else None
+        return absolute(value) if value is not None else None
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -225,7 +236,7 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the user's configuration file is looked for, whether or not it exists."""
     base = environ.get("XDG_CONFIG_HOME", "")
     # The XDG specification says to ignore a relative value; it would mean the working directory.
-    folder = Path(base) if base.startswith("/") else Path("~/.config").expanduser()
+    folder = Path(base) if base.startswith("/") else home() / ".config"
     return folder / "fastcontext" / "config.toml"
 
 
@@ -248,8 +259,8 @@ def load_settings(**flags: Any) -> Settings:
 def index_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the scout keeps its indexes between processes; it may not exist, or not be writable."""
     base = environ.get("XDG_CACHE_HOME", "")
-    usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    folder = Path(base) if base.startswith("/") else Path(usual).expanduser()
+    usual = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    folder = Path(base) if base.startswith("/") else home() / usual
     return folder / "fastcontext" / "scout"
 
 
@@ -260,9 +271,9 @@ def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
 
 def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
     """Where Hugging Face's libraries keep models, by their variables; it need not exist."""
-    cache = _absolute(environ, "XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    home = _absolute(environ, "HF_HOME") or cache / "huggingface"
-    return _absolute(environ, "HF_HUB_CACHE") or home / "hub"
+    cache = _absolute(environ, "XDG_CACHE_HOME") or home() / ".cache"
+    theirs = _absolute(environ, "HF_HOME") or cache / "huggingface"
+    return _absolute(environ, "HF_HUB_CACHE") or theirs / "hub"
 
 
 def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path, Path]:
@@ -270,7 +281,7 @@ def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, P
     runtime = _absolute(environ, "XDG_RUNTIME_DIR") or _runtime_of_user(os.getuid())
     # Without one, a directory of this user's own in /tmp; who owns it is checked before its use.
     sockets = runtime / "fastcontext" if runtime else Path(f"/tmp/fastcontext-{os.getuid()}")
-    state = _absolute(environ, "XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    state = _absolute(environ, "XDG_STATE_HOME") or home() / ".local" / "state"
     return sockets, state / "fastcontext", hub_cache(environ)
 
 
@@ -292,7 +303,7 @@ def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
 def _read_user_file() -> dict[str, Any]:
     path = user_file()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -9,9 +9,10 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import anyio
+import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
 
@@ -50,5 +51,15 @@ async def streams(wire: Wire) -> AsyncIterator[tuple[Any, Any]]:
         os.fdopen(wire.read_fd, "rb", closefd=False), encoding="utf-8", errors="replace"
     )
     writer = io.TextIOWrapper(os.fdopen(wire.write_fd, "wb", closefd=False), encoding="utf-8")
-    async with stdio_server(anyio.wrap_file(reader), anyio.wrap_file(writer)) as pair:
+    lines: Any = _lines(reader)
+    async with stdio_server(lines, anyio.wrap_file(writer)) as pair:
         yield pair
+
+
+async def _lines(reader: TextIO) -> AsyncIterator[str]:
+    """The client's lines. Cancelling leaves the thread behind that waits for the next one.
+
+    With anyio's own file it would wait for that thread, which only the client can end.
+    """
+    while line := await anyio.to_thread.run_sync(reader.readline, abandon_on_cancel=True):
+        yield line

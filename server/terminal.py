@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def show_report(report: Report, *, as_json: bool) -> None:
     """The report on stdout: JSON, colours on a terminal, plain text in a pipe."""
     if as_json:
-        sys.stdout.write(json.dumps(to_object(report), ensure_ascii=False, indent=2) + "\n")
+        # What the encoding lacks would be written as Python's escapes, which JSON does not know.
+        narrow = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
+        sys.stdout.write(json.dumps(to_object(report), ensure_ascii=narrow, indent=2) + "\n")
     elif sys.stdout.isatty():
         from rich.console import Console
 
@@ -34,8 +36,7 @@ def show_error(message: str, hint: str = "") -> None:
     lines = [f"error: {one_line(message, 2_000)}"]
     if hint:
         lines.append(f"hint: {one_line(hint, 2_000)}")
-    sys.stderr.write("\n".join(lines) + "\n")
-    sys.stderr.flush()
+    _tell("\n".join(lines))
 
 
 def show_server_error(error: ServerError) -> None:
@@ -55,8 +56,7 @@ def live() -> Iterator[tuple[Say, Listener]]:
 
         def write(event: Event) -> None:
             if line := turns(event):
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
+                _tell(line)
 
         yield ignore, write
         return
@@ -74,6 +74,13 @@ def live() -> Iterator[tuple[Say, Listener]]:
                 console.print(Text(line, style="dim"), soft_wrap=True)
 
         yield say, hear
+
+
+def _tell(text: str) -> None:
+    """The text on stderr, if somebody reads it: what it tells of must go on all the same."""
+    with suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 class TurnLines:

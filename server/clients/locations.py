@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from server.homes import home
+
 ClientName = Literal["claude-desktop", "claude-code", "cursor", "vscode", "codex", "windsurf"]
 Scope = Literal["user", "project"]
 Format = Literal["json", "toml"]
@@ -94,7 +96,7 @@ class Machine:
     @classmethod
     def this(cls) -> "Machine":
         """The machine that this process runs on."""
-        return cls(sys.platform, Path.home(), dict(os.environ))
+        return cls(sys.platform, home(), dict(os.environ))
 
     def config_home(self) -> Path:
         """The folder in which desktop programs keep their configuration."""

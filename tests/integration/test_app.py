@@ -11,7 +11,8 @@ from mcp import Client
 from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
 
 from explorer.engine import Engine
-from explorer.errors import EngineUnreachable
+from explorer.errors import EngineUnreachable, RipgrepError
+from explorer.records import Citation, Exploration
 from explorer.scripted_engine import ScriptedEngine, Step, Turn
 from server import texts
 from server.app import build_server
@@ -340,6 +341,56 @@ async def test_a_repository_replaced_between_two_calls_is_opened_anew(repository
         result = await client.call_tool("explore_repository", arguments)
     assert "new.py" in text_of(result)
     assert "a.py" not in text_of(result)
+
+
+def ends_with(error: Exception, read: Citation) -> Callable[..., Any]:
+    """A run by the model that reads one place and then fails on what no engine can raise."""
+    partial = Exploration("q", "model", "deadline", "", (read,), turns=1, tool_calls=1)
+
+    async def run(*_given: Any, **_named: Any) -> Exploration:
+        error.partial = partial  # type: ignore[attr-defined]
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (RipgrepError("ripgrep does not start: too many open files"), "too many open files"),
+        (ZeroDivisionError("division by zero"), "internal error"),
+    ],
+    ids=["a known error", "an unknown error"],
+)
+async def test_whatever_ends_the_models_run_the_scout_answers_and_keeps_what_was_read(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    read = Citation("b.py", 1, 3, reason="", evidence="from a import", verified=True)
+    monkeypatch.setattr("explorer.loop.explore_with_model", ends_with(error, read))
+    async with connect([ANSWER]) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "zzz", "path": str(repository)}
+        )
+    facts = result.structured_content
+    assert facts is not None
+    assert (facts["engine"], facts["stop_reason"]) == ("scout", "fallback")
+    assert why in facts["engine_reason"]
+    assert facts["citations"][0]["path"] == "b.py"
+
+
+async def test_where_no_scout_may_answer_what_ended_the_models_run_is_the_error(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Citation("b.py", 1, 3, reason="", evidence="from a import", verified=True)
+    error = RipgrepError("ripgrep does not start: too many open files")
+    monkeypatch.setattr("explorer.loop.explore_with_model", ends_with(error, read))
+    async with connect([ANSWER], fallback=False) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "zzz", "path": str(repository)}
+        )
+    assert result.is_error
+    assert "too many open files" in text_of(result)
+    assert "the endpoint" not in text_of(result)
 
 
 async def test_a_file_written_between_two_calls_is_found(repository: Path) -> None:

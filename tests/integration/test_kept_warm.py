@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from explorer.errors import EngineUnreachable
+from explorer.workspace import Workspace
 from launch.watch import _warn, batches
 from server.kept_warm import KeptWarm
 from server.warm import Warm, WarmRepositories
@@ -320,3 +321,28 @@ async def test_a_closed_repository_is_no_longer_watched(watched: Setting) -> Non
     watched.warm.close()
     (watched.root / "src" / "a.py").write_text("changed = True\n")
     assert await eventually(lambda: watched.root not in watched.kept._watched)
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeError("surrogates not allowed"), ZeroDivisionError("division by zero")]
+)
+async def test_whatever_ends_watching_one_repository_ends_nothing_else(
+    watched: Setting, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_workspace: Workspace) -> None:
+        raise error
+
+    monkeypatch.setattr(Workspace, "check", fail)
+    (watched.root / "src" / "a.py").write_text("changed = True\n")
+    assert await eventually(lambda: watched.root not in watched.kept._watched)
+
+
+async def test_a_warm_up_that_fails_in_an_unknown_way_is_tried_again(watched: Setting) -> None:
+    asked: list[None] = []
+
+    async def status() -> dict[str, Any] | None:
+        asked.append(None)
+        raise ZeroDivisionError("division by zero")
+
+    watched.local.status = status  # type: ignore[method-assign]
+    assert await eventually(lambda: len(asked) >= 2)

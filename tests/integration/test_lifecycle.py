@@ -11,11 +11,42 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving import INITIALIZE, MAIN, PATIENCE_S, Served, bare_environment, hanging, served
+from tests.serving import (
+    INITIALIZE,
+    MAIN,
+    PATIENCE_S,
+    ROOT,
+    Served,
+    bare_environment,
+    hanging,
+    served,
+)
 from tests.tooling import write_tree
 
 # SDK clients allow 2 s between closing stdin and SIGTERM. More is allowed here, for busy machines.
 SOON_S = 5.0
+
+
+PATIENT_SERVER = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from server import lifecycle
+lifecycle.CLEANUP_S = 3600.0
+from server.app import build_server
+build_server().run()
+"""
+FAILING_SERVER = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from server.app import build_server
+from server.kept_warm import KeptWarm
+
+async def fail():
+    raise ZeroDivisionError("division by zero")
+
+KeptWarm.watch = lambda self, root, warm: self._group.start_soon(fail)
+build_server().run()
+"""
 
 
 @pytest.fixture
@@ -48,6 +79,31 @@ def test_the_process_ends_soon_and_closes_the_models_request(
         assert server.process.wait(SOON_S) == 0
         model.wait(model.closed)
         assert "Traceback" not in server.errors()
+
+
+def test_the_process_ends_when_its_work_is_closed_though_the_client_keeps_stdin_open(
+    tmp_path: Path, repository: Path
+) -> None:
+    command = [sys.executable, "-c", PATIENT_SERVER]
+    with (
+        hanging() as model,
+        served(tmp_path, command=command, FASTCONTEXT_ENDPOINT=model.url) as server,
+    ):
+        start_a_call(server, repository)
+        model.wait(model.asked)
+        server.process.terminate()
+        assert server.process.wait(PATIENCE_S) == 0
+        model.wait(model.closed)
+
+
+def test_a_server_whose_work_between_calls_fails_ends_with_1_and_says_why(
+    tmp_path: Path, repository: Path
+) -> None:
+    with served(tmp_path, command=[sys.executable, "-c", FAILING_SERVER]) as server:
+        start_a_call(server, repository)
+        assert server.process.wait(PATIENCE_S) == 1
+        server.end_of_output()
+    assert "ZeroDivisionError" in server.errors()
 
 
 def test_a_dead_client_whose_pipe_another_process_holds_is_noticed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The server as a process: launch forms, a clean stdout, a hostile working directory."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,21 @@ def test_what_is_printed_while_importing_does_not_reach_the_client(tmp_path: Pat
         server.initialize()
         assert "a banner" in server.errors()
         assert len(server.lines) == 1
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+def test_a_repository_whose_name_is_not_utf_8_is_explored_again_and_again(
+    tmp_path: Path, repository: Path
+) -> None:
+    odd = repository.rename(tmp_path / os.fsdecode(b"repo_\xff"))
+    with served(tmp_path, cwd=odd) as server:
+        server.initialize()
+        for path in ("", f"file://{tmp_path}/repo_%ff"):
+            called = server.call("explore_repository", query="retry delay", path=path)
+            result = server.answer(called)["result"]
+            assert result["structuredContent"]["repository"] == f"{tmp_path}/repo_\ufffd"
+            assert "a.py" in result["content"][0]["text"]
+        assert "Traceback" not in server.errors()
 
 
 def test_wrong_settings_are_told_to_the_agent_and_do_not_keep_the_server_from_starting(

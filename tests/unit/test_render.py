@@ -1,6 +1,7 @@
 """The answer as text and as an object."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from explorer.records import Citation, Exploration, Usage
 from server.render import (
     OBJECT_BYTES,
+    Answerer,
     Report,
     code,
     for_client,
@@ -16,6 +18,7 @@ from server.render import (
     one_line,
     plain,
     prose,
+    summary,
     to_object,
 )
 
@@ -26,7 +29,13 @@ KEYS = [
 ]  # fmt: skip
 
 
-def report(*citations: Citation, answer: str = "", notes: tuple[str, ...] = ()) -> Report:
+def report(
+    *citations: Citation,
+    answer: str = "",
+    notes: tuple[str, ...] = (),
+    engine: Answerer = "endpoint",
+    repository: Path = Path("/src/repo"),
+) -> Report:
     run = Exploration(
         query="where is x?",
         explorer="model",
@@ -39,7 +48,7 @@ def report(*citations: Citation, answer: str = "", notes: tuple[str, ...] = ()) 
         notes=notes,
         elapsed_s=1.23456,
     )
-    return Report(Path("/src/repo"), "endpoint", "the endpoint http://h/v1 is configured", run)
+    return Report(repository, engine, "the endpoint http://h/v1 is configured", run)
 
 
 def cited(number: int = 1, **changes: object) -> Citation:
@@ -82,6 +91,41 @@ def test_an_unverified_place_is_marked_in_text_and_plain() -> None:
     shown = report(cited(verified=False))
     assert "(unverified)" in markdown(shown)
     assert "src/a1.py:3-9 (unverified)" in plain(shown)
+
+
+@pytest.mark.parametrize(
+    ("engine", "who"),
+    [("endpoint", "the model"), ("local", "the model"), ("scout", "the scout")],
+)
+def test_each_text_says_whether_the_model_or_the_scout_answered(engine: Answerer, who: str) -> None:
+    shown = report(cited(), engine=engine)
+    for text in (summary(shown), markdown(shown), plain(shown)):
+        assert f"Answered by {who} (" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "shown_as"),
+    [
+        ("src/a  b.py", "src/a  b.py"),
+        (" lead/tail .py", " lead/tail .py"),
+        ("x\u00a0y.py", "x\u00a0y.py"),
+        ("x\u202egnp.py", r"x\u202egnp.py"),
+        ("x\x1b[31m\n#\t\u2028.py", r"x\u001b[31m\n#\t\u2028.py"),
+        ("d/" * 600 + "a.py", "d/" * 600 + "a.py"),
+    ],
+)
+def test_a_path_is_shown_so_that_the_file_can_be_opened(path: str, shown_as: str) -> None:
+    shown = report(cited(path=path))
+    assert f"\n{shown_as}:3-9\n" in f"\n{plain(shown)}"
+    assert f"1. `{shown_as}:3-9` - " in markdown(shown)
+
+
+def test_a_repository_whose_name_is_not_utf_8_is_shown_as_valid_text() -> None:
+    shown = report(cited(), repository=Path(os.fsdecode(b"/src/repo_\xff")))
+    text, facts = for_client(shown, 10_000)
+    assert facts["repository"] == "/src/repo_\ufffd"
+    assert "`/src/repo_\ufffd`" in text
+    json.dumps(to_object(shown), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which directory is explored, and which never."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,9 +157,19 @@ def test_the_other_roots_of_a_client_are_named(tmp_path: Path) -> None:
     assert str(two) in chosen.note
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+def test_a_uri_may_hold_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    top = make_repository(tmp_path / os.fsdecode(b"repo_\xff"))
+    assert resolver(tmp_path).resolve(top.as_uri()).root == top
+
+
 @pytest.mark.parametrize(
-    "text", ["https://github.com/x/y", "file://elsewhere/share", "a\0b", "~nobody-by-that-name/x"]
-)
+    "text",
+    [
+        "https://github.com/x/y", "file://elsewhere/share", "file://[x/y", "file:///\ud800",
+        "a\0b", "~nobody-by-that-name/x",
+    ],
+)  # fmt: skip
 def test_what_is_no_local_path_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     with pytest.raises(RepositoryError, match="is not a local directory"):
         resolver(tmp_path).resolve(text)
@@ -172,6 +183,12 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_a_path_too_long_for_the_system_is_an_error_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError):
         resolver(tmp_path).resolve("/" + "x" * 10_000)
+
+
+def test_a_project_directory_that_cannot_be_a_path_is_passed_over(tmp_path: Path) -> None:
+    cwd = make_repository(tmp_path / "cwd")
+    odd = Path("~nobody-by-that-name/x")
+    assert resolver(tmp_path, project_dir=odd, cwd=cwd, roots=(tmp_path,)).resolve().root == cwd
 
 
 def test_a_worktree_whose_marker_is_a_file_counts_as_a_repository(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_nothing_given_means_every_default() -> None:
         (float("nan"), 0),
         (float("inf"), 64),
         ("1e400", 64),
+        (10**400, 64),
+        (-(10**400), 0),
     ],
 )
 def test_a_number_is_read_where_it_can_be_and_clamped(given: object, taken: int) -> None:

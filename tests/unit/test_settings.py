@@ -55,6 +55,13 @@ def test_arguments_that_a_shell_could_not_read_are_refused(
         load_settings()
 
 
+def test_a_mark_of_the_byte_order_at_the_start_of_the_file_is_passed_over(
+    user_config: Path,
+) -> None:
+    user_config.write_text("max_turns = 5\n", encoding="utf-8-sig")
+    assert load_settings().max_turns == 5
+
+
 def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(
     user_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +97,9 @@ def test_the_test_suites_own_variables_are_not_taken_for_mistakes(
         ('roots = ["relative"]\n', "must be absolute"),
         ("deadline_s = 0.1\n", "'deadline_s'"),
         ("engine_args = '--model \"half'\n", "is not quoted as in a shell"),
+        ("roots = [5]\n", "'roots'"),
+        ('roots = ["/a\\u0000b"]\n', "holds a NUL"),
+        ('record_dir = "/a\\u0000b"\n', "holds a NUL"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(
@@ -111,6 +121,16 @@ def test_keys_never_appear_in_what_is_printed(
     assert settings.api_key.get_secret_value() == "sk-very-secret"
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "very-secret" not in text
+
+
+@pytest.mark.parametrize("name", ["api_key", "http_token"])
+def test_a_blank_secret_is_none_and_the_line_end_of_a_file_is_not_part_of_one(
+    user_config: Path, name: str
+) -> None:
+    for given, meant in (("", None), (" \\n", None), ("secret\\n", "secret")):
+        user_config.write_text(f'{name} = "{given}"\n')
+        secret = getattr(load_settings(), name)
+        assert (secret and secret.get_secret_value()) == meant
 
 
 def test_a_password_in_the_url_is_refused_without_being_repeated(user_config: Path) -> None:
@@ -144,8 +164,12 @@ def test_a_dotenv_file_and_a_project_file_in_the_working_directory_are_not_read(
     assert load_settings().endpoint == ""
 
 
-def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys() -> None:
+def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert user_file({"XDG_CONFIG_HOME": "relative"}).is_absolute()
+    monkeypatch.setenv("HOME", "relative")
+    assert user_file({}).is_absolute()
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -1,0 +1,50 @@
+"""Paths as people write them, on machines where a home or the working directory may be missing."""
+
+from pathlib import Path
+
+from server.errors import SettingsError, UsageError
+
+NO_HOME = Path("/nonexistent")
+"""What Debian gives to users that shall have no home."""
+
+
+def home() -> Path:
+    """The user's home directory; a place that does not exist where there is none.
+
+    A container may run as a number that no user has, without ``HOME``. A relative ``HOME`` would
+    mean the working directory, which may be the explored repository.
+    """
+    try:
+        found = Path.home()
+    except RuntimeError:
+        return NO_HOME
+    return found if found.is_absolute() else NO_HOME
+
+
+def expanded(path: Path) -> Path:
+    """The path with its ``~`` or ``~user`` replaced.
+
+    Raises:
+        SettingsError: that home is not known, or no path can look like this.
+    """
+    if "\0" in str(path):
+        raise SettingsError(f"{str(path)!r} holds a NUL, which no path can", "write the path anew")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        problem = f"{str(path)!r} begins with a home directory that is not known"
+        raise SettingsError(problem, "write the whole path") from None
+
+
+def absolute(path: Path) -> Path:
+    """The expanded path, from the working directory on where it is relative.
+
+    Raises:
+        SettingsError: as in ``expanded``.
+        UsageError: there is no working directory any more.
+    """
+    try:
+        return expanded(path).absolute()
+    except OSError:
+        problem = f"{str(path)!r} is relative, and the working directory is gone"
+        raise UsageError(problem, "write the whole path") from None
