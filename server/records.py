@@ -58,7 +58,7 @@ def with_default_folder(given: Sequence[str]) -> list[str]:
         following = given[index + 1] if index + 1 < len(given) else "-"
         if argument == "--":
             break
-        if argument == "--record" and following.startswith("-"):
+        if argument == "--record=" or (argument == "--record" and following.startswith("-")):
             filled[index] = f"--record={default_record_dir()}"
     return filled
 

@@ -302,6 +302,9 @@ def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
 
 def _read_user_file() -> dict[str, Any]:
     path = user_file()
+    if path.exists() and not path.is_file():
+        problem = f"settings file {str(path)!r} is not a regular file"
+        raise SettingsError(problem, "put a file there or move it away")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ import pytest
 
 from server.choice import public_url
 from server.errors import SettingsError
+from server.records import default_record_dir, with_default_folder
 from server.settings import (
     Settings,
     _runtime_of_user,
@@ -109,6 +110,17 @@ def test_a_value_that_does_not_fit_is_named_with_what_it_has_to_be(
     with pytest.raises(SettingsError, match=says) as caught:
         load_settings()
     assert caught.value.hint
+
+
+def test_a_settings_file_that_would_never_end_is_refused(user_config: Path) -> None:
+    os.mkfifo(user_config)
+    with pytest.raises(SettingsError, match="is not a regular file"):
+        load_settings()
+
+
+@pytest.mark.parametrize("given", [["--record", "--json"], ["--record="], ["--record"]])
+def test_a_record_without_a_folder_goes_to_the_usual_one(given: list[str]) -> None:
+    assert with_default_folder(given)[0] == f"--record={default_record_dir()}"
 
 
 def test_keys_never_appear_in_what_is_printed(
