@@ -22,6 +22,11 @@ URL_S = 3.5
 """Longest wait for one that runs already."""
 _TRIED_BY = ("command", "args", "env", "url", "serverUrl", "headers", "http_headers")
 """What of an entry decides on how its server works."""
+_LIMITS = frozenset(
+    PREFIX + name
+    for name in ("ROOTS", "MAX_TURNS", "MAX_CITATIONS", "DEADLINE_S", "INCLUDE_HIDDEN", "LOG_LEVEL")
+)
+"""Settings that a project may bring: with them nothing is started, reached or sent anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +119,18 @@ def _not_to_be_tried(found: Configured) -> str:
     """Why a server is left alone, or empty.
 
     A project's files come with the project, and clients ask before they start what those name:
-    without asking, only this very program is started, with settings of its own.
+    without asking, only this very program is started, with limits and nothing else. An endpoint
+    of the project's would be sent the user's key.
     """
     if "${" in found.key():
         return "not tried: the client fills in a part of the entry"
     own = entry(found.client)
     same = all(found.made.get(name) == own[name] for name in ("command", "args"))
     named = found.made.get("env") or {}
-    plain = isinstance(named, dict) and all(str(name).startswith(PREFIX) for name in named)
-    if found.in_project and (found.url or not (same and plain)):
+    if found.in_project and (found.url or not same):
         return "not tried: the project's file names another server than this program"
+    if found.in_project and not (isinstance(named, dict) and named.keys() <= _LIMITS):
+        return "not tried: the project's file sets more than limits"
     return ""
 
 

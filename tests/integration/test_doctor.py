@@ -192,6 +192,8 @@ def test_an_entry_of_the_project_is_tried(project: Path) -> None:
     [
         {"command": "/bin/sh", "args": ["-c", "touch ran"]},
         {"env": {"PYTHONPATH": "."}},
+        {"env": {"FASTCONTEXT_ENDPOINT": "http://127.0.0.1:1/v1"}},
+        {"env": ["FASTCONTEXT_ROOTS=/"]},
         {"url": "http://127.0.0.1:1/mcp"},
     ],
 )
