@@ -77,8 +77,8 @@ def _fetch_files(name: str, hub: Path) -> None:
             continue
         url = hf_hub_url(name, file, revision=found.sha)
         about = api.get_hf_file_metadata(url=url)
-        # What has no name or size there is left to huggingface_hub.
-        if about.etag and about.size and not (blobs / about.etag).exists():
+        # What has no name or size there is left to huggingface_hub; names are hexadecimal.
+        if about.etag and about.etag.isalnum() and about.size and not (blobs / about.etag).exists():
             _fetch(url, build_hf_headers(), blobs / about.etag, about.size, file)
 
 
