@@ -8,8 +8,10 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Run under nohup, the tests start processes that hear a hangup all the same."""
+    """Run under nohup or behind ``&``, the tests start processes that hear signals all the same."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
