@@ -2,7 +2,8 @@
 
 ``extract`` lays each task's tree out and keeps what the scout's own code says of its candidates,
 one file a task. ``fit`` reads those, prints what cross-validation by repository gives, and writes
-the weights of a fit on everything to ``explorer/scout/weights.npz`` and ``weights.json``.
+the weights of a fit on everything to ``explorer/scout/weights.npz`` and ``weights.json``. ``score``
+prints what the shipped weights give on tasks, which should be of repositories they never saw.
 
 Files are ranked by networks that learn what sets the right file apart from the others of the same
 query; a small logistic regression turns their scores into chances. Cells are ranked by networks
@@ -28,6 +29,7 @@ from explorer.scout.matches import Matches
 from explorer.scout.model import (
     FORMAT,
     Linear,
+    Weights,
     calibration_features,
     choose_cells,
     file_chances,
@@ -87,7 +89,7 @@ class Example:
 def main(args: Sequence[str] | None = None) -> int:
     """The exit status: 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scout_training")
-    parser.add_argument("step", choices=["extract", "fit"])
+    parser.add_argument("step", choices=["extract", "fit", "score"])
     parser.add_argument("--tasks", type=Path, nargs="+", required=True, help="files of tasks")
     parser.add_argument("--features", type=Path, required=True, help="folder of features")
     parser.add_argument("--validate", type=Path, nargs="*", help="fit: tasks that are scored")
@@ -99,6 +101,10 @@ def main(args: Sequence[str] | None = None) -> int:
         anyio.run(_extract, tasks, options.mirror, options.trees, options.features)
         return 0
     examples = load_examples(tasks, options.features)
+    if options.step == "score":
+        shipped = load_weights()
+        report(shipped_rows(examples, shipped), shipped.high, shipped.medium)
+        return 0
     scored = {task["id"] for task in _tasks(options.validate or options.tasks)}
     held = hold_out(examples, scored, FILE_NETWORKS, CELL_NETWORKS)
     rows = rows_of(held)
@@ -314,6 +320,16 @@ def hold_out(examples: Sequence[Example], scored: set[str], files: int, cells: i
                 lines = tuple(_scored(networks[1], c.table, c.matches) for c in each.cells)
                 held.append(Held(each, part, raw, lines))
     return held
+
+
+def shipped_rows(examples: Sequence[Example], shipped: Weights) -> list[Row]:
+    """Each task's row by weights as they are."""
+    rows = []
+    for each in examples:
+        raw = _scored(shipped.files, each.table, each.matches)
+        lines = tuple(_scored(shipped.cells, c.table, c.matches) for c in each.cells)
+        rows.append(_row(shipped.calibration, Held(each, 0, raw, lines)))
+    return rows
 
 
 def _scored(networks: tuple[Network, ...], table: NDArray[np.floating], matches: Matches) -> Matrix:

@@ -40,7 +40,7 @@ def mirror(tmp_path):
     (work / "src" / "other.py").write_text("def server():\n    return None\n")
     (work / "tests" / "test_pool.py").write_text("def test_borrow():\n    pass\n")
     git(work, "add", ".")
-    git(work, "commit", "-qm", "Begin: nothing is wrong yet, this is no fix of anything. " * 5)
+    git(work, "commit", "-qm", "Begin:\x01 nothing is\x02 wrong yet,\x03 this is no fix. " * 6)
     (work / "src" / "pool.py").write_text(POOL.replace("pop()", "pop(0)"))
     (work / "tests" / "test_pool.py").write_text("def test_borrow():\n    assert True\n")
     git(work, "add", ".")
@@ -88,3 +88,16 @@ def test_a_task_becomes_what_the_models_are_trained_on(mirror, capsys, tmp_path)
     assert right[0].lines.sum() == POOL.count("\n") + (not POOL.endswith("\n"))
     assert group.target.tolist() == example.right.astype(float).tolist()
     assert len(scout_training.cell_groups([example])) == 1
+
+
+def test_the_shipped_weights_are_scored_on_tasks(mirror, capsys, tmp_path):
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text("".join(json.dumps(task) + "\n" for task in mine(mirror, capsys)))
+    folders = ("--mirror", str(mirror), "--trees", str(tmp_path / "trees"))
+    arguments = ("--tasks", str(tasks), "--features", str(tmp_path / "features"))
+    scout_training.main(["extract", *arguments, *folders])
+    assert scout_training.main(["score", *arguments]) == 0
+
+    every = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("all "))
+    count, file_f1, _, first, *_ = (float(figure) for figure in every.split()[1:])
+    assert (count, file_f1, first) == (1, 100, 100)
