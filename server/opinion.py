@@ -1,10 +1,10 @@
-"""What the scout thinks of the model's answer: how sure it is, and what was overlooked."""
+"""What the scout makes of the model's answer: how sure it is, what was overlooked or is missing."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from explorer.events import CallFinished, Event, Listener
-from explorer.records import Citation, Confidence, Exploration, Span
+from explorer.records import Citation, Exploration, Span
 from explorer.scout.agreement import second_opinion
 
 
@@ -39,6 +39,33 @@ def with_opinion(
     )
 
 
-def confidence_of(kept: Sequence[Citation], scout: Exploration) -> Confidence:
-    """How sure the places are that a model had read before it failed, with the scout's behind."""
-    return second_opinion(kept, scout.citations, scout.confidence or "low").confidence
+def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
+    """The scout's answer behind what the model cited before it failed, as a fallback.
+
+    ``partial`` is None where the model had read nothing; ``limit`` is the most places.
+    """
+    if partial is None:
+        return dataclasses.replace(scout, stop_reason="fallback")
+    kept = tuple(each for each in partial.citations if each.verified)
+    rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
+    notes = (*partial.notes, *scout.notes)
+    confidence = scout.confidence
+    if kept:
+        notes = (f"the first {len(kept)} of the places were read by the model", *notes)
+        confidence = second_opinion(kept, scout.citations, scout.confidence or "low").confidence
+    return dataclasses.replace(
+        partial,
+        explorer="scout",
+        stop_reason="fallback",
+        answer=scout.answer,
+        citations=(*kept, *rest)[:limit],
+        notes=notes,
+        confidence=confidence,
+    )
+
+
+def _overlaps_any(one: Citation, others: tuple[Citation, ...]) -> bool:
+    return any(
+        one.path == other.path and one.start <= other.end and other.start <= one.end
+        for other in others
+    )

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import anyio
 import anyio.abc
@@ -21,11 +21,12 @@ from explorer.engine import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
 from explorer.events import Listener, RunFinished
 from explorer.events import ignore as ignore_events
-from explorer.records import Citation, Exploration
+from explorer.records import Exploration
 from server.ask import Ask
 from server.choice import Choice, choose_engine, http_engine
+from server.engine_status import EngineStatus
 from server.errors import ExplorationFailed, ServerError
-from server.opinion import LookedAt, confidence_of, with_opinion
+from server.opinion import LookedAt, with_opinion, with_scout_behind
 from server.progress import Say, ignore
 from server.render import Answerer, Report
 from server.settings import EngineChoice, Settings, index_dir
@@ -34,8 +35,6 @@ from server.warm import Warm, WarmRepositories
 if TYPE_CHECKING:
     from explorer.http_engine import EngineState
     from server.kept_warm import KeptWarm
-
-if TYPE_CHECKING:
     from server.local_engine import LocalEngine
 
 logger = logging.getLogger(__name__)
@@ -50,43 +49,6 @@ _PROBE_S = 5.0
 """Longest wait for the endpoint to say which model it serves; a busy one takes a moment."""
 _SCOUTS = 2
 """Scouts at work at one time: they are bound by the processor."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatus:
-    """What the next exploration can count on."""
-
-    choice: Choice
-    ready: bool
-    model: str
-    detail: str
-    running: int
-    """Explorations by the model at this moment."""
-    waiting: int
-    """Explorations that queue."""
-
-    def text(self) -> str:
-        """The status for a reader."""
-        who = "the scout" if self.choice.engine == "scout" else "the model"
-        state = "ready" if self.ready else "not ready; the scout answers instead"
-        lines = [f"Next answer by {who}: {self.choice.reason}.", f"State: {state}. {self.detail}"]
-        if self.model:
-            lines.append(f"Model: {self.model}")
-        if self.choice.engine != "scout":
-            lines.append(f"Explorations: {self.running} running, {self.waiting} waiting.")
-        return "\n".join(lines)
-
-    def to_object(self) -> dict[str, Any]:
-        """The same as JSON types."""
-        return {
-            "engine": self.choice.engine,
-            "engine_reason": self.choice.reason,
-            "ready": self.ready,
-            "model": self.model,
-            "detail": self.detail,
-            "running": self.running,
-            "waiting": self.waiting,
-        }
 
 
 @dataclass(slots=True)
@@ -336,7 +298,9 @@ class ExplorationService:
             notes = (*attempt.run.notes, f"the scout failed too: {error}")
             kept = dataclasses.replace(attempt.run, stop_reason="fallback", notes=notes)
             return self._report(ask, choice.engine, f"{reason}; what it had read is kept", kept)
-        return self._report(ask, "scout", reason, _merge(attempt.run, run, ask.max_citations))
+        return self._report(
+            ask, "scout", reason, with_scout_behind(attempt.run, run, ask.max_citations)
+        )
 
     async def _ask_scout(self, ask: Ask, warm: Warm, left_s: float, say: Say) -> Exploration:
         say("the scout is searching")
@@ -428,32 +392,3 @@ def _partial(error: Exception) -> Exploration | None:
 def _sentence(error: Exception) -> str:
     """The error's text without its hint, which is for whoever runs the engine, or a full stop."""
     return str(error).partition("; hint: ")[0].rstrip(".")
-
-
-def _merge(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
-    """The scout's answer behind what the model cited before it failed, as a fallback."""
-    if partial is None:
-        return dataclasses.replace(scout, stop_reason="fallback")
-    kept = tuple(each for each in partial.citations if each.verified)
-    rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
-    notes = (*partial.notes, *scout.notes)
-    confidence = scout.confidence
-    if kept:
-        notes = (f"the first {len(kept)} of the places were read by the model", *notes)
-        confidence = confidence_of(kept, scout)
-    return dataclasses.replace(
-        partial,
-        explorer="scout",
-        stop_reason="fallback",
-        answer=scout.answer,
-        citations=(*kept, *rest)[:limit],
-        notes=notes,
-        confidence=confidence,
-    )
-
-
-def _overlaps_any(one: Citation, others: tuple[Citation, ...]) -> bool:
-    return any(
-        one.path == other.path and one.start <= other.end and other.start <= one.end
-        for other in others
-    )
