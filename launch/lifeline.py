@@ -61,11 +61,13 @@ def birth(pid: int) -> str:
     As in ``launch.process``, which cannot be imported here.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        # As bytes: a process that was forked while this thread's first text was being decoded may
+        # have half a codec for ever.
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    fields = stat.rpartition(b")")[2].split()
+    return "" if fields[0] in b"ZX" else fields[19].decode()
 
 
 def install(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -42,6 +42,14 @@ def test_a_process_ends_soon_after_its_parent_whether_forked_before_or_after(
         assert not is_there(child)
 
 
+def test_a_process_without_a_codec_still_sees_its_keeper() -> None:
+    code = "import os, sys; sys.modules['encodings.ascii'] = None\n"
+    code += "from launch.lifeline import birth; print(birth(os.getpid()), birth(1 << 30))"
+    command = [sys.executable, "-X", "utf8", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout)
+
+
 KEEPER = """
 import os, subprocess, sys
 from launch import lifeline, process
