@@ -379,7 +379,8 @@ async def test_while_it_loads_a_client_learns_when_it_will_be_ready(spec: Spec) 
 
 async def test_an_idle_engine_sleeps_and_use_wakes_it(spec: Spec) -> None:
     sleepy = replace(spec, timings=replace(QUICK, sleep_after_s=0.2))
-    async with running(sleepy):
+    # It may fall asleep before anyone sees it ready.
+    async with running(sleepy, ready=False):
         await reaches(spec, "asleep")
         async with client.use(spec.places, wait_s=5):
             assert await phase(spec) == "ready"
@@ -445,13 +446,13 @@ async def test_an_engine_in_use_does_not_sleep(spec: Spec) -> None:
 
 async def test_an_engine_that_nobody_uses_ends(spec: Spec) -> None:
     brief = replace(spec, timings=replace(QUICK, stop_after_s=0.3))
-    async with running(brief):
+    async with running(brief, ready=False):
         assert await none_left(spec)
         assert await eventually(lambda: not spec.places.state.exists())
 
 
 async def test_requests_that_bypass_the_keeper_count_as_use(spec: Spec) -> None:
-    brief = replace(spec, timings=replace(QUICK, stop_after_s=1.0))
+    brief = replace(spec, timings=replace(QUICK, stop_after_s=1.5))
     async with running(brief):
         for _ in range(20):
             ask(api_of(spec), "POST", "/v1/chat/completions")
@@ -470,7 +471,7 @@ async def test_warm_ups_keep_no_engine_awake_whether_or_not_they_complete(
                     ask(api_of(spec), "POST", "/v1/chat/completions")
             await anyio.sleep(0.02)
 
-    sleepy = replace(spec, timings=replace(QUICK, sleep_after_s=0.5))
+    sleepy = replace(spec, timings=replace(QUICK, sleep_after_s=1.0))
     async with running(sleepy):
         with anyio.fail_after(15), pytest.raises(EngineNotReady, match="asleep"):
             await warm_up_for_ever()
