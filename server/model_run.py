@@ -19,7 +19,6 @@ from server.ask import Ask
 from server.errors import UsageError
 from server.progress import Narrator, Say
 from server.settings import Settings
-from server.view.model import CODE_LINES_SHOWN
 
 if TYPE_CHECKING:
     from explorer.workspace import Workspace
@@ -97,6 +96,9 @@ def begun_by_scout(ask: Ask) -> RunStarted:
 
 def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
     """What a page shows of the cited places that can still be read. Reads files, blocking."""
+    # Only records need it, and every question imports this module.
+    from server.view.model import CODE_LINES_SHOWN
+
     found: list[LinesCited] = []
     for each in citations:
         count = min(each.end - each.start + 1, CODE_LINES_SHOWN)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,16 @@ def without_root() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+def python_that_runs(code: str, folder: Path) -> str:
+    """A stand-in for a Python, which runs the code whatever it is told to run."""
+    program = folder / "child.py"
+    program.write_text(code)
+    wrapper = folder / "python"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
+    wrapper.chmod(0o755)
+    return str(wrapper)
 
 
 def bare_rg(root: Path, *args: str) -> str:

@@ -1,5 +1,4 @@
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typer.testing import CliRunner
 
 from server.bench_cli import bench
 from server.errors import UsageError
+from tests.tooling import python_that_runs
 
 # Stands in for the Python that has vLLM: says which GPU there is, and measures bf16 alone.
 CHILD = """\
@@ -27,12 +27,7 @@ with open(plan["rows"], "a") as file:
 
 @pytest.fixture
 def python(tmp_path: Path) -> str:
-    program = tmp_path / "child.py"
-    program.write_text(CHILD)
-    wrapper = tmp_path / "python"
-    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
-    wrapper.chmod(0o755)
-    return str(wrapper)
+    return python_that_runs(CHILD, tmp_path)
 
 
 def run(*arguments: str) -> Any:

@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 from launch.bench.engine import EnginePlan, Rows, measure
 from launch.bench.layers import layer_shapes
 from launch.bench.variants import Variant, standard_variants, weight_bytes, write_weightless
+from tests.tooling import python_that_runs
 
 # Stands in for the Python that has vLLM: ``-m launch.bench.engine_child PLAN`` runs it instead.
 CHILD = """\
@@ -25,12 +25,7 @@ sys.exit(3 if plan["name"] == "fp8" else 0)
 
 @pytest.fixture
 def python(tmp_path: Path) -> str:
-    program = tmp_path / "child.py"
-    program.write_text(CHILD)
-    wrapper = tmp_path / "python"
-    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
-    wrapper.chmod(0o755)
-    return str(wrapper)
+    return python_that_runs(CHILD, tmp_path)
 
 
 def variants(folder: Path, *names: str) -> list[Variant]:
