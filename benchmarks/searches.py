@@ -14,13 +14,13 @@ import anyio
 
 from benchmarks.measure import Bench, Case
 from benchmarks.trees import NEEDLES, tree
-from explorer.engine import Request
+from explorer.engines.protocol import Request
+from explorer.engines.scripted import ParsedCall, ScriptedEngine, Step, Turn
 from explorer.events import CallFinished, Event, TurnFinished
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import ToolCall
 from explorer.ripgrep import find_rg
-from explorer.scripted_engine import ParsedCall, ScriptedEngine, Step, Turn
 from explorer.tools.arguments import GlobArguments, GrepArguments, ReadArguments, parse_call
 from explorer.tools.grep_plan import plan_for
 from explorer.tools.limits import ToolLimits

@@ -8,11 +8,11 @@ import anyio
 
 from benchmarks.measure import Bench, Case
 from benchmarks.trees import tree
-from explorer.engine import Request, Sampling
+from explorer.engines.protocol import Request, Sampling
+from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import Span, ToolCall, ToolResult, Usage
-from explorer.scripted_engine import ScriptedEngine, Turn
 from explorer.tools.schemas import SCHEMAS
 from explorer.workspace import Workspace
 

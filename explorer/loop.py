@@ -15,12 +15,13 @@ import anyio
 import anyio.to_thread
 
 from explorer import prompt
-from explorer.answer import ParsedAnswer
+from explorer.answers.citations import check, without_root
+from explorer.answers.parse import ParsedAnswer
+from explorer.answers.salvage import salvage
 from explorer.budget import Budget
 from explorer.calls import Calls
-from explorer.citations import check, without_root
 from explorer.clock import Clock
-from explorer.engine import Engine, Request
+from explorer.engines.protocol import Engine, Request
 from explorer.errors import (
     AnswerError,
     EngineError,
@@ -43,7 +44,6 @@ from explorer.events import (
 from explorer.loop_settings import LoopSettings
 from explorer.observed import Observed
 from explorer.records import Citation, Exploration, Span, StopReason, ToolCall
-from explorer.salvage import salvage
 from explorer.tools import ToolBox
 from explorer.transcript import Transcript, assistant, observation, size_of, user
 from explorer.turn import Answered, Outcome, Tools, TurnReader

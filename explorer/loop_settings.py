@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from explorer.budget import TokenLimits
-from explorer.engine import Sampling
+from explorer.engines.protocol import Sampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ published (temperature: 14 of 15 tasks at 0.2, 12 of 15 at 0.7; few samples, not
 
 from dataclasses import dataclass
 
-from explorer.engine import Sampling
+from explorer.engines.protocol import Sampling
 
 
 @dataclass(frozen=True, slots=True)

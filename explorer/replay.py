@@ -7,6 +7,7 @@ from typing import Any
 import anyio.lowlevel
 
 from explorer import errors
+from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineError, EngineRejected
 from explorer.events import (
     CallFinished,
@@ -21,7 +22,6 @@ from explorer.events import (
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import Exploration, ToolCall, ToolResult
-from explorer.scripted_engine import ParsedCall, ScriptedEngine, Turn
 from explorer.tools import canonical_key
 from explorer.trajectory import TimedEvent, TrajectoryError, read
 from explorer.workspace import Workspace

@@ -30,7 +30,7 @@ from mcp.types import (
 )
 from pydantic import Field
 
-from explorer.engine import Engine
+from explorer.engines.protocol import Engine
 from server import lifecycle, offers, stdio, texts
 from server.arguments import tolerant
 from server.errors import ServerError
@@ -91,7 +91,7 @@ class Backend:
         settings = self.load()
         log_to_stderr(settings.log_level)
         # In this thread, so that messages are answered while numpy and httpx are loaded.
-        model = ("explorer.http_engine", "explorer.loop") if settings.endpoint else ()
+        model = ("explorer.engines.http", "explorer.loop") if settings.endpoint else ()
         for name in ("explorer.scout.engine", "server.kept_warm", "watchfiles", *model):
             importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)

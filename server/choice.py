@@ -7,13 +7,13 @@ A further kind of engine, such as one that this machine runs itself, becomes a f
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explorer.endpoint import parse_endpoint
+from explorer.engines.endpoint import parse_endpoint
 from server.errors import ExplorationFailed, UsageError
 from server.render import Answerer
 from server.settings import EngineChoice, Settings
 
 if TYPE_CHECKING:
-    from explorer.http_engine import HttpEngine
+    from explorer.engines.http import HttpEngine
     from server.endpoint_pool import PooledEngine
 
 
@@ -51,8 +51,8 @@ def http_engine(settings: Settings) -> "HttpEngine | PooledEngine":
     Raises:
         ExplorationFailed: the key cannot stand in a header.
     """
-    from explorer.http_client import Timeouts
-    from explorer.http_engine import HttpEngine
+    from explorer.engines.http import HttpEngine
+    from explorer.engines.http_client import Timeouts
 
     timeouts = Timeouts(
         connect_s=settings.connect_timeout_s,

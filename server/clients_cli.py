@@ -149,7 +149,7 @@ def _refuse_passing_interpreter() -> None:
 
 def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:
     """The settings that the entry carries, since clients pass nothing on."""
-    from explorer.endpoint import parse_endpoint
+    from explorer.engines.endpoint import parse_endpoint
 
     made: dict[str, str] = {}
     if roots:

@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from explorer.engine import EngineEvent, Request
+from explorer.engines.endpoint_order import EndpointPool
+from explorer.engines.http import EngineState, HttpEngine
+from explorer.engines.protocol import EngineEvent, Request
 from explorer.errors import EngineError, EngineTimeout, EngineUnreachable
-from explorer.http_engine import EngineState, HttpEngine
-from launch.endpoints import EndpointPool
 
 
 class PooledEngine:

@@ -18,7 +18,7 @@ from server.errors import ExplorationFailed
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from explorer.http_engine import HttpEngine
+    from explorer.engines.http import HttpEngine
     from launch.client import Access
     from launch.planner import Wanted
 
@@ -157,7 +157,7 @@ class LocalEngine:
     async def _open(self, access: "Access") -> "HttpEngine":
         from pydantic import SecretStr
 
-        from explorer.http_engine import HttpEngine
+        from explorer.engines.http import HttpEngine
 
         async with self._lock:
             if self._client is None or access != self._client_access:

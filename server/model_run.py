@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from explorer.budget import TokenLimits
-from explorer.engine import Sampling
+from explorer.engines.protocol import Sampling
 from explorer.events import Event, LinesCited, Listener, RunStarted, ignore
 from explorer.loop_settings import LoopSettings
 from explorer.models import defaults_for

@@ -19,7 +19,7 @@ from server.local_engine import LocalEngine
 from server.warm import Warm
 
 if TYPE_CHECKING:
-    from explorer.engine import Request
+    from explorer.engines.protocol import Request
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
 def opening_request(warm: Warm) -> "Request":
     """A request whose prompt is what every exploration of a repository begins with."""
     from explorer import prompt
-    from explorer.engine import Request, Sampling
+    from explorer.engines.protocol import Request, Sampling
     from explorer.tools import ToolBox
 
     messages = prompt.opening("", warm.workspace)

@@ -17,7 +17,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from explorer.engine import Engine
+from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, EngineUnreachable, ExplorerError
 from explorer.events import Listener, RunFinished
 from explorer.events import ignore as ignore_events
@@ -33,7 +33,7 @@ from server.settings import EngineChoice, Settings, index_dir
 from server.warm import Warm, WarmRepositories
 
 if TYPE_CHECKING:
-    from explorer.http_engine import EngineState
+    from explorer.engines.http import EngineState
     from server.kept_warm import KeptWarm
     from server.local_engine import LocalEngine
 

@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
-from explorer.endpoint import parse_endpoint
+from explorer.engines.endpoint import parse_endpoint
 from server.errors import SettingsError
 from server.homes import absolute, expanded, home
 

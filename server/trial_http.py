@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from explorer.sse import SseDecoder
+from explorer.engines.sse import SseDecoder
 from server.http_server import is_loopback
 from server.trial import PROTOCOL, Trial, greet
 

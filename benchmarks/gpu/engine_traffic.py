@@ -112,7 +112,7 @@ async def first_turn(bench: Bench) -> None:
 
 async def _first_turn(bench: Bench, local: Any, warm: Any, primed: bool) -> dict[str, Any]:
     from explorer import prompt
-    from explorer.engine import Finished
+    from explorer.engines.protocol import Finished
     from server.priming import opening_request
 
     request = await anyio.to_thread.run_sync(opening_request, warm)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.engines.scripted import ScriptedEngine
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
-from explorer.scripted_engine import ScriptedEngine
 from explorer.workspace import Workspace
 from tests.tooling import write_tree
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.events import Event, Listener, ignore
 from explorer.loop import LoopSettings, explore_with_model
 from explorer.records import Exploration
-from explorer.scripted_engine import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.workspace import Workspace
 
 CLIENT = """\

@@ -10,10 +10,10 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
 
-from explorer.engine import Engine
+from explorer.engines.protocol import Engine
+from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable, RipgrepError
 from explorer.records import Citation, Exploration
-from explorer.scripted_engine import ScriptedEngine, Step, Turn
 from server import texts
 from server.app import build_server
 from server.settings import Settings

@@ -3,10 +3,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from explorer.engine import Request, Sampling, TextDelta
+from explorer.engines.http import HttpEngine
+from explorer.engines.http_client import Timeouts
+from explorer.engines.protocol import Request, Sampling, TextDelta
 from explorer.errors import EngineError
-from explorer.http_client import Timeouts
-from explorer.http_engine import HttpEngine
 from server.choice import http_engine, public_url
 from server.endpoint_pool import PooledEngine
 from server.settings import Settings

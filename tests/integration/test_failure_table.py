@@ -11,11 +11,11 @@ import pytest
 
 from explorer import prompt
 from explorer.budget import TokenLimits
-from explorer.engine import Sampling
+from explorer.engines.protocol import Sampling
+from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.loop import LoopSettings
 from explorer.records import Usage
-from explorer.scripted_engine import ParsedCall, ScriptedEngine, Turn
 from tests.integration.loops import (
     ANSWER,
     CLIENT,

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from explorer.engine import CallDelta, EngineEvent, Finished, Request, Sampling, TextDelta
+from explorer.engines.http import ATTEMPTS, RETRY_AFTER_MAX_S, HttpEngine, Timeouts
+from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, Sampling, TextDelta
 from explorer.errors import EngineError, EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.http_engine import ATTEMPTS, RETRY_AFTER_MAX_S, HttpEngine, Timeouts
 from explorer.records import Usage
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import DONE, MODEL, FakeOpenAI, Reply, chunk, event

@@ -7,11 +7,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
 from explorer.loop import LoopSettings, explore_with_model
 from explorer.records import ToolCall, ToolResult
-from explorer.scripted_engine import ScriptedEngine, Turn
 from explorer.tools import SCHEMAS, ToolBox
 from explorer.workspace import Workspace
 from tests.integration.loops import (

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import ExplorerError
 from explorer.loop import LoopSettings
-from explorer.scripted_engine import ParsedCall, ScriptedEngine, Turn
 from tests.integration.loops import ANSWER, answer, call, explore, make_tree, read_turn
 
 pytestmark = pytest.mark.anyio

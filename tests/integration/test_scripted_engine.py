@@ -1,11 +1,11 @@
 import anyio
 import pytest
 
-from explorer.engine import CallDelta, EngineEvent, Finished, Request, Sampling, TextDelta
+from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, Sampling, TextDelta
+from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.hermes import Call, HermesParser
+from explorer.hermes.parser import Call, HermesParser
 from explorer.records import Usage
-from explorer.scripted_engine import ParsedCall, ScriptedEngine, Turn
 
 pytestmark = pytest.mark.anyio
 

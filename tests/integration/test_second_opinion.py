@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable
 from explorer.scout import Scout, ScoutAnswer
-from explorer.scripted_engine import ScriptedEngine, Step, Turn
 from explorer.workspace import Workspace
 from server.ask import make_ask
 from server.render import Report, for_client, plain, to_object

@@ -21,7 +21,7 @@ import os, subprocess, sys
 sys.path.insert(0, {root!r})
 from server.app import build_server
 from server.settings import Settings
-from explorer.scripted_engine import ScriptedEngine
+from explorer.engines.scripted import ScriptedEngine
 
 class Noisy(ScriptedEngine):
     def stream(self, request):

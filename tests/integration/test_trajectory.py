@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from explorer.budget import TokenLimits
-from explorer.engine import Sampling
+from explorer.engines.protocol import Sampling
+from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
 from explorer.replay import replay
-from explorer.scripted_engine import Turn
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
 from explorer.workspace import Workspace
 from tests.integration.loops import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from explorer.answer import RawCitation, citations_outside, parse_answer
+from explorer.answers.parse import RawCitation, citations_outside, parse_answer
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.answer import RawCitation
-from explorer.citations import check, merge_overlapping
+from explorer.answers.citations import check, merge_overlapping
+from explorer.answers.parse import RawCitation
+from explorer.answers.salvage import WINDOW_LINES, salvage
 from explorer.observed import Observed
 from explorer.records import Citation, Span
-from explorer.salvage import WINDOW_LINES, salvage
 from explorer.workspace import Workspace
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from explorer.endpoint import parse_endpoint
+from explorer.engines.endpoint import parse_endpoint
 
 
 @pytest.mark.parametrize(

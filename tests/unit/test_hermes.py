@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.hermes import Call, FinalAnswer, HermesEvent, HermesParser, Malformed, Prose, Thought
+from explorer.hermes.parser import (
+    Call,
+    FinalAnswer,
+    HermesEvent,
+    HermesParser,
+    Malformed,
+    Prose,
+    Thought,
+)
 
 READ = '{"name": "Read", "arguments": {"path": "a.py"}}'
 READ_CALL = Call("Read", '{"path": "a.py"}')

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from launch.endpoints import PAUSE_S, EndpointPool
+from explorer.engines.endpoint_order import PAUSE_S, EndpointPool
 
 NAMES = ["http://a/v1", "http://b/v1", "http://c/v1"]
 

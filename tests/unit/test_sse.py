@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.sse import MAX_EVENT_BYTES, EventTooLarge, SseDecoder
+from explorer.engines.sse import MAX_EVENT_BYTES, EventTooLarge, SseDecoder
 
 
 def decode(*chunks: bytes) -> list[str]:

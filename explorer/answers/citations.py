@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.answer import RawCitation
+from explorer.answers.parse import RawCitation
 from explorer.documents import Document
 from explorer.evidence import evidence_of
 from explorer.observed import Observed

@@ -15,7 +15,7 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from explorer.endpoint import Endpoint
+from explorer.engines.endpoint import Endpoint
 from explorer.errors import EngineError, EngineRejected, EngineTimeout, EngineUnreachable
 
 QUOTE_CHARS = 200

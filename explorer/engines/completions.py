@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from explorer import lenient_json
-from explorer.engine import CallDelta, EngineEvent, Finished, TextDelta
+from explorer.engines.protocol import CallDelta, EngineEvent, Finished, TextDelta
+from explorer.hermes import lenient_json
 from explorer.records import Usage
 
 

@@ -1,8 +1,8 @@
 """The body of a chat completion answer, byte by byte as it arrives, turned into engine events."""
 
-from explorer.completions import Completion
-from explorer.engine import EngineEvent
-from explorer.sse import SseDecoder
+from explorer.engines.completions import Completion
+from explorer.engines.protocol import EngineEvent
+from explorer.engines.sse import SseDecoder
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 

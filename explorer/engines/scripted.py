@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import anyio.lowlevel
 
-from explorer.engine import CallDelta, EngineEvent, Finished, Request, TextDelta
+from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, TextDelta
 from explorer.errors import EngineError, EngineRejected
 from explorer.records import Usage
 

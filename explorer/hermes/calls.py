@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from explorer import lenient_json
+from explorer.hermes import lenient_json
 
 _BETWEEN_VALUES = re.compile(r"[\s,;}\]]*")
 

@@ -17,14 +17,14 @@ import anyio
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from explorer.completion_stream import CompletionStream, CutShort, NotACompletion
-from explorer.completions import ServerError
-from explorer.endpoint import parse_endpoint
-from explorer.engine import EngineEvent, Request
-from explorer.engine_failures import TOOL_CHOICE, Failures, StatusRejected
+from explorer.engines.completion_stream import CompletionStream, CutShort, NotACompletion
+from explorer.engines.completions import ServerError
+from explorer.engines.endpoint import parse_endpoint
+from explorer.engines.failures import TOOL_CHOICE, Failures, StatusRejected
+from explorer.engines.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
+from explorer.engines.protocol import EngineEvent, Request
+from explorer.engines.sse import MAX_EVENT_BYTES, EventTooLarge
 from explorer.errors import EngineError, EngineUnreachable
-from explorer.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
-from explorer.sse import MAX_EVENT_BYTES, EventTooLarge
 
 __all__ = ["EngineState", "HttpEngine", "Timeouts"]
 

@@ -16,8 +16,8 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from explorer.endpoint import Endpoint
-from explorer.engine_failures import FOREIGN, Failures
+from explorer.engines.endpoint import Endpoint
+from explorer.engines.failures import FOREIGN, Failures
 from explorer.errors import EngineError
 
 MAX_BODY_BYTES = 16 * 2**20

@@ -27,7 +27,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from explorer.hermes_calls import Call, CallBody, Malformed, unescape
+from explorer.hermes.calls import Call, CallBody, Malformed, unescape
 
 __all__ = [
     "Call",
