@@ -19,8 +19,8 @@ from benchmarks.checkouts import lay_out
 from benchmarks.localisation_floor import floor_citations
 from benchmarks.localisation_report import Answers, Prediction, report
 from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
-from explorer.workspace import Workspace
 
 _DEADLINE_S = 300.0
 _PEER = Path(__file__).with_name("localisation_semble.py")

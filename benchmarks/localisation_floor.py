@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from explorer.paths import PathProblem
-from explorer.workspace import Workspace
+from explorer.repository.paths import PathProblem
+from explorer.repository.workspace import Workspace
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d{2,}")

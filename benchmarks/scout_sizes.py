@@ -15,9 +15,9 @@ import anyio.to_thread
 from benchmarks.measure import Bench, Case
 from benchmarks.start import environment
 from benchmarks.trees import NEEDLES, tree
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 from explorer.scout.engine import Engine
-from explorer.workspace import Workspace
 
 _ROOT = Path(__file__).parents[1]
 _LIKE_REAL = (20, 40)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.checkouts import lay_out
 from benchmarks.scout_networks import Group, Plan, arrays_of, listwise, rowwise, train
+from explorer.repository.workspace import Workspace
 from explorer.scout.engine import Engine
 from explorer.scout.matches import Matches
 from explorer.scout.model import (
@@ -40,7 +41,6 @@ from explorer.scout.model import (
 from explorer.scout.network import Network, score_all
 from explorer.scout.passages import read_cells
 from explorer.scout.query import parse_query
-from explorer.workspace import Workspace
 
 Matrix = NDArray[np.float64]
 

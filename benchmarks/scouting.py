@@ -11,8 +11,8 @@ import anyio
 from benchmarks.measure import Bench, Case
 from benchmarks.start import environment
 from benchmarks.trees import NEEDLES, tree
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
-from explorer.workspace import Workspace
 
 FILES = 5_000
 _ROOT = Path(__file__).parents[1]

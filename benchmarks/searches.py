@@ -20,11 +20,11 @@ from explorer.events import CallFinished, Event, TurnFinished
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import ToolCall
-from explorer.ripgrep import find_rg
+from explorer.repository.ripgrep import find_rg
+from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GlobArguments, GrepArguments, ReadArguments, parse_call
 from explorer.tools.grep_plan import plan_for
 from explorer.tools.limits import ToolLimits
-from explorer.workspace import Workspace
 
 SIZES = (1_000, 10_000, 50_000)
 

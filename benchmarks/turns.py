@@ -13,8 +13,8 @@ from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import Span, ToolCall, ToolResult, Usage
+from explorer.repository.workspace import Workspace
 from explorer.tools.schemas import SCHEMAS
-from explorer.workspace import Workspace
 
 TURNS = 8
 CALLS = 4

@@ -44,10 +44,10 @@ from explorer.events import (
 from explorer.loop_settings import LoopSettings
 from explorer.observed import Observed
 from explorer.records import Citation, Exploration, Span, StopReason, ToolCall
+from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
 from explorer.transcript import Transcript, assistant, observation, size_of, user
 from explorer.turn import Answered, Outcome, Tools, TurnReader
-from explorer.workspace import Workspace
 
 __all__ = ["LoopSettings", "explore_with_model"]
 

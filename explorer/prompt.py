@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from explorer.events import Message
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 
 LISTED_ENTRIES = 200
 """Top-level entries named in the prompt; a repository rarely has more."""

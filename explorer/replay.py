@@ -22,9 +22,9 @@ from explorer.events import (
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import Exploration, ToolCall, ToolResult
+from explorer.repository.workspace import Workspace
 from explorer.tools import canonical_key
 from explorer.trajectory import TimedEvent, TrajectoryError, read
-from explorer.workspace import Workspace
 
 
 async def replay(

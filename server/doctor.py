@@ -96,7 +96,7 @@ def _python() -> Check:
 
 def _ripgrep() -> Check:
     from explorer.errors import RipgrepError
-    from explorer.ripgrep import find_rg, rg_version
+    from explorer.repository.ripgrep import find_rg, rg_version
 
     try:
         binary = find_rg()

@@ -18,13 +18,13 @@ import anyio
 import anyio.abc
 
 from explorer.errors import ExplorerError
-from explorer.visibility import is_hidden_name
+from explorer.repository.visibility import is_hidden_name
 from server.local_engine import LocalEngine
 from server.priming import Primer
 from server.warm import Warm
 
 if TYPE_CHECKING:
-    from explorer.workspace import Workspace
+    from explorer.repository.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from explorer.engines.protocol import Sampling
 from explorer.events import Event, LinesCited, Listener, RunStarted, ignore
 from explorer.loop_settings import LoopSettings
 from explorer.models import defaults_for
-from explorer.paths import PathProblem
 from explorer.records import Citation
+from explorer.repository.paths import PathProblem
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
 from server.ask import Ask
 from server.errors import UsageError
@@ -21,7 +21,7 @@ from server.progress import Narrator, Say
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from explorer.workspace import Workspace
+    from explorer.repository.workspace import Workspace
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from explorer.errors import WorkspaceError
 
 # numpy and the tools take longer to import than `initialize` may take.
 if TYPE_CHECKING:
+    from explorer.repository.workspace import Workspace
     from explorer.scout import Scout
-    from explorer.workspace import Workspace
 
 WARM_ROOTS = 4
 """Repositories kept; at 10,000 files the index of one takes some tens of MB."""
@@ -88,8 +88,8 @@ class WarmRepositories:
 
 
 def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:
+    from explorer.repository.workspace import Workspace
     from explorer.scout import Scout
-    from explorer.workspace import Workspace
 
     workspace = Workspace.open(root, include_hidden=include_hidden)
     if index_dir is not None and index_dir.is_relative_to(workspace.root):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from explorer.records import ToolCall, ToolResult
-from explorer.ripgrep import find_rg
+from explorer.repository.ripgrep import find_rg
 from explorer.tools import ToolBox
 
 

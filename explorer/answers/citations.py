@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from explorer.answers.parse import RawCitation
-from explorer.documents import Document
-from explorer.evidence import evidence_of
 from explorer.observed import Observed
-from explorer.paths import PathProblem, shown
 from explorer.records import Citation
-from explorer.workspace import Workspace
+from explorer.repository.documents import Document
+from explorer.repository.evidence import evidence_of
+from explorer.repository.paths import PathProblem, shown
+from explorer.repository.workspace import Workspace
 
 SMALL_GAP_LINES = 3
 """Unseen lines without a word that do not split a range: a blank line, a brace."""

@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from explorer.evidence import evidence_of
 from explorer.observed import Observed
-from explorer.paths import PathProblem
 from explorer.records import Citation, Span
-from explorer.workspace import Workspace
+from explorer.repository.evidence import evidence_of
+from explorer.repository.paths import PathProblem
+from explorer.repository.workspace import Workspace
 
 WINDOW_LINES = 40
 """Longest range that is given: a whole file that was read tells nothing."""

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from explorer.documents import split_lines
 from explorer.records import Confidence
+from explorer.repository.documents import split_lines
 from explorer.scout.candidates import Place, trimmed
 from explorer.scout.features import Floats
 from explorer.scout.matches import Matches

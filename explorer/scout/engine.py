@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from explorer.repository.workspace import Workspace
 from explorer.scout import store
 from explorer.scout.answers import Answer, Candidates, compose
 from explorer.scout.candidates import choose_candidates, first_ranking
@@ -30,7 +31,6 @@ from explorer.scout.reading import (
 )
 from explorer.scout.scores import score_files
 from explorer.scout.traces import resolve
-from explorer.workspace import Workspace
 
 MAX_FILES: Final = 40_000
 """Files that are indexed; of a larger repository those of code first, then the shallowest."""

@@ -13,12 +13,12 @@ from typing import Final
 
 import numpy as np
 
-from explorer.ripgrep import RgHandle, run_rg
+from explorer.repository.ripgrep import RgHandle, run_rg
+from explorer.repository.workspace import Workspace
 from explorer.scout.index import Rows
 from explorer.scout.query import Query
 from explorer.scout.reading import MAX_FILE_BYTES, Stamps
 from explorer.scout.tokens import stems_of, words_of
-from explorer.workspace import Workspace
 
 MAX_WORDS: Final = 24
 """Words of the query that are looked for, the weightiest first."""

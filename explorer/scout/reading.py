@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.confined import open_directory
-from explorer.documents import decode, is_binary
-from explorer.workspace import Workspace
+from explorer.repository.confined import open_directory
+from explorer.repository.documents import decode, is_binary
+from explorer.repository.workspace import Workspace
 
 MAX_FILE_BYTES = 1 << 20
 """Of a larger file the beginning is read; hand-written source is smaller."""

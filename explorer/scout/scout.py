@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from explorer.evidence import evidence_of
 from explorer.records import Citation, Confidence
-from explorer.workspace import Workspace
+from explorer.repository.evidence import evidence_of
+from explorer.repository.workspace import Workspace
 
 # numpy takes longer to import than a server may take to answer `initialize`.
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 import heapq
 from collections.abc import Iterable
 
-from explorer.paths import PathProblem, split
 from explorer.records import ToolResult
+from explorer.repository.paths import PathProblem, split
+from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GlobArguments
 from explorer.tools.globs import GlobProblem, glob_filter
 from explorer.tools.limits import ToolLimits
 from explorer.tools.observation import Rows, problem
-from explorer.workspace import Workspace
 
 
 def glob(

@@ -10,9 +10,10 @@ dropped.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.paths import PathProblem, Resolved, shown
 from explorer.records import ToolResult
-from explorer.ripgrep import RgEnd, RgHandle, run_rg
+from explorer.repository.paths import PathProblem, Resolved, shown
+from explorer.repository.ripgrep import RgEnd, RgHandle, run_rg
+from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GrepArguments
 from explorer.tools.glob import relative_pattern
 from explorer.tools.globs import GlobFilter, GlobProblem, glob_filter, literal_directory
@@ -26,7 +27,6 @@ from explorer.tools.grep_plan import (
 from explorer.tools.limits import ToolLimits
 from explorer.tools.observation import Rows, cut_line, problem, spans
 from explorer.tools.rg_output import GAP, Collector, count_rows, order_of, rows_of
-from explorer.workspace import Workspace
 
 _PARALLEL_BYTES = 4 << 20
 """More output than this is searched for again in order of paths, and then only as far as shown."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from explorer.paths import shown
+from explorer.repository.paths import shown
 from explorer.tools.arguments import GrepArguments, OutputMode
 from explorer.tools.globs import name_glob
 from explorer.tools.limits import ToolLimits

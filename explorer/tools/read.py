@@ -1,10 +1,10 @@
 """Read: the lines of a file, or the entries of a directory."""
 
 from explorer.records import Span, ToolResult
+from explorer.repository.workspace import Window, Workspace
 from explorer.tools.arguments import ReadArguments
 from explorer.tools.limits import ToolLimits
 from explorer.tools.observation import Rows, cut_line, problem
-from explorer.workspace import Window, Workspace
 
 _NOTE_CHARS = 80
 _LEAST_CHARS = 20

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from explorer.paths import PathProblem
 from explorer.records import ToolCall, ToolResult
-from explorer.ripgrep import RgHandle, in_thread
+from explorer.repository.paths import PathProblem
+from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import (
     ArgumentProblem,
     Arguments,
@@ -19,7 +20,6 @@ from explorer.tools.limits import MIN_CHARS, ToolLimits
 from explorer.tools.observation import problem
 from explorer.tools.read import read
 from explorer.tools.schemas import SCHEMAS
-from explorer.workspace import Workspace
 
 
 class ToolBox:

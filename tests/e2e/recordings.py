@@ -14,7 +14,7 @@ from typing import Any
 from explorer.engines.scripted import ScriptedEngine
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 from tests.tooling import write_tree
 
 NAME = "parcels"

@@ -9,7 +9,7 @@ from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Tu
 from explorer.events import Event, Listener, ignore
 from explorer.loop import LoopSettings, explore_with_model
 from explorer.records import Exploration
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 
 CLIENT = """\
 import time

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from explorer.errors import EngineUnreachable
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 from launch.watch import _warn, batches
 from server.kept_warm import KeptWarm
 from server.warm import Warm, WarmRepositories

@@ -12,8 +12,8 @@ from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
 from explorer.loop import LoopSettings, explore_with_model
 from explorer.records import ToolCall, ToolResult
+from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS, ToolBox
-from explorer.workspace import Workspace
 from tests.integration.loops import (
     ANSWER,
     FORMS,

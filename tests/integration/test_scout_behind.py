@@ -7,12 +7,12 @@ import anyio
 import numpy as np
 import pytest
 
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, engine, store
 from explorer.scout.index import build_rows, find
 from explorer.scout.query import parse_query
 from explorer.scout.quick import Unread, count_words
 from explorer.scout.reading import read_files, stamps
-from explorer.workspace import Workspace
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, store
 from explorer.scout import index as index_module
-from explorer.workspace import Workspace
 from server.warm import WarmRepositories
 from tests.serving import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 
 from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
-from explorer.workspace import Workspace
 from server.ask import make_ask
 from server.render import Report, for_client, plain, to_object
 from server.service import ExplorationService

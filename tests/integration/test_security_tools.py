@@ -12,9 +12,9 @@ import pytest
 
 from explorer.errors import WorkspaceError
 from explorer.records import ToolResult
+from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
 from explorer.tools import grep as grep_module
-from explorer.workspace import Workspace
 from tests.tooling import run, write_name_that_is_no_utf8, write_tree
 
 pytestmark = pytest.mark.anyio

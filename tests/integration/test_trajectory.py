@@ -16,8 +16,8 @@ from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
 from explorer.replay import replay
+from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
-from explorer.workspace import Workspace
 from tests.integration.loops import (
     ANSWER,
     FORMS,

@@ -12,7 +12,7 @@ from explorer.answers.parse import RawCitation
 from explorer.answers.salvage import WINDOW_LINES, salvage
 from explorer.observed import Observed
 from explorer.records import Citation, Span
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 
 
 @pytest.fixture

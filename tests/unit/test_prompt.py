@@ -6,7 +6,7 @@ import pytest
 
 from explorer import prompt
 from explorer.models import defaults_for
-from explorer.workspace import Workspace
+from explorer.repository.workspace import Workspace
 
 
 def system_of(root: Path, query: str = "q") -> tuple[str, str]:

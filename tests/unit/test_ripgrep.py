@@ -11,9 +11,9 @@ import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
-from explorer import ripgrep
 from explorer.errors import RipgrepError
-from explorer.ripgrep import RgHandle, find_rg, run_rg, stream_rg
+from explorer.repository import ripgrep
+from explorer.repository.ripgrep import RgHandle, find_rg, run_rg, stream_rg
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio

@@ -3,8 +3,8 @@ import os
 import anyio
 import pytest
 
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
-from explorer.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 

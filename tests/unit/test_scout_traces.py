@@ -2,9 +2,9 @@
 
 import pytest
 
+from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 from explorer.scout.traces import Frame, parse_trace, resolve
-from explorer.workspace import Workspace
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
-from explorer.workspace import Workspace
 from tests.tooling import run, write_tree
 
 pytestmark = pytest.mark.anyio

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from explorer.paths import PathProblem
 from explorer.records import Span
-from explorer.ripgrep import RgHandle
+from explorer.repository.paths import PathProblem
+from explorer.repository.ripgrep import RgHandle
+from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox, ToolLimits
 from explorer.tools import grep as grep_module
 from explorer.tools.arguments import GrepArguments
 from explorer.tools.rg_output import Collector, rows_of
-from explorer.workspace import Workspace
 from tests.tooling import bare_rg, run, without_root, write_tree
 
 pytestmark = pytest.mark.anyio

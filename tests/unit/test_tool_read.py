@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from explorer import workspace as workspace_module
 from explorer.records import Span
+from explorer.repository import workspace as workspace_module
+from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox, ToolLimits
-from explorer.workspace import Workspace
 from tests.tooling import run, write_tree
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from explorer import documents
-from explorer.documents import Window, decode, read_window, split_lines
-from explorer.workspace import Workspace
+from explorer.repository import documents
+from explorer.repository.documents import Window, decode, read_window, split_lines
+from explorer.repository.workspace import Workspace
 from tests.tooling import bare_rg, write_tree
 
 
@@ -89,7 +89,7 @@ def test_a_huge_file_is_read_in_windows_without_holding_it(tmp_path: Path) -> No
     os.truncate(root / "big.log", 2 << 30)
     script = (
         "import resource, sys\n"
-        "from explorer.workspace import Workspace\n"
+        "from explorer.repository.workspace import Workspace\n"
         "with Workspace.open(sys.argv[1]) as w:\n"
         "    print(w.window('big.log', 2, 1, line_bytes=9).lines[0])\n"
         "    print(len(w.read('big.log').lines))\n"

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 
 from explorer.errors import WorkspaceError
-from explorer.ripgrep import RgHandle, run_rg
-from explorer.visibility import RG_HIDING, is_one_line
+from explorer.repository.ripgrep import RgHandle, run_rg
+from explorer.repository.visibility import RG_HIDING, is_one_line
 
 RULES = ("--no-ignore-dot", "--no-require-git", "--no-ignore-messages", "--no-messages")
 """rg options: ``.gitignore`` counts outside git too, ``.ignore`` and ``.rgignore`` never do."""

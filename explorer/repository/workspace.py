@@ -16,8 +16,9 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-from explorer.confined import NotRegularError, open_directory, open_file, open_root
-from explorer.documents import (
+from explorer.errors import WorkspaceError
+from explorer.repository.confined import NotRegularError, open_directory, open_file, open_root
+from explorer.repository.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
     DocumentCache,
@@ -26,9 +27,8 @@ from explorer.documents import (
     read_document,
     read_window,
 )
-from explorer.errors import WorkspaceError
-from explorer.listing import Listing, take_listing
-from explorer.paths import (
+from explorer.repository.listing import Listing, take_listing
+from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
     PathProblem,
@@ -40,8 +40,8 @@ from explorer.paths import (
     split,
     without_line_suffix,
 )
-from explorer.ripgrep import RgHandle, in_thread
-from explorer.visibility import is_git_store, is_hidden_name, is_one_line
+from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.visibility import is_git_store, is_hidden_name, is_one_line
 
 __all__ = ["Document", "PathProblem", "Resolved", "Window", "Workspace"]
 
