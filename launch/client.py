@@ -154,7 +154,7 @@ async def _spawn(spec: "Spec") -> bool:
     """Start a keeper; False where the lock is another's."""
     import tempfile
 
-    from launch.child import boot
+    from launch.keeper.child import boot
     from launch.spec import ALREADY_KEPT, spec_record
 
     said = json.dumps(spec_record(spec)).encode()
@@ -162,7 +162,7 @@ async def _spawn(spec: "Spec") -> bool:
     with tempfile.TemporaryFile() as errors:
         try:
             done = await anyio.run_process(
-                boot("launch.keeper"),
+                boot("launch.keeper.keeper"),
                 input=said,
                 stdout=errors,
                 stderr=errors,

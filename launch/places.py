@@ -53,7 +53,7 @@ class Places:
 
     @property
     def plugin(self) -> Path:
-        """Where vLLM finds the plug-in of ``launch.lifeline``."""
+        """Where vLLM finds the plug-in of ``launch.keeper.lifeline``."""
         return self.logs / "plugin"
 
     @property

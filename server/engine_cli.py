@@ -97,7 +97,7 @@ def logs(
     keeper: Annotated[bool, typer.Option("--keeper", help="The keeper's log, not vLLM's.")] = False,
 ) -> None:
     """Print the end of the engine's log."""
-    from launch.log import read_tail
+    from launch.keeper.log import read_tail
 
     places = _wanted().places
     path = places.keeper_log if keeper else places.engine_log
@@ -243,7 +243,7 @@ def _fetch(wanted: "Wanted") -> None:
 
 def _down() -> dict[str, Any]:
     """The status where no engine runs, with the reason where the last one was given up."""
-    from launch.history import last_failure
+    from launch.keeper.history import last_failure
 
     problem, hint = last_failure(_wanted().places)
     return {"phase": "down", "detail": problem, "hint": hint} if problem else {"phase": "down"}

@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from launch.child import PACKAGE_ROOT
+from launch.keeper.child import PACKAGE_ROOT
 from launch.planner import Wanted
 from launch.profile import Wishes
 from launch.spec import Timings

@@ -131,7 +131,7 @@ class LocalEngine:
 
     def _not_running(self) -> EngineNotReady:
         """That none runs, and why where the last one was given up."""
-        from launch.history import last_failure
+        from launch.keeper.history import last_failure
 
         problem, hint = last_failure(self._places().places)
         text = "this machine's engine is not running"

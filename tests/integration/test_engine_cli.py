@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from benchmarks.gpu.weightless import write_models
-from launch.history import remember_failure
+from launch.keeper.history import remember_failure
 from launch.places import prepare
 from server.engine_settings import wanted_engine
 from server.local_engine import LocalEngine

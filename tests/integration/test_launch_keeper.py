@@ -13,9 +13,10 @@ import anyio
 import anyio.abc
 import pytest
 
-from launch import client, ports, process
+from launch import client, process
 from launch.errors import EngineNotReady
 from launch.health import ask
+from launch.keeper import ports
 from launch.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
 from tests.integration.launch_support import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launch import lifeline, process
+from launch import process
+from launch.keeper import lifeline
 
 FAMILY = """
 import os, sys, time
@@ -44,7 +45,7 @@ def test_a_process_ends_soon_after_its_parent_whether_forked_before_or_after(
 
 def test_a_process_without_a_codec_still_sees_its_keeper() -> None:
     code = "import os, sys; sys.modules['encodings.ascii'] = None\n"
-    code += "from launch.lifeline import birth; print(birth(os.getpid()), birth(1 << 30))"
+    code += "from launch.keeper.lifeline import birth; print(birth(os.getpid()), birth(1 << 30))"
     command = [sys.executable, "-X", "utf8", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout)

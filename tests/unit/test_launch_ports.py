@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from launch import ports
 from launch.errors import EngineStartFailed
+from launch.keeper import ports
 
 NO_SESSION = 1 << 30
 """Above what Linux numbers processes with."""

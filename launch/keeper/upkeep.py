@@ -15,11 +15,11 @@ from anyio import to_thread
 from launch import health
 from launch.command import Plan, from_record
 from launch.errors import EngineNotReady
+from launch.keeper.supervisor import Supervisor
 from launch.spec import Timings, read_timings
-from launch.supervisor import Supervisor
 from launch.watch import batches
 
-logger = logging.getLogger("launch.keeper")
+logger = logging.getLogger("launch.keeper.keeper")
 
 Files = tuple[tuple[str, int, int], ...]
 """Name, size and time of last change of each file."""

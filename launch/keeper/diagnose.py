@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from launch import ports
+from launch.keeper import ports
 
 
 @dataclass(frozen=True, slots=True)

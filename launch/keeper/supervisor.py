@@ -13,16 +13,16 @@ import anyio
 from anyio import to_thread
 
 from launch import health, process
-from launch.child import Child
 from launch.command import Plan
-from launch.diagnose import Diagnosis, diagnose
 from launch.errors import EngineNotReady, EngineStartFailed
-from launch.history import remember_failure, remember_start, start_times
-from launch.log import RotatingLog
+from launch.keeper.child import Child
+from launch.keeper.diagnose import Diagnosis, diagnose
+from launch.keeper.history import remember_failure, remember_start, start_times
+from launch.keeper.log import RotatingLog
 from launch.spec import Spec
 from launch.state import State, write_state
 
-logger = logging.getLogger("launch.keeper")
+logger = logging.getLogger("launch.keeper.keeper")
 
 Phase = Literal[
     "starting",

@@ -12,10 +12,11 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from launch import lifeline, ports, process
+from launch import process
 from launch.command import Plan
 from launch.errors import EngineStartFailed
 from launch.health import Api
+from launch.keeper import lifeline, ports
 from launch.places import Places
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +81,7 @@ class Child:
         try:
             environment |= lifeline.install(places.plugin, environment)
             guard = await anyio.open_process(
-                boot("launch.guard", str(grace_s), *argv, site=False),
+                boot("launch.keeper.guard", str(grace_s), *argv, site=False),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from launch.supervisor import Supervisor
-from launch.upkeep import plan_afresh
+from launch.keeper.supervisor import Supervisor
+from launch.keeper.upkeep import plan_afresh
 
 _LONGEST_REQUEST = 64 * 1024
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)

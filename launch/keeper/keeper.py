@@ -15,15 +15,15 @@ from typing import NoReturn
 import anyio
 
 from launch import process
-from launch.control import serve_control
 from launch.errors import LaunchError
+from launch.keeper.control import serve_control
+from launch.keeper.supervisor import Supervisor
+from launch.keeper.upkeep import mind_home, mind_idleness, mind_sources
 from launch.places import prepare
 from launch.spec import ALREADY_KEPT, Spec, read_spec
 from launch.state import Lock, read_state
-from launch.supervisor import Supervisor
-from launch.upkeep import mind_home, mind_idleness, mind_sources
 
-logger = logging.getLogger("launch.keeper")
+logger = logging.getLogger("launch.keeper.keeper")
 
 
 def main(_arguments: list[str]) -> NoReturn:
