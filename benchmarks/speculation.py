@@ -27,7 +27,7 @@ from typing import Any
 
 from explorer.events import RunStarted, TurnFinished, TurnStarted
 from explorer.trajectory import read
-from launch.flags import SPECULATION
+from launch.plan.flags import SPECULATION
 
 LONGEST = int(str(SPECULATION["prompt_lookup_max"]))
 SHORTEST = int(str(SPECULATION["prompt_lookup_min"]))

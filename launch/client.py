@@ -22,7 +22,7 @@ from launch.places import Places, prepare
 from launch.state import Lock, State, live_state, read_state
 
 if TYPE_CHECKING:
-    from launch.spec import Spec
+    from launch.plan.spec import Spec
 
 ASK_TIMEOUT_S = 5.0
 """For an answer that costs the keeper nothing."""
@@ -155,7 +155,7 @@ async def _spawn(spec: "Spec") -> bool:
     import tempfile
 
     from launch.keeper.child import boot
-    from launch.spec import ALREADY_KEPT, spec_record
+    from launch.plan.spec import ALREADY_KEPT, spec_record
 
     said = json.dumps(spec_record(spec)).encode()
     # Files, not pipes: the keeper keeps its error stream until it has detached itself.

@@ -13,8 +13,8 @@ from typing import TextIO
 import anyio
 
 from launch.errors import LaunchError
-from launch.install import find_vllm
-from launch.planner import Wanted, on_disk
+from launch.plan.install import find_vllm
+from launch.plan.planner import Wanted, on_disk
 from server.check import Check
 from server.choice import choose_engine, public_url
 from server.engine_settings import wanted_engine

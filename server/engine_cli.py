@@ -12,8 +12,8 @@ import typer
 from server.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
-    from launch.command import Plan
-    from launch.planner import Wanted
+    from launch.plan.command import Plan
+    from launch.plan.planner import Wanted
     from server.settings import Settings
 
 app = typer.Typer(
@@ -49,13 +49,13 @@ def plan(
     wanted = _wanted()
     made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib, held))
     if ray:
-        from launch.ray_serve import application
+        from launch.plan.ray_serve import application
 
         served = _launch(lambda: application(made, replicas=ray))
         sys.stdout.write(json.dumps(served, indent=1) + "\n")
         return
     if as_json:
-        from launch.spec import plan_record
+        from launch.plan.spec import plan_record
 
         sys.stdout.write(json.dumps(plan_record(made, wanted.timings), indent=1) + "\n")
         return
@@ -154,9 +154,9 @@ def _plan(
     memory_gib: float | None,
     held: str = "",
 ) -> "Plan":
-    from launch.detect import detect, given_back
-    from launch.gpus import gpu_of_capability, known_gpu, with_memory
-    from launch.planner import plan_for, plan_here
+    from launch.plan.detect import detect, given_back
+    from launch.plan.gpus import gpu_of_capability, known_gpu, with_memory
+    from launch.plan.planner import plan_for, plan_here
 
     if memory_gib is not None and not 0 < memory_gib <= _MOST_GIB:
         raise UsageError(
@@ -224,10 +224,10 @@ def _fetch(wanted: "Wanted") -> None:
     Raises:
         LaunchError: this machine can serve none, or it cannot be fetched and is not here.
     """
-    from launch.checkpoint import is_whole
-    from launch.download import download
     from launch.errors import LaunchError
-    from launch.planner import to_fetch
+    from launch.plan.checkpoint import is_whole
+    from launch.plan.download import download
+    from launch.plan.planner import to_fetch
 
     name = to_fetch(wanted)
     if not name:

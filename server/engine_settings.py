@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from launch.keeper.child import PACKAGE_ROOT
-from launch.planner import Wanted
-from launch.profile import Wishes
-from launch.spec import Timings
+from launch.plan.planner import Wanted
+from launch.plan.profile import Wishes
+from launch.plan.spec import Timings
 from server.homes import expanded
 from server.settings import Settings, engine_directories
 

@@ -20,7 +20,7 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from explorer.engines.http import HttpEngine
     from launch.client import Access
-    from launch.planner import Wanted
+    from launch.plan.planner import Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ async def start_engine(settings: Settings) -> bool:
         LaunchError: this machine cannot run it, with the reason and the next step.
     """
     from launch import client
-    from launch.planner import plan_here, spec_for
+    from launch.plan.planner import plan_here, spec_for
     from server.engine_settings import replan_command, wanted_engine
     from server.settings import user_file
 

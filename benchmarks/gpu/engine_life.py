@@ -16,7 +16,7 @@ from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.seen import cpu_s, gpu_used_mib, is_core, rss_mib
 from benchmarks.gpu.timed import api, complete
 from launch import client, process
-from launch.planner import Wanted
+from launch.plan.planner import Wanted
 from launch.state import read_state
 
 ROOT = Path(__file__).resolve().parents[2]

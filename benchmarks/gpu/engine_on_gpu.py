@@ -27,8 +27,8 @@ from benchmarks.gpu import engine_traffic as traffic
 from benchmarks.gpu.engine_life import Bench, planned
 from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.weightless import write_models
-from launch.detect import detect
-from launch.planner import Wanted
+from launch.plan.detect import detect
+from launch.plan.planner import Wanted
 from server.engine_settings import wanted_engine
 from server.settings import load_settings
 

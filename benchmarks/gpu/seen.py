@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from launch.detect import detect
+from launch.plan.detect import detect
 
 
 def gpu_used_mib() -> int:

@@ -13,11 +13,11 @@ import anyio.abc
 from anyio import to_thread
 
 from launch import process
-from launch.command import Plan
 from launch.errors import EngineStartFailed
 from launch.health import Api
 from launch.keeper import lifeline, ports
 from launch.places import Places
+from launch.plan.command import Plan
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 # Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.

@@ -20,7 +20,7 @@ from launch.keeper.control import serve_control
 from launch.keeper.supervisor import Supervisor
 from launch.keeper.upkeep import mind_home, mind_idleness, mind_sources
 from launch.places import prepare
-from launch.spec import ALREADY_KEPT, Spec, read_spec
+from launch.plan.spec import ALREADY_KEPT, Spec, read_spec
 from launch.state import Lock, read_state
 
 logger = logging.getLogger("launch.keeper.keeper")

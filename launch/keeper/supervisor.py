@@ -13,13 +13,13 @@ import anyio
 from anyio import to_thread
 
 from launch import health, process
-from launch.command import Plan
 from launch.errors import EngineNotReady, EngineStartFailed
 from launch.keeper.child import Child
 from launch.keeper.diagnose import Diagnosis, diagnose
 from launch.keeper.history import remember_failure, remember_start, start_times
 from launch.keeper.log import RotatingLog
-from launch.spec import Spec
+from launch.plan.command import Plan
+from launch.plan.spec import Spec
 from launch.state import State, write_state
 
 logger = logging.getLogger("launch.keeper.keeper")

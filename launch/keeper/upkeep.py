@@ -13,10 +13,10 @@ import anyio
 from anyio import to_thread
 
 from launch import health
-from launch.command import Plan, from_record
 from launch.errors import EngineNotReady
 from launch.keeper.supervisor import Supervisor
-from launch.spec import Timings, read_timings
+from launch.plan.command import Plan, from_record
+from launch.plan.spec import Timings, read_timings
 from launch.watch import batches
 
 logger = logging.getLogger("launch.keeper.keeper")

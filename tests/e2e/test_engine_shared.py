@@ -22,7 +22,7 @@ from explorer.events import TurnFinished
 from explorer.records import Usage
 from launch import client, health, process
 from launch.keeper.lifeline import LOOK_S
-from launch.planner import Wanted
+from launch.plan.planner import Wanted
 from launch.state import State, read_state
 from server.engine_settings import wanted_engine
 from server.local_engine import start_engine

@@ -14,13 +14,13 @@ from pathlib import Path
 import anyio
 
 from launch import client, process
-from launch.checkpoint import Checkpoint
-from launch.command import Address, plan
 from launch.health import Api, ask
-from launch.install import Vllm
 from launch.places import Places
-from launch.profile import Wishes, choose
-from launch.spec import Spec, Timings
+from launch.plan.checkpoint import Checkpoint
+from launch.plan.command import Address, plan
+from launch.plan.install import Vllm
+from launch.plan.profile import Wishes, choose
+from launch.plan.spec import Spec, Timings
 from launch.state import State, read_state
 
 FAKE = Path(__file__).with_name("fake_vllm.py")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.checkpoint import read_checkpoint
+from launch.plan.checkpoint import read_checkpoint
 from tests.fakes.hub import WEIGHTS, Hub, hub_server
 from tests.fakes.openai_server import closed_port
 from tests.serving import PATIENCE_S, ROOT
@@ -18,7 +18,7 @@ from tests.serving import PATIENCE_S, ROOT
 PROGRAM = """
 import sys
 from pathlib import Path
-from launch.download import download
+from launch.plan.download import download
 from launch.errors import LaunchError
 try:
     print(download(sys.argv[1], Path(sys.argv[2]), print))

@@ -17,7 +17,7 @@ from launch import client, process
 from launch.errors import EngineNotReady
 from launch.health import ask
 from launch.keeper import ports
-from launch.spec import Spec, plan_record
+from launch.plan.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
 from tests.integration.launch_support import (
     QUICK,
@@ -547,7 +547,7 @@ async def test_a_directory_of_somebody_else_is_refused(spec: Spec) -> None:
 
 
 def test_a_spec_survives_the_way_to_the_keeper() -> None:
-    from launch.spec import read_spec, spec_record
+    from launch.plan.spec import read_spec, spec_record
 
     with short_directory() as base:
         spec = make_spec(base)

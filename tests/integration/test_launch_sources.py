@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from launch import client
-from launch.spec import Spec, plan_record
+from launch.plan.spec import Spec, plan_record
 from tests.integration.launch_support import (
     alive,
     eventually,

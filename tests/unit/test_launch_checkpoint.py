@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.weightless import write_models
-from launch.checkpoint import is_whole, read_checkpoint
-from launch.detect import Machine
 from launch.errors import CannotRun
-from launch.gpus import known_gpu
-from launch.install import Vllm
-from launch.planner import Wanted, on_disk, plan_here, to_fetch
-from launch.profile import BASE_MODEL, NVFP4_MODEL, Wishes, published
+from launch.plan.checkpoint import is_whole, read_checkpoint
+from launch.plan.detect import Machine
+from launch.plan.gpus import known_gpu
+from launch.plan.install import Vllm
+from launch.plan.planner import Wanted, on_disk, plan_here, to_fetch
+from launch.plan.profile import BASE_MODEL, NVFP4_MODEL, Wishes, published
 
 
 def cached(hub: Path, name: str) -> Path:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.download import download
 from launch.errors import CannotRun
+from launch.plan.download import download
 
 
 def test_without_huggingface_hub_it_says_what_to_install(

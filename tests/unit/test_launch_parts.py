@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from launch import process
-from launch.command import Address, plan
-from launch.detect import detect, given_back, parse_smi, visible
 from launch.errors import CannotRun, LaunchError
-from launch.gpus import GIB, known_gpu
 from launch.health import metric
-from launch.install import Vllm, find_vllm
 from launch.keeper.diagnose import diagnose
 from launch.keeper.log import RotatingLog, read_tail
 from launch.keeper.upkeep import held
 from launch.places import Places, places_for, prepare
-from launch.profile import Wishes, choose, published
+from launch.plan.command import Address, plan
+from launch.plan.detect import detect, given_back, parse_smi, visible
+from launch.plan.gpus import GIB, known_gpu
+from launch.plan.install import Vllm, find_vllm
+from launch.plan.profile import Wishes, choose, published
 from launch.state import Lock, write_private
 
 H200 = "0, NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"

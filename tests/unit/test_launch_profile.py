@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from launch.checkpoint import Checkpoint
-from launch.command import Address, as_record, from_record, plan
 from launch.errors import CannotRun
-from launch.gpus import GIB, Gpu, gpu_of_capability, known_gpu, with_memory
-from launch.install import Vllm
-from launch.profile import Profile, Wishes, choose, published
+from launch.plan.checkpoint import Checkpoint
+from launch.plan.command import Address, as_record, from_record, plan
+from launch.plan.gpus import GIB, Gpu, gpu_of_capability, known_gpu, with_memory
+from launch.plan.install import Vllm
+from launch.plan.profile import Profile, Wishes, choose, published
 
 NVFP4 = published("nvfp4")
 BASE = published("bf16")

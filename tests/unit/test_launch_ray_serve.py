@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from launch.command import Address, Plan, plan
 from launch.errors import CannotRun
-from launch.gpus import known_gpu
-from launch.install import Vllm
-from launch.profile import Wishes, choose, published
-from launch.ray_serve import application
+from launch.plan.command import Address, Plan, plan
+from launch.plan.gpus import known_gpu
+from launch.plan.install import Vllm
+from launch.plan.profile import Wishes, choose, published
+from launch.plan.ray_serve import application
 
 
 def made(gpu: str, **wishes: Any) -> Plan:

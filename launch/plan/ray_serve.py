@@ -9,9 +9,9 @@ import json
 import re
 from typing import Any
 
-from launch.command import Plan
 from launch.errors import CannotRun
-from launch.flags import Flag
+from launch.plan.command import Plan
+from launch.plan.flags import Flag
 
 _OURS = frozenset(
     (

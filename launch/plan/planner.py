@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.checkpoint import Checkpoint, names_folder, read_checkpoint
-from launch.command import Address, Plan, plan
-from launch.detect import Machine, detect
 from launch.errors import CannotRun
-from launch.gpus import Gpu
-from launch.install import Vllm, find_vllm
 from launch.places import Places, places_for
-from launch.profile import PUBLISHED, Wishes, choose, published
-from launch.spec import Spec, Timings
+from launch.plan.checkpoint import Checkpoint, names_folder, read_checkpoint
+from launch.plan.command import Address, Plan, plan
+from launch.plan.detect import Machine, detect
+from launch.plan.gpus import Gpu
+from launch.plan.install import Vllm, find_vllm
+from launch.plan.profile import PUBLISHED, Wishes, choose, published
+from launch.plan.spec import Spec, Timings
 
 
 @dataclass(frozen=True, slots=True)

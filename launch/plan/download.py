@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from launch.checkpoint import cache_folder
 from launch.errors import CannotRun, LaunchError
+from launch.plan.checkpoint import cache_folder
 from launch.state import Lock
 
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]

@@ -9,20 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from launch import flags
-from launch.checkpoint import Checkpoint
 from launch.errors import CannotRun
-from launch.fit import (
-    CARD_CONTEXT,
-    LEAST_CONTEXT,
-    SPARE_BYTES,
-    WORK_BYTES,
-    Fit,
-    fit,
-    gib,
-)
-from launch.flags import Flag
-from launch.gpus import Gpu
+from launch.plan import flags
+from launch.plan.checkpoint import Checkpoint
+from launch.plan.fit import CARD_CONTEXT, LEAST_CONTEXT, SPARE_BYTES, WORK_BYTES, Fit, fit, gib
+from launch.plan.flags import Flag
+from launch.plan.gpus import Gpu
 
 NVFP4_MODEL = "r0b0tlab/FastContext-1.0-4B-RL-NVFP4"
 BASE_MODEL = "microsoft/FastContext-1.0-4B-RL"

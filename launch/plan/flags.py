@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launch.fit import CARD_CONTEXT, CARD_SEQUENCES, CARD_SHARE, Fit
-from launch.gpus import Gpu
+from launch.plan.fit import CARD_CONTEXT, CARD_SEQUENCES, CARD_SHARE, Fit
+from launch.plan.gpus import Gpu
 
 SPECULATION = {
     "method": "ngram",

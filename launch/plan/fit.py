@@ -8,7 +8,7 @@ one sequence of ``max_model_len`` tokens, or where the share is not free.
 import math
 from dataclasses import dataclass
 
-from launch.gpus import GIB, Gpu
+from launch.plan.gpus import GIB, Gpu
 
 WORK_BYTES = int(1.5 * GIB)
 """CUDA context, activations and graphs of a 4B model at 8,192 batched tokens; an estimate."""

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.command import Plan, as_record, from_record
 from launch.places import Places
+from launch.plan.command import Plan, as_record, from_record
 
 ALREADY_KEPT = 75
 """Exit status of a keeper that finds another one at work."""

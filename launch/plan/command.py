@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.flags import Flag, further
-from launch.install import Vllm
-from launch.profile import Profile, Wishes
+from launch.plan.flags import Flag, further
+from launch.plan.install import Vllm
+from launch.plan.profile import Profile, Wishes
 
 
 @dataclass(frozen=True, slots=True)

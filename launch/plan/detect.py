@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launch.gpus import GIB, Gpu
+from launch.plan.gpus import GIB, Gpu
 
 _FIELDS = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
 _SMI_TIMEOUT_S = 10.0
