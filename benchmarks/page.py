@@ -21,7 +21,9 @@ _FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-netwo
 _INTERACTIVE = "performance.getEntriesByType('navigation')[0].domInteractive"
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 _TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-_DOCTOR = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.cli import main; main()"
+_DOCTOR = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
+)
 
 
 def page(bench: Bench) -> list[Case]:

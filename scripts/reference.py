@@ -45,7 +45,7 @@ def settings_page() -> str:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    from server.cli import app
+    from server.commands.root import app
 
     parts = [f"{_HEAD}# Commands\n\nExit status: 0 answered, 1 failed, 2 wrong usage.\n"]
     parts += [_command(name, command) for name, command in sorted(_walk(app, ""))]

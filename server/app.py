@@ -181,7 +181,7 @@ def build_server(
 def main(server: ExplorerServer, arguments: Sequence[str]) -> NoReturn:
     """Serve over stdio, or with arguments as ``fastcontext serve`` takes them."""
     if arguments:
-        from server.cli import main as command
+        from server.commands.root import main as command
 
         command(["serve", *arguments])
     server.run()

@@ -12,7 +12,9 @@ from server.homes import expanded
 from server.settings import Settings, engine_directories
 
 # Isolated, as everything that is started: no directory of the caller's is imported from.
-_REPLAN = "import sys; sys.path.append(sys.argv.pop(1)); from server.cli import main; main()"
+_REPLAN = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from server.commands.root import main; main()"
+)
 _LEAVE_S = 15.0
 """Beyond its deadline, for an exploration to let go of the engine."""
 

@@ -11,7 +11,7 @@ _ON_SIGINT = 130
 def main() -> None:
     """Run the command and leave the process."""
     try:
-        from server.cli import main as command
+        from server.commands.root import main as command
 
         command()
     except KeyboardInterrupt:

@@ -212,7 +212,7 @@ def planned(**variables: str) -> dict[str, Any]:
 def fastcontext(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command of this project's; none may take a minute."""
     return subprocess.run(
-        [sys.executable, "-m", "server.cli", *arguments],
+        [sys.executable, "-m", "server.commands.root", *arguments],
         cwd=ROOT,
         env=os.environ | variables,
         stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import pytest
 
 from server.clients.instructions import BEGIN, END
 from server.clients.locations import CLIENTS, Machine, user_file
-from server.clients_cli import _refuse_passing_interpreter
+from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served
 
@@ -19,7 +19,7 @@ from tests.serving import PATIENCE_S, ROOT, bare_environment, served
 def fastcontext(
     home: Path, *arguments: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.cli import main; main()"
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
     return subprocess.run(
         [sys.executable, "-P", "-c", code, str(ROOT), *arguments],
         cwd=cwd or home,
@@ -219,7 +219,7 @@ def test_another_distribution_s_json5_is_told_from_the_one_that_is_needed(tmp_pa
     (tmp_path / "other" / "json5").mkdir(parents=True)
     (tmp_path / "other" / "json5" / "__init__.py").write_text("def loads(text): ...\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r}); "
-    code += f"sys.path.insert(1, {str(ROOT)!r}); from server.cli import main; main()"
+    code += f"sys.path.insert(1, {str(ROOT)!r}); from server.commands.root import main; main()"
     path = config_of("cursor", tmp_path)
     path.parent.mkdir()
 

@@ -23,7 +23,9 @@ from tests.serving import PATIENCE_S, ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.cli import main; main()"
+COMMAND = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
+)
 SHAPE = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "vocab_size": 600}
 
 

@@ -55,7 +55,7 @@ def test_the_server_starts_without_what_only_an_exploration_needs() -> None:
 
 
 def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
-    modules = loaded("import sys, server.cli; print('\\n'.join(sys.modules))")
+    modules = loaded("import sys, server.commands.root; print('\\n'.join(sys.modules))")
     assert "typer" in modules
     assert modules & {"mcp", "numpy", "httpx", "rich"} == set()
 
@@ -66,7 +66,9 @@ def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:
     assert modules & {"http.client", "tempfile", "launch.keeper.child", "launch.plan.spec"} == set()
 
 
-@pytest.mark.parametrize("module", ["server.app", "server.cli", "server.settings", "explorer"])
+@pytest.mark.parametrize(
+    "module", ["server.app", "server.commands.root", "server.settings", "explorer"]
+)
 def test_importing_has_no_effect_on_the_terminal(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import {module}"],

@@ -229,7 +229,7 @@ def test_a_repository_that_may_not_be_read_fails_like_one_that_does_not_exist(
 @pytest.mark.parametrize(
     ("module", "run"),
     [
-        ("server.cli", "from server.entry import main; main()"),
+        ("server.commands.root", "from server.entry import main; main()"),
         ("server.app", f"import runpy; runpy.run_path({MAIN!r}, run_name='__main__')"),
     ],
 )

@@ -59,7 +59,12 @@ def test_every_launch_form_serves_from_any_directory(
         "module": [sys.executable, "-m", "server.main"],
         "package": [sys.executable, "-m", "server", "serve"],
         "mcp run": [str(BIN / "mcp"), "run", MAIN],
-        "command line": [sys.executable, "-c", "from server.cli import main; main()", "serve"],
+        "command line": [
+            sys.executable,
+            "-c",
+            "from server.commands.root import main; main()",
+            "serve",
+        ],
     }[form]
     if form in ("module", "package", "command line"):
         # What installing the project does for these forms.

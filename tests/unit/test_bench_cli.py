@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from server.bench_cli import bench
+from server.commands.bench import bench
 from server.errors import UsageError
 from tests.tooling import python_that_runs
 

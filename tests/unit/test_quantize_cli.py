@@ -10,8 +10,8 @@ from explorer.events import Note, RunStarted, TurnFinished, TurnStarted
 from explorer.records import Usage
 from explorer.trajectory import TrajectoryWriter
 from launch.quantize.calibration import Conversation
+from server.commands.quantize import QuantizationFailed, calibration_items, conversations, register
 from server.errors import UsageError
-from server.quantize_cli import QuantizationFailed, calibration_items, conversations, register
 from tests.checkpoints import drafts
 
 SYSTEM = {"role": "system", "content": "You explore."}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.bench_cli import bench
+from server.commands.bench import bench
 from server.errors import ServerError, UsageError
 
 if TYPE_CHECKING:

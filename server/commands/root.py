@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from server.clients_cli import app as clients_app
-from server.engine_cli import app as engine_app
+from server.commands.clients import app as clients_app
+from server.commands.engine import app as engine_app
+from server.commands.quantize import register
+from server.commands.view import app as view_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.homes import absolute
-from server.quantize_cli import register
 from server.streams import make_ready
-from server.view_cli import app as view_app
 
 if TYPE_CHECKING:
     from server.ask import Ask
@@ -106,8 +106,8 @@ def explore(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Answer a question about a repository with the places that matter."""
+    from server.commands.terminal import show_report
     from server.settings import load_settings
-    from server.terminal import show_report
 
     settings = load_settings(
         engine=engine.value if engine else None,
@@ -202,8 +202,8 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
+    from server.commands.terminal import show_error, show_server_error
     from server.records import with_default_folder
-    from server.terminal import show_error, show_server_error
 
     try:
         code = typer.main.get_command(app).main(
@@ -242,8 +242,8 @@ def _run(given: list[str]) -> int:
 
 def _show_unexpected(error: Exception) -> None:
     """What nobody foresaw, in words; where it happened goes to the log."""
+    from server.commands.terminal import show_error
     from server.settings import load_settings
-    from server.terminal import show_error
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -277,7 +277,7 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     """
     import anyio
 
-    from server.terminal import live
+    from server.commands.terminal import live
 
     with live() as (say, hear):
         outcome: Any = anyio.run(_until_signal, settings, ask, say, hear)
