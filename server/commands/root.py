@@ -171,7 +171,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check what an exploration needs, a line each, and try the server as clients start it."""
-    from server.doctor import run_checks
+    from server.doctor.checks import run_checks
 
     raise typer.Exit(run_checks(sys.stdout, as_json=as_json))
 

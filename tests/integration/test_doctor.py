@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from server import doctor
 from server.clients.install import entry
 from server.clients.locations import CLIENTS
-from server.trial import try_server
+from server.doctor import checks
+from server.doctor.trial import try_server
 from tests.checkpoints import drafts
 from tests.fakes.openai_server import closed_port
 from tests.serving import MAIN, PATIENCE_S, hanging, served
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def checks() -> dict[str, dict[str, str]]:
     out = io.StringIO()
-    code = doctor.run_checks(out, as_json=True)
+    code = checks.run_checks(out, as_json=True)
     printed = json.loads(out.getvalue())
     assert printed["ok"] == (code == 0)
     return {check["what"]: check for check in printed["checks"]}
@@ -279,11 +279,11 @@ def test_the_gpu_is_told_by_name_memory_and_driver(tmp_path: Path) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA GB10, 119 GiB, 580.1, 12.1'\n")
     program.chmod(0o755)
-    check = doctor._gpu(lambda _: str(program))
+    check = checks._gpu(lambda _: str(program))
     assert check.found == "NVIDIA GB10, 119 GiB, driver 580.1, compute capability 12.1"
     program.write_text("#!/bin/sh\necho 'Driver/library version mismatch'; exit 18\n")
-    assert doctor._gpu(lambda _: str(program)).state == "fail"
-    assert "mismatch" in doctor._gpu(lambda _: str(program)).found
+    assert checks._gpu(lambda _: str(program)).state == "fail"
+    assert "mismatch" in checks._gpu(lambda _: str(program)).found
 
 
 def test_weights_are_found_where_hugging_face_keeps_them(

@@ -15,8 +15,8 @@ import anyio
 from launch.errors import LaunchError
 from launch.plan.install import find_vllm
 from launch.plan.planner import Wanted, on_disk
-from server.check import Check
 from server.choice import choose_engine, public_url
+from server.doctor.check import Check
 from server.engine_settings import wanted_engine
 from server.errors import ServerError
 from server.homes import NO_HOME
@@ -84,7 +84,7 @@ def _checks() -> Iterator[Check]:
 
 def _servers() -> list[Check]:
     from server.clients.locations import Machine
-    from server.configured import configured_servers
+    from server.doctor.client_entries import configured_servers
 
     return configured_servers(Machine.this(), from_process((), "").cwd)
 

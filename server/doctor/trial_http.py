@@ -15,8 +15,8 @@ import anyio
 import httpx
 
 from explorer.engines.sse import SseDecoder
+from server.doctor.trial import PROTOCOL, Trial, greet
 from server.http_server import is_loopback
-from server.trial import PROTOCOL, Trial, greet
 
 
 def try_url(url: str, headers: Mapping[str, str], *, timeout_s: float) -> Trial:

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from server.check import Check
 from server.clients import ConfigError
 from server.clients.install import entry, installed_entry
 from server.clients.locations import CLIENTS, Client, Machine, is_found, project_file, user_file
+from server.doctor.check import Check
+from server.doctor.trial import Trial, try_server
 from server.errors import ServerError
 from server.settings import PREFIX
-from server.trial import Trial, try_server
 
 TRIAL_S = 15.0
 """Longest that a server may take to start and answer; about 1 s on an idle machine."""
@@ -106,7 +106,7 @@ def _tried(machine: Machine, entries: Sequence[Configured]) -> Check:
     if reason := _not_to_be_tried(first):
         return Check("info", what, reason)
     if first.url:
-        from server.trial_http import try_url
+        from server.doctor.trial_http import try_url
 
         trial = try_url(first.url, _headers(first.made, machine), timeout_s=URL_S)
         return _check(what, trial, "start that server, or correct the entry's URL")
