@@ -18,8 +18,8 @@ from pathlib import Path
 
 import anyio
 
-from server.kept_warm import KeptWarm
-from server.warm import WarmRepositories
+from server.exploring.open_repositories import WarmRepositories
+from server.exploring.repository_watch import KeptWarm
 
 
 def make_tree(root: Path, files: int, changed: int) -> None:

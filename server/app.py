@@ -40,9 +40,9 @@ from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
 if TYPE_CHECKING:
-    from server.progress import Say
-    from server.render import Report
-    from server.service import ExplorationService
+    from server.exploring.progress import Say
+    from server.exploring.report import Report
+    from server.exploring.service import ExplorationService
     from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -83,16 +83,21 @@ class Backend:
             return self.made
 
     def _make(self) -> "ExplorationService":
-        from server.choice import http_engine
+        from server.exploring.explorer_choice import http_engine
+        from server.exploring.service import ExplorationService
         from server.memory import give_memory_back
-        from server.service import ExplorationService
 
         give_memory_back()
         settings = self.load()
         log_to_stderr(settings.log_level)
         # In this thread, so that messages are answered while numpy and httpx are loaded.
         model = ("explorer.engines.http", "explorer.loop") if settings.endpoint else ()
-        for name in ("explorer.scout.engine", "server.kept_warm", "watchfiles", *model):
+        for name in (
+            "explorer.scout.engine",
+            "server.exploring.repository_watch",
+            "watchfiles",
+            *model,
+        ):
             importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
 
@@ -262,7 +267,7 @@ async def explore_repository(
     service = await _service(ctx)
 
     async def work(say: "Say") -> "Report":
-        from server.ask import make_ask
+        from server.exploring.question import make_ask
 
         ask = make_ask(
             service.settings,
@@ -275,8 +280,8 @@ async def explore_repository(
         )
         return await service.explore(ask, say)
 
-    from server.progress import reporting
-    from server.render import for_client
+    from server.exploring.progress import reporting
+    from server.exploring.report import for_client
 
     try:
         report = await reporting(partial(_send_progress, ctx), work)

@@ -29,7 +29,7 @@ from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.weightless import write_models
 from launch.plan.detect import detect
 from launch.plan.planner import Wanted
-from server.engine_settings import wanted_engine
+from server.exploring.engine_settings import wanted_engine
 from server.settings import load_settings
 
 SMALL = {

@@ -93,8 +93,8 @@ async def first_turn(bench: Bench) -> None:
     Each is a new repository of its own name, so that nothing but the words before the name is in
     the cache already.
     """
-    from server.local_engine import LocalEngine
-    from server.warm import WarmRepositories
+    from server.exploring.local_engine import LocalEngine
+    from server.exploring.open_repositories import WarmRepositories
 
     local, repositories = LocalEngine(load_settings(engine="local")), WarmRepositories()
     folder = Path(tempfile.mkdtemp(prefix="fcfirst", dir=bench.home))
@@ -113,7 +113,7 @@ async def first_turn(bench: Bench) -> None:
 async def _first_turn(bench: Bench, local: Any, warm: Any, primed: bool) -> dict[str, Any]:
     from explorer import prompt
     from explorer.engines.protocol import Finished
-    from server.priming import opening_request
+    from server.exploring.prefix_warmup import opening_request
 
     request = await anyio.to_thread.run_sync(opening_request, warm)
     row: dict[str, Any] = {}
@@ -154,8 +154,8 @@ async def speed_table(bench: Bench) -> None:
 
 async def explorations(bench: Bench, count: int, deadline_s: float) -> None:
     """Explorations side by side through the service, with the scout behind them."""
-    from server.ask import make_ask
-    from server.service import ExplorationService
+    from server.exploring.question import make_ask
+    from server.exploring.service import ExplorationService
 
     settings = load_settings(
         engine="local", deadline_s=deadline_s, max_turns=3, max_tokens=256, max_concurrent=count

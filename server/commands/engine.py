@@ -68,7 +68,7 @@ def up(
     wait: Annotated[bool, typer.Option(help="Wait until the engine is ready.")] = True,
 ) -> None:
     """Start the engine, or find it started. Prints how to reach it once it is ready."""
-    from server.local_engine import start_engine
+    from server.exploring.local_engine import start_engine
 
     settings, wanted = _settings(), _wanted()
     if download or settings.engine_download:
@@ -328,7 +328,7 @@ def _settings() -> "Settings":
 
 
 def _wanted() -> "Wanted":
-    from server.engine_settings import wanted_engine
+    from server.exploring.engine_settings import wanted_engine
 
     return wanted_engine(_settings())
 

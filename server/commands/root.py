@@ -25,8 +25,8 @@ from server.homes import absolute
 from server.streams import make_ready
 
 if TYPE_CHECKING:
-    from server.ask import Ask
-    from server.render import Report
+    from server.exploring.question import Ask
+    from server.exploring.report import Report
     from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ def _serve_at_once() -> NoReturn:
 
 def _run(given: list[str]) -> int:
     from server.commands.terminal import show_error, show_server_error
-    from server.records import with_default_folder
+    from server.exploring.records import with_default_folder
 
     try:
         code = typer.main.get_command(app).main(
@@ -261,8 +261,8 @@ def _configure_logging(settings: "Settings") -> None:
 
 
 def _ask(settings: "Settings", query: str, repo: Path | None) -> "Ask":
-    from server.ask import make_ask
-    from server.repositories import default_for_command
+    from server.exploring.question import make_ask
+    from server.exploring.repositories import default_for_command
 
     path = str(absolute(repo)) if repo else default_for_command()
     return make_ask(settings, query, path=path)
@@ -293,8 +293,8 @@ async def _until_signal(settings: "Settings", ask: "Ask", say: Any, hear: Any) -
     """The report, the error that prevented it, or the number of the signal that ended it."""
     import anyio
 
+    from server.exploring.service import ExplorationService
     from server.lifecycle import leave_soon
-    from server.service import ExplorationService
 
     outcome: Any = None
 

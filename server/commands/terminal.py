@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
 from server.errors import ServerError
-from server.progress import Say, call_in_words, ignore
-from server.render import Report, details, one_line, place, plain, summary, to_object
+from server.exploring.progress import Say, call_in_words, ignore
+from server.exploring.report import Report, details, one_line, place, plain, summary, to_object
 
 # rich takes longer to import than the rest of a command that only prints plain text.
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
-    from server.records import RECORD_ONE, list_records
-    from server.render import one_line
+    from server.exploring.records import RECORD_ONE, list_records
+    from server.exploring.report import one_line
 
     place = _folder(folder)
     known, damaged = list_records(place)
@@ -74,7 +74,7 @@ def view(
     no_open: Annotated[bool, typer.Option("--no-open", help="Only write the page.")] = False,
 ) -> None:
     """Show a recorded run, or two side by side, as one HTML page."""
-    from server.records import find_record
+    from server.exploring.records import find_record
     from server.view.page import compare_page, run_page
 
     place = _folder(folder)
@@ -93,7 +93,7 @@ def view(
 
 
 def _folder(given: Path | None) -> Path:
-    from server.records import default_record_dir
+    from server.exploring.records import default_record_dir
     from server.settings import load_settings
 
     return given or load_settings().record_dir or default_record_dir()

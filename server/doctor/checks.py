@@ -15,13 +15,13 @@ import anyio
 from launch.errors import LaunchError
 from launch.plan.install import find_vllm
 from launch.plan.planner import Wanted, on_disk
-from server.choice import choose_engine, public_url
 from server.doctor.check import Check
-from server.engine_settings import wanted_engine
 from server.errors import ServerError
+from server.exploring.engine_settings import wanted_engine
+from server.exploring.explorer_choice import choose_engine, public_url
+from server.exploring.repositories import default_for_command, from_process
+from server.exploring.service import ExplorationService
 from server.homes import NO_HOME
-from server.repositories import default_for_command, from_process
-from server.service import ExplorationService
 from server.settings import (
     Settings,
     client_project_dir,
@@ -159,7 +159,7 @@ def _endpoint(settings: Settings) -> Check:
 
 
 def _folders(settings: Settings) -> Iterator[Check]:
-    from server.records import default_record_dir
+    from server.exploring.records import default_record_dir
 
     cache = index_dir()
     records = settings.record_dir or default_record_dir()

@@ -24,8 +24,8 @@ from launch import client, health, process
 from launch.keeper.lifeline import LOOK_S
 from launch.plan.planner import Wanted
 from launch.state import State, read_state
-from server.engine_settings import wanted_engine
-from server.local_engine import start_engine
+from server.exploring.engine_settings import wanted_engine
+from server.exploring.local_engine import start_engine
 from server.settings import Settings, load_settings
 from tests.e2e.recordings import DELAY, ENDLESS
 from tests.integration.launch_support import alive, api_of_state, eventually, short_directory

@@ -7,8 +7,8 @@ from explorer.engines.http import HttpEngine
 from explorer.engines.http_client import Timeouts
 from explorer.engines.protocol import Request, Sampling, TextDelta
 from explorer.errors import EngineError
-from server.choice import http_engine, public_url
-from server.endpoint_pool import PooledEngine
+from server.exploring.endpoint_pool import PooledEngine
+from server.exploring.explorer_choice import http_engine, public_url
 from server.settings import Settings
 from tests.fakes.openai_server import FakeOpenAI, breaks, closed_port, says
 

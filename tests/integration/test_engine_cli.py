@@ -14,8 +14,8 @@ import pytest
 from benchmarks.gpu.weightless import write_models
 from launch.keeper.history import remember_failure
 from launch.places import prepare
-from server.engine_settings import wanted_engine
-from server.local_engine import LocalEngine
+from server.exploring.engine_settings import wanted_engine
+from server.exploring.local_engine import LocalEngine
 from server.settings import load_settings
 from tests.fakes.hub import WEIGHTS, hub_server
 from tests.integration.launch_support import FAKE, alive, eventually, short_directory

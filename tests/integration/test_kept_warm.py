@@ -10,8 +10,8 @@ import pytest
 from explorer.errors import EngineUnreachable
 from explorer.repository.workspace import Workspace
 from launch.watch import _warn, batches
-from server.kept_warm import KeptWarm
-from server.warm import Warm, WarmRepositories
+from server.exploring.open_repositories import Warm, WarmRepositories
+from server.exploring.repository_watch import KeptWarm
 from tests.integration.launch_support import eventually
 
 pytestmark = pytest.mark.anyio
@@ -81,8 +81,8 @@ class Setting:
 async def watched(
     tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Setting]:
-    monkeypatch.setattr("server.priming.LOOK_S", 0.1)
-    monkeypatch.setattr("server.priming._OTHERS_S", 0.02)
+    monkeypatch.setattr("server.exploring.prefix_warmup.LOOK_S", 0.1)
+    monkeypatch.setattr("server.exploring.prefix_warmup._OTHERS_S", 0.02)
     monkeypatch.setitem(batches.__kwdefaults__, "settle_ms", 100)
     root = tmp_path / "repository"
     (root / "src").mkdir(parents=True)

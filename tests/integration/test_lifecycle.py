@@ -39,7 +39,7 @@ FAILING_SERVER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from server.app import build_server
-from server.kept_warm import KeptWarm
+from server.exploring.repository_watch import KeptWarm
 
 async def fail():
     raise ZeroDivisionError("division by zero")

@@ -21,10 +21,10 @@ def getpwuid(uid):
 pwd.getpwuid = getpwuid
 """
 UNFORESEEN = """
-import server.repositories
+import server.exploring.repositories
 def fail():
     raise ZeroDivisionError("division by zero")
-server.repositories.default_for_command = fail
+server.exploring.repositories.default_for_command = fail
 """
 UNREADABLE = """
 import os

@@ -8,7 +8,7 @@ import pytest
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, store
 from explorer.scout import index as index_module
-from server.warm import WarmRepositories
+from server.exploring.open_repositories import WarmRepositories
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.anyio

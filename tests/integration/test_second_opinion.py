@@ -11,9 +11,9 @@ from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
-from server.ask import make_ask
-from server.render import Report, for_client, plain, to_object
-from server.service import ExplorationService
+from server.exploring.question import make_ask
+from server.exploring.report import Report, for_client, plain, to_object
+from server.exploring.service import ExplorationService
 from server.settings import Settings
 from tests.tooling import write_tree
 

@@ -5,7 +5,7 @@ import pytest
 
 from explorer.events import CallStarted, Note, TurnStarted
 from explorer.records import ToolCall
-from server.progress import MESSAGE_CHARS, Feed, Narrator, Say, reporting
+from server.exploring.progress import MESSAGE_CHARS, Feed, Narrator, Say, reporting
 
 
 def started(name: str, arguments: str) -> CallStarted:

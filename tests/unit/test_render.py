@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from explorer.records import Citation, Exploration, Usage
-from server.render import (
+from server.exploring.report import (
     OBJECT_BYTES,
     Answerer,
     Report,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import RepositoryError
-from server.repositories import Resolver, default_for_command, repository_top
+from server.exploring.repositories import Resolver, default_for_command, repository_top
 
 
 def make_repository(path: Path) -> Path:
@@ -217,7 +217,7 @@ def test_a_directory_without_permission_is_an_error_with_a_hint(tmp_path: Path) 
     # For root nothing is locked, so the question is asked as somebody else.
     code = (
         "import os, sys\n"
-        "from server.repositories import from_process\n"
+        "from server.exploring.repositories import from_process\n"
         "from server.errors import RepositoryError\n"
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "try: from_process((), '').resolve(sys.argv[1])\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.choice import public_url
 from server.errors import SettingsError
-from server.records import default_record_dir, with_default_folder
+from server.exploring.explorer_choice import public_url
+from server.exploring.records import default_record_dir, with_default_folder
 from server.settings import (
     Settings,
     _runtime_of_user,

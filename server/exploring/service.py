@@ -22,20 +22,20 @@ from explorer.errors import AnswerError, EngineError, EngineUnreachable, Explore
 from explorer.events import Listener, RunFinished
 from explorer.events import ignore as ignore_events
 from explorer.records import Exploration
-from server.ask import Ask
-from server.choice import Choice, choose_engine, http_engine
-from server.engine_status import EngineStatus
 from server.errors import ExplorationFailed, ServerError
-from server.opinion import LookedAt, with_opinion, with_scout_behind
-from server.progress import Say, ignore
-from server.render import Answerer, Report
+from server.exploring.engine_status import EngineStatus
+from server.exploring.explorer_choice import Choice, choose_engine, http_engine
+from server.exploring.open_repositories import Warm, WarmRepositories
+from server.exploring.progress import Say, ignore
+from server.exploring.question import Ask
+from server.exploring.report import Answerer, Report
+from server.exploring.second_opinion import LookedAt, with_opinion, with_scout_behind
 from server.settings import EngineChoice, Settings, index_dir
-from server.warm import Warm, WarmRepositories
 
 if TYPE_CHECKING:
     from explorer.engines.http import EngineState
-    from server.kept_warm import KeptWarm
-    from server.local_engine import LocalEngine
+    from server.exploring.local_engine import LocalEngine
+    from server.exploring.repository_watch import KeptWarm
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class ExplorationService:
         Raises:
             ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
         """
-        from server.model_run import recording
+        from server.exploring.run_setup import recording
 
         started = anyio.current_time()
         choice = await self._choose(ask.engine, fallback=ask.fallback)
@@ -137,7 +137,7 @@ class ExplorationService:
 
     def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
         """Watch repositories from their first question on, in a task group that outlives it."""
-        from server.kept_warm import KeptWarm
+        from server.exploring.repository_watch import KeptWarm
 
         if choose_engine(self.settings, self.settings.engine).engine == "local":
             self._local_engine()
@@ -153,7 +153,7 @@ class ExplorationService:
         return await self._local_engine().choose(insisted=wanted == "local" and not fallback)
 
     def _local_engine(self) -> "LocalEngine":
-        from server.local_engine import LocalEngine
+        from server.exploring.local_engine import LocalEngine
 
         if self._local is None:
             self._local = LocalEngine(self.settings)
@@ -190,7 +190,7 @@ class ExplorationService:
     async def _answer(
         self, ask: Ask, warm: Warm, choice: Choice, say: Say, started: float, record: Listener
     ) -> Report:
-        from server.model_run import begun_by_scout, telling
+        from server.exploring.run_setup import begun_by_scout, telling
 
         if choice.engine == "scout":
             record(begun_by_scout(ask))
@@ -207,7 +207,7 @@ class ExplorationService:
         self, ask: Ask, warm: Warm, run: Exploration, reason: str, record: Listener
     ) -> None:
         """Record what the caller is given, which the loop cannot know, and the code it cites."""
-        from server.model_run import lines_cited
+        from server.exploring.run_setup import lines_cited
 
         if ask.record_dir is not None:
             read = await anyio.to_thread.run_sync(lines_cited, run.citations, warm.workspace)
@@ -266,7 +266,7 @@ class ExplorationService:
         until: float,
     ) -> _Attempt:
         from explorer.loop import explore_with_model
-        from server.model_run import loop_settings
+        from server.exploring.run_setup import loop_settings
 
         left_s = round(until - anyio.current_time(), 1)
         run = await explore_with_model(

@@ -10,7 +10,7 @@ import anyio
 
 from explorer.events import CallStarted, Event, Note, TurnStarted
 from explorer.records import ToolCall
-from server.render import one_line
+from server.exploring.report import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import anyio
 from anyio import to_thread
 
 from launch.errors import EngineNotReady, LaunchError
-from server.choice import Choice
 from server.errors import ExplorationFailed
+from server.exploring.explorer_choice import Choice
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class LocalEngine:
 
     def _places(self) -> "Wanted":
         if self._wanted is None:
-            from server.engine_settings import wanted_engine
+            from server.exploring.engine_settings import wanted_engine
 
             self._wanted = wanted_engine(self._settings)
         return self._wanted
@@ -185,7 +185,7 @@ async def start_engine(settings: Settings) -> bool:
     """
     from launch import client
     from launch.plan.planner import plan_here, spec_for
-    from server.engine_settings import replan_command, wanted_engine
+    from server.exploring.engine_settings import replan_command, wanted_engine
     from server.settings import user_file
 
     wanted = wanted_engine(settings)

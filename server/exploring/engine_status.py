@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from server.choice import Choice
+from server.exploring.explorer_choice import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import anyio
 
 from explorer.errors import ExplorerError
 from launch.errors import LaunchError
-from server.local_engine import LocalEngine
-from server.warm import Warm
+from server.exploring.local_engine import LocalEngine
+from server.exploring.open_repositories import Warm
 
 if TYPE_CHECKING:
     from explorer.engines.protocol import Request

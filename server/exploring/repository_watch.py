@@ -2,7 +2,7 @@
 
 A repository that was asked about is watched from then on. When its files have settled after a
 change, the scout's index is brought up to date; when the system prompt has become another (it lists
-the root), or the engine is a fresh one, the engine is sent the prompt once (``server.priming``).
+the root), or the engine is a fresh one, the engine is sent the prompt once (``server.exploring.prefix_warmup``).
 All of it gives way to explorations, and none is relied on: the next question looks for itself.
 """
 
@@ -19,9 +19,9 @@ import anyio.abc
 
 from explorer.errors import ExplorerError
 from explorer.repository.visibility import is_hidden_name
-from server.local_engine import LocalEngine
-from server.priming import Primer
-from server.warm import Warm
+from server.exploring.local_engine import LocalEngine
+from server.exploring.open_repositories import Warm
+from server.exploring.prefix_warmup import Primer
 
 if TYPE_CHECKING:
     from explorer.repository.workspace import Workspace

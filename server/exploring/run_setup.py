@@ -15,9 +15,9 @@ from explorer.models import defaults_for
 from explorer.records import Citation
 from explorer.repository.paths import PathProblem
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
-from server.ask import Ask
 from server.errors import UsageError
-from server.progress import Narrator, Say
+from server.exploring.progress import Narrator, Say
+from server.exploring.question import Ask
 from server.settings import Settings
 
 if TYPE_CHECKING:

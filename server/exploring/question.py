@@ -6,7 +6,7 @@ from pathlib import Path
 
 from server.arguments import clean_query
 from server.errors import UsageError
-from server.repositories import Repository, from_process
+from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from explorer.engines.endpoint import parse_endpoint
 from server.errors import ExplorationFailed, UsageError
-from server.render import Answerer
+from server.exploring.report import Answerer
 from server.settings import EngineChoice, Settings
 
 if TYPE_CHECKING:
     from explorer.engines.http import HttpEngine
-    from server.endpoint_pool import PooledEngine
+    from server.exploring.endpoint_pool import PooledEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def http_engine(settings: Settings) -> "HttpEngine | PooledEngine":
         raise ExplorationFailed(message, hint or "correct FASTCONTEXT_API_KEY") from None
     if len(engines) == 1:
         return next(iter(engines.values()))
-    from server.endpoint_pool import PooledEngine
+    from server.exploring.endpoint_pool import PooledEngine
 
     return PooledEngine(engines)
 
