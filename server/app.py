@@ -31,11 +31,12 @@ from mcp.types import (
 from pydantic import Field
 
 from explorer.engines.protocol import Engine
-from server import lifecycle, offers, stdio, texts
+from server import offers, stdio, texts
 from server.arguments import tolerant
 from server.errors import ServerError
-from server.logs import log_to_stderr
-from server.streams import make_ready
+from server.process import lifecycle
+from server.process.logs import log_to_stderr
+from server.process.streams import make_ready
 from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
@@ -85,7 +86,7 @@ class Backend:
     def _make(self) -> "ExplorationService":
         from server.exploring.explorer_choice import http_engine
         from server.exploring.service import ExplorationService
-        from server.memory import give_memory_back
+        from server.process.memory import give_memory_back
 
         give_memory_back()
         settings = self.load()

@@ -24,8 +24,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server import lifecycle
 from server.errors import UsageError
+from server.process import lifecycle
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)

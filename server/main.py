@@ -54,7 +54,7 @@ gc.disable()
 _import_from_here_only()
 
 try:
-    import server.lifecycle  # noqa: F401 - first, because it notes the parent
+    import server.process.lifecycle  # noqa: F401 - first, because it notes the parent
     from server.app import build_server, main
 
     mcp = build_server()

@@ -22,7 +22,7 @@ from server.commands.quantize import register
 from server.commands.view import app as view_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.homes import absolute
-from server.streams import make_ready
+from server.process.streams import make_ready
 
 if TYPE_CHECKING:
     from server.exploring.question import Ask
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["serve"]:
         _serve_at_once()
-    from server.lifecycle import leave
+    from server.process.lifecycle import leave
 
     leave(_run(given))
 
@@ -255,7 +255,7 @@ def _show_unexpected(error: Exception) -> None:
 
 
 def _configure_logging(settings: "Settings") -> None:
-    from server.logs import log_to_stderr
+    from server.process.logs import log_to_stderr
 
     log_to_stderr(settings.log_level)
 
@@ -294,7 +294,7 @@ async def _until_signal(settings: "Settings", ask: "Ask", say: Any, hear: Any) -
     import anyio
 
     from server.exploring.service import ExplorationService
-    from server.lifecycle import leave_soon
+    from server.process.lifecycle import leave_soon
 
     outcome: Any = None
 

@@ -250,7 +250,7 @@ def test_an_interruption_before_signals_are_watched_ends_the_server_as_one_after
 ) -> None:
     code = (
         "import anyio, signal\n"
-        "from server.lifecycle import run_to_end\n"
+        "from server.process.lifecycle import run_to_end\n"
         "async def serve():\n"
         "    signal.raise_signal(signal.SIGINT)\n"
         "    await anyio.sleep_forever()\n"
