@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import reference
-from server import texts
 from server.clients.instructions import instructions
+from server.protocol import descriptions
 from server.settings import PREFIX, Settings
 from server.version import version
 
@@ -124,15 +124,15 @@ def _manifest() -> dict[str, Any]:
             },
         },
         "tools": [
-            {"name": "explore_repository", "description": texts.EXPLORE_TITLE},
-            {"name": "engine_status", "description": texts.STATUS_TITLE},
+            {"name": "explore_repository", "description": descriptions.EXPLORE_TITLE},
+            {"name": "engine_status", "description": descriptions.STATUS_TITLE},
         ],
         "prompts": [
             {
                 "name": "explore",
-                "description": texts.PROMPT_DESCRIPTION,
+                "description": descriptions.PROMPT_DESCRIPTION,
                 "arguments": ["question"],
-                "text": texts.PROMPT.replace("{question}", "${arguments.question}"),
+                "text": descriptions.PROMPT.replace("{question}", "${arguments.question}"),
             }
         ],
         "user_config": {
@@ -176,10 +176,8 @@ def _plugin() -> dict[str, Any]:
 
 
 def _command() -> str:
-    asked = texts.PROMPT.replace("{question}", "$ARGUMENTS")
-    return (
-        f"---\ndescription: {texts.PROMPT_DESCRIPTION}\nargument-hint: QUESTION\n---\n\n{asked}\n"
-    )
+    asked = descriptions.PROMPT.replace("{question}", "$ARGUMENTS")
+    return f"---\ndescription: {descriptions.PROMPT_DESCRIPTION}\nargument-hint: QUESTION\n---\n\n{asked}\n"
 
 
 def _skill() -> str:

@@ -122,7 +122,7 @@ def tools_page() -> str:
 async def _offered() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from mcp import Client
 
-    from server.app import build_server
+    from server.protocol.app import build_server
 
     async with Client(build_server(Settings())) as client:
         tools = (await client.list_tools()).tools

@@ -55,7 +55,7 @@ _import_from_here_only()
 
 try:
     import server.process.lifecycle  # noqa: F401 - first, because it notes the parent
-    from server.app import build_server, main
+    from server.protocol.app import build_server, main
 
     mcp = build_server()
 except KeyboardInterrupt:

@@ -143,7 +143,7 @@ def serve(
     no_fallback: NoFallback = False,
 ) -> None:
     """Serve MCP over stdio, or over HTTP on the loopback interface."""
-    from server.app import build_server
+    from server.protocol.app import build_server
     from server.settings import load_settings
 
     settings = load_settings(
@@ -161,7 +161,7 @@ def serve(
     server = build_server(settings)
     if http is None:
         server.run()
-    from server.http_server import parse_address, run_http
+    from server.protocol.http_server import parse_address, run_http
 
     run_http(server, settings, *parse_address(http))
 
@@ -194,7 +194,7 @@ def _serve_at_once() -> NoReturn:
     """What every MCP client starts, without the cost of parsing a command line."""
     # Importing the SDK makes many objects that stay: collecting between them costs 40 of 580 ms.
     gc.disable()
-    from server.app import build_server
+    from server.protocol.app import build_server
 
     gc.freeze()
     gc.enable()

@@ -16,7 +16,7 @@ import httpx
 
 from explorer.engines.sse import SseDecoder
 from server.doctor.trial import PROTOCOL, Trial, greet
-from server.http_server import is_loopback
+from server.protocol.http_server import is_loopback
 
 
 def try_url(url: str, headers: Mapping[str, str], *, timeout_s: float) -> Trial:

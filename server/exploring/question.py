@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.arguments import clean_query
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
+from server.protocol.arguments import clean_query
 from server.settings import EngineChoice, Settings, client_project_dir
 
 

@@ -14,8 +14,8 @@ from explorer.engines.protocol import Engine
 from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable, RipgrepError
 from explorer.records import Citation, Exploration
-from server import texts
-from server.app import build_server
+from server.protocol import descriptions
+from server.protocol.app import build_server
 from server.settings import Settings
 from tests.tooling import write_tree
 
@@ -131,8 +131,8 @@ async def test_the_tools_are_announced_flat_complete_and_short_enough(mode: Any)
 
 
 def test_the_instructions_are_not_cut_by_clients() -> None:
-    assert len(texts.INSTRUCTIONS) < 2_048
-    assert "grep" in texts.INSTRUCTIONS
+    assert len(descriptions.INSTRUCTIONS) < 2_048
+    assert "grep" in descriptions.INSTRUCTIONS
 
 
 @pytest.mark.parametrize(

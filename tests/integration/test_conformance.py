@@ -35,7 +35,7 @@ WITHOUT_TOKEN = """
 import sys
 sys.path.insert(0, {root!r})
 from server import http_server
-from server.app import build_server
+from server.protocol.app import build_server
 from server.settings import Settings
 
 http_server.BearerToken = lambda app, token: app

@@ -15,9 +15,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
-from server.app import build_server
 from server.errors import UsageError
-from server.http_server import http_app, is_loopback, parse_address, run_http
+from server.protocol.app import build_server
+from server.protocol.http_server import http_app, is_loopback, parse_address, run_http
 from server.settings import Settings
 from tests.tooling import write_tree
 

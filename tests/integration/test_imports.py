@@ -45,7 +45,7 @@ def test_a_package_imports_nothing_that_stands_above_it(package: str, forbidden:
 
 def test_the_server_starts_without_what_only_an_exploration_needs() -> None:
     code = (
-        "import sys; from server.app import build_server; build_server();"
+        "import sys; from server.protocol.app import build_server; build_server();"
         "print('\\n'.join(sys.modules))"
     )
     modules = loaded(code)
@@ -67,7 +67,7 @@ def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["server.app", "server.commands.root", "server.settings", "explorer"]
+    "module", ["server.protocol.app", "server.commands.root", "server.settings", "explorer"]
 )
 def test_importing_has_no_effect_on_the_terminal(module: str) -> None:
     done = subprocess.run(

@@ -32,13 +32,13 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from server import lifecycle
 lifecycle.CLEANUP_S = 3600.0
-from server.app import build_server
+from server.protocol.app import build_server
 build_server().run()
 """
 FAILING_SERVER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from server.app import build_server
+from server.protocol.app import build_server
 from server.exploring.repository_watch import KeptWarm
 
 async def fail():

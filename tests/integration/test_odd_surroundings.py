@@ -230,7 +230,7 @@ def test_a_repository_that_may_not_be_read_fails_like_one_that_does_not_exist(
     ("module", "run"),
     [
         ("server.commands.root", "from server.entry import main; main()"),
-        ("server.app", f"import runpy; runpy.run_path({MAIN!r}, run_name='__main__')"),
+        ("server.protocol.app", f"import runpy; runpy.run_path({MAIN!r}, run_name='__main__')"),
     ],
 )
 def test_an_interruption_while_loading_says_nothing(tmp_path: Path, module: str, run: str) -> None:

@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 NOISY_SERVER = """
 import os, subprocess, sys
 sys.path.insert(0, {root!r})
-from server.app import build_server
+from server.protocol.app import build_server
 from server.settings import Settings
 from explorer.engines.scripted import ScriptedEngine
 
@@ -155,7 +155,7 @@ def test_what_is_printed_while_importing_does_not_reach_the_client(tmp_path: Pat
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "server", copy / "server")
     shutil.copytree(ROOT / "explorer", copy / "explorer")
-    app = copy / "server/app.py"
+    app = copy / "server/protocol/app.py"
     app.write_text(app.read_text() + "\nimport os\nprint('a banner')\nos.write(1, b'raw')\n")
     with served(tmp_path, command=[sys.executable, str(copy / "server/main.py")]) as server:
         server.initialize()

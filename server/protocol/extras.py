@@ -8,9 +8,9 @@ from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.resources.types import FunctionResource
 from pydantic import Field
 
-from server import texts
+from server.protocol import descriptions
 
-VIEW_META: dict[str, Any] = {"ui": {"resourceUri": texts.VIEW_URI}}
+VIEW_META: dict[str, Any] = {"ui": {"resourceUri": descriptions.VIEW_URI}}
 """What binds a tool to the view, for clients that have MCP Apps; others pass over it."""
 
 
@@ -20,9 +20,9 @@ def apps() -> Apps:
     extension.add_resource(
         FunctionResource.from_function(
             _view,
-            texts.VIEW_URI,
+            descriptions.VIEW_URI,
             name="answer",
-            title=texts.VIEW_TITLE,
+            title=descriptions.VIEW_TITLE,
             mime_type=APP_MIME_TYPE,
             meta={"ui": {"prefersBorder": True}},
         )
@@ -36,15 +36,15 @@ def add_prompt(server: MCPServer[Any]) -> None:
         Prompt.from_function(
             explore,
             name="explore",
-            title=texts.PROMPT_TITLE,
-            description=texts.PROMPT_DESCRIPTION,
+            title=descriptions.PROMPT_TITLE,
+            description=descriptions.PROMPT_DESCRIPTION,
         )
     )
 
 
-def explore(question: Annotated[str, Field(description=texts.PROMPT_QUESTION)]) -> str:
+def explore(question: Annotated[str, Field(description=descriptions.PROMPT_QUESTION)]) -> str:
     """The prompt for a question."""
-    return texts.PROMPT.format(question=question)
+    return descriptions.PROMPT.format(question=question)
 
 
 def _view() -> str:

@@ -31,12 +31,12 @@ from mcp.types import (
 from pydantic import Field
 
 from explorer.engines.protocol import Engine
-from server import offers, stdio, texts
-from server.arguments import tolerant
 from server.errors import ServerError
 from server.process import lifecycle
 from server.process.logs import log_to_stderr
 from server.process.streams import make_ready
+from server.protocol import descriptions, extras, stdio
+from server.protocol.arguments import tolerant
 from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
@@ -133,7 +133,7 @@ class ExplorerServer(MCPServer[Backend]):
             wire = stdio.claim()
             lifecycle.run_to_end(partial(self._serve_stdio, wire), watch_parent=True)
         if transport == "streamable-http":
-            from server.http_server import run_http
+            from server.protocol.http_server import run_http
 
             run_http(self, self.load_settings(), **options)
         raise ValueError(f"unknown transport {transport!r}; hint: stdio or streamable-http")
@@ -172,15 +172,15 @@ def build_server(
         "fastcontext",
         title="FastContext",
         description="Finds the code that a question is about",
-        instructions=texts.INSTRUCTIONS,
+        instructions=descriptions.INSTRUCTIONS,
         version=version(),
         lifespan=lifespan,
         log_level="WARNING",
-        extensions=[offers.apps()],
+        extensions=[extras.apps()],
     )
     server.load_settings = load
     _add_tools(server)
-    offers.add_prompt(server)
+    extras.add_prompt(server)
     return server
 
 
@@ -232,33 +232,33 @@ def _add_tools(server: ExplorerServer) -> None:
     hints = ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
-    explore = hints.model_copy(update={"title": texts.EXPLORE_TITLE})
+    explore = hints.model_copy(update={"title": descriptions.EXPLORE_TITLE})
     server.add_tool(
         explore_repository,
-        title=texts.EXPLORE_TITLE,
-        description=texts.EXPLORE_DESCRIPTION,
+        title=descriptions.EXPLORE_TITLE,
+        description=descriptions.EXPLORE_DESCRIPTION,
         annotations=explore,
-        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS, **offers.VIEW_META},
+        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS, **extras.VIEW_META},
         structured_output=False,
     )
     server.add_tool(
         engine_status,
-        title=texts.STATUS_TITLE,
-        description=texts.STATUS_DESCRIPTION,
-        annotations=hints.model_copy(update={"title": texts.STATUS_TITLE}),
+        title=descriptions.STATUS_TITLE,
+        description=descriptions.STATUS_DESCRIPTION,
+        annotations=hints.model_copy(update={"title": descriptions.STATUS_TITLE}),
         structured_output=False,
     )
 
 
 async def explore_repository(
-    query: Annotated[str, Field(description=texts.QUERY)],
+    query: Annotated[str, Field(description=descriptions.QUERY)],
     ctx: Context[Backend, Any],
     roots: Annotated[ListRootsResult, Resolve(_client_roots)],
-    path: Annotated[str, Field(description=texts.PATH)] = "",
-    max_turns: Annotated[int, Field(description=texts.MAX_TURNS)] = 0,
-    max_citations: Annotated[int, Field(description=texts.MAX_CITATIONS)] = 0,
-    max_bytes: Annotated[int, Field(description=texts.MAX_BYTES)] = 0,
-    include_hidden: Annotated[bool, Field(description=texts.INCLUDE_HIDDEN)] = False,
+    path: Annotated[str, Field(description=descriptions.PATH)] = "",
+    max_turns: Annotated[int, Field(description=descriptions.MAX_TURNS)] = 0,
+    max_citations: Annotated[int, Field(description=descriptions.MAX_CITATIONS)] = 0,
+    max_bytes: Annotated[int, Field(description=descriptions.MAX_BYTES)] = 0,
+    include_hidden: Annotated[bool, Field(description=descriptions.INCLUDE_HIDDEN)] = False,
 ) -> CallToolResult:
     """The places that answer the query, as Markdown and as an object with the same facts.
 
