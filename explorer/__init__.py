@@ -1,1 +1,4 @@
-"""The FastContext loop, its tools, its citations and the scout. Imports neither mcp nor vllm."""
+"""The FastContext loop at the root; its tools, engines, answers and the scout in folders.
+
+It imports neither ``mcp``, ``vllm``, ``launch`` nor ``server``.
+"""

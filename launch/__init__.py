@@ -1,1 +1,4 @@
-"""The local engine: its profile, its start, its care. Imports neither mcp nor explorer."""
+"""The local engine: planned, started, kept, measured, quantized and verified.
+
+It imports neither ``mcp``, ``explorer`` nor ``server``, and vLLM only in a process of its own.
+"""

@@ -177,7 +177,8 @@ def _plugin() -> dict[str, Any]:
 
 def _command() -> str:
     asked = descriptions.PROMPT.replace("{question}", "$ARGUMENTS")
-    return f"---\ndescription: {descriptions.PROMPT_DESCRIPTION}\nargument-hint: QUESTION\n---\n\n{asked}\n"
+    head = f"description: {descriptions.PROMPT_DESCRIPTION}\nargument-hint: QUESTION"
+    return f"---\n{head}\n---\n\n{asked}\n"
 
 
 def _skill() -> str:

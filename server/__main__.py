@@ -1,19 +1,38 @@
-"""``python -m server`` is the ``fastcontext`` command."""
+"""The ``fastcontext`` command, as it is installed and as ``python -m server``.
+
+Thin, and with no import but what the interpreter has loaded itself: all else can be interrupted.
+"""
 
 # ruff: noqa: PTH120 - pathlib is not loaded yet and could come from the wrong folder
 
 import os
 import sys
 
-# ``-m`` puts the working directory first, which may be the repository to be explored, or gone.
-try:
-    _from_here = bool(sys.path) and os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir)
-except OSError:
-    _from_here = False
-if _from_here:
-    _root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    sys.path[0] = _root
+_ON_SIGINT = 130
 
-from server.entry import main
 
-main()
+def main() -> None:
+    """Run the command and leave the process."""
+    try:
+        from server.commands.root import main as command
+
+        command()
+    except KeyboardInterrupt:
+        # While that was loaded; from then on the command itself ends on signals.
+        os._exit(_ON_SIGINT)
+
+
+def _import_from_here_only() -> None:
+    """Take the working directory off the path: it may be the repository to be explored, or gone."""
+    try:
+        from_here = bool(sys.path) and os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir)
+    except OSError:
+        return
+    if from_here:
+        sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+
+if __name__ == "__main__":
+    # ``-m`` puts the working directory first.
+    _import_from_here_only()
+    main()

@@ -55,7 +55,7 @@ _import_from_here_only()
 
 try:
     import server.process.lifecycle  # noqa: F401 - first, because it notes the parent
-    from server.protocol.app import build_server, main
+    from server.protocol.app import build_server
 
     mcp = build_server()
 except KeyboardInterrupt:
@@ -67,4 +67,8 @@ gc.enable()
 _restore_stdout(_wire)
 
 if __name__ == "__main__":
-    main(mcp, sys.argv[1:])
+    if len(sys.argv) > 1:
+        from server.commands.root import main
+
+        main(["serve", *sys.argv[1:]])
+    mcp.run()

@@ -21,7 +21,10 @@ TREE = {
 
 
 def fastcontext(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1));"
+        "from server.commands.root import main; main()"
+    )
     return subprocess.run(
         [sys.executable, "-P", "-c", code, str(ROOT), *arguments],
         cwd=home,

@@ -1,4 +1,7 @@
-"""Read, Glob and Grep with the names, parameters and outputs that the model was trained on."""
+"""Read, Glob and Grep with the names, parameters and outputs that the model was trained on.
+
+Read-only functions of the repository and the arguments; nothing here knows an engine.
+"""
 
 from explorer.tools.arguments import canonical_key
 from explorer.tools.limits import ToolLimits

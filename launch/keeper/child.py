@@ -19,7 +19,7 @@ from launch.keeper import lifeline, ports
 from launch.places import Places
 from launch.plan.command import Plan
 
-PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 # Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
 _BOOT = (
     "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "

@@ -1,4 +1,7 @@
-"""Putting this server into the configuration of each MCP client, and taking it out again."""
+"""Putting this server into the configuration of each MCP client, and taking it out again.
+
+Only files of clients are read and written here.
+"""
 
 
 class ConfigError(ValueError):

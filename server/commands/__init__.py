@@ -1,1 +1,4 @@
-""""""
+"""The ``fastcontext`` command line.
+
+Arguments in, text out; what a command does lives in the other folders.
+"""

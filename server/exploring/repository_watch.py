@@ -2,8 +2,9 @@
 
 A repository that was asked about is watched from then on. When its files have settled after a
 change, the scout's index is brought up to date; when the system prompt has become another (it lists
-the root), or the engine is a fresh one, the engine is sent the prompt once (``server.exploring.prefix_warmup``).
-All of it gives way to explorations, and none is relied on: the next question looks for itself.
+the root), or the engine is a fresh one, the engine is sent the prompt once
+(``server.exploring.prefix_warmup``). All of it gives way to explorations, and none is relied on:
+the next question looks for itself.
 """
 
 import logging

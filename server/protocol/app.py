@@ -7,7 +7,7 @@ exploration needs: clients give up on servers that start slowly.
 import importlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,15 +182,6 @@ def build_server(
     _add_tools(server)
     extras.add_prompt(server)
     return server
-
-
-def main(server: ExplorerServer, arguments: Sequence[str]) -> NoReturn:
-    """Serve over stdio, or with arguments as ``fastcontext serve`` takes them."""
-    if arguments:
-        from server.commands.root import main as command
-
-        command(["serve", *arguments])
-    server.run()
 
 
 def _loader(

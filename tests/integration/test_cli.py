@@ -61,7 +61,10 @@ def home(tmp_path: Path) -> Path:
 def fastcontext(
     home: Path, *arguments: str, cwd: Path = ROOT, stdin: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1));"
+        "from server.commands.root import main; main()"
+    )
     return subprocess.run(
         [sys.executable, "-P", "-c", code, str(ROOT), *arguments],
         cwd=cwd,

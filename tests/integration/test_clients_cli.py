@@ -19,7 +19,10 @@ from tests.serving import PATIENCE_S, ROOT, bare_environment, served
 def fastcontext(
     home: Path, *arguments: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.commands.root import main; main()"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1));"
+        "from server.commands.root import main; main()"
+    )
     return subprocess.run(
         [sys.executable, "-P", "-c", code, str(ROOT), *arguments],
         cwd=cwd or home,

@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checks() -> dict[str, dict[str, str]]:
+def found_by_doctor() -> dict[str, dict[str, str]]:
     out = io.StringIO()
     code = checks.run_checks(out, as_json=True)
     printed = json.loads(out.getvalue())
@@ -125,7 +125,7 @@ def configure(file: Path, made: Mapping[str, object]) -> None:
 
 def test_the_entry_of_a_client_is_what_is_tried(home: Path) -> None:
     configure(home / ".cursor/mcp.json", entry(CLIENTS["cursor"]) | {"command": "/nowhere/python"})
-    found = checks()["server (cursor)"]
+    found = found_by_doctor()["server (cursor)"]
     assert found["state"] == "fail"
     assert found["next_step"] == "fastcontext install cursor writes it anew"
 
@@ -133,10 +133,10 @@ def test_the_entry_of_a_client_is_what_is_tried(home: Path) -> None:
 def test_a_number_among_an_entrys_settings_is_passed_on_as_a_word(home: Path) -> None:
     made = entry(CLIENTS["cursor"]) | {"env": {"FASTCONTEXT_MAX_TURNS": 3, "UNSET": None}}
     configure(home / ".cursor/mcp.json", made)
-    assert checks()["server (cursor)"]["state"] == "ok"
+    assert found_by_doctor()["server (cursor)"]["state"] == "ok"
     made["env"] = {"FASTCONTEXT_MAX_TURNS": 300}
     configure(home / ".cursor/mcp.json", made)
-    found = checks()["server (cursor)"]
+    found = found_by_doctor()["server (cursor)"]
     assert found["state"] == "fail"
     # The server's own words: installing keeps the entry's settings.
     assert "FASTCONTEXT_MAX_TURNS" in found["next_step"]
@@ -145,7 +145,7 @@ def test_a_number_among_an_entrys_settings_is_passed_on_as_a_word(home: Path) ->
 def test_what_only_the_client_can_fill_in_is_not_tried(home: Path) -> None:
     made = {"command": "${workspaceFolder}/.venv/bin/fastcontext", "args": ["serve"]}
     configure(home / ".cursor/mcp.json", made)
-    found = checks()["server (cursor)"]
+    found = found_by_doctor()["server (cursor)"]
     assert (found["state"], "not tried" in found["found"]) == ("info", True)
 
 
@@ -166,7 +166,7 @@ def test_different_entries_are_tried_side_by_side(home: Path) -> None:
     arguments = ["-P", "-c", waiting]
     for file, ways in ((".cursor/mcp.json", [one, other]), (".claude.json", [other, one])):
         configure(home / file, {"command": sys.executable, "args": [*arguments, *ways]})
-    found = checks()
+    found = found_by_doctor()
     for client in ("cursor", "claude-code"):
         assert found[f"server ({client})"]["state"] == "ok", found
 
@@ -182,7 +182,7 @@ def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_entry_of_the_project_is_tried(project: Path) -> None:
     made = entry(CLIENTS["claude-code"], environment={"FASTCONTEXT_MAX_TURNS": "none"})
     configure(project / ".mcp.json", made)
-    found = checks()["server (claude-code, this project)"]
+    found = found_by_doctor()["server (claude-code, this project)"]
     assert found["state"] == "fail"
     assert "'max_turns'" in found["found"]
 
@@ -202,7 +202,7 @@ def test_nothing_else_that_a_project_names_is_started(
 ) -> None:
     configure(project / ".mcp.json", entry(CLIENTS["claude-code"]) | change)
     (project / "sitecustomize.py").write_text(f"open({str(project / 'ran')!r}, 'w')\n")
-    found = checks()["server (claude-code, this project)"]
+    found = found_by_doctor()["server (claude-code, this project)"]
     assert found["state"] == "info"
     assert "not tried" in found["found"]
     assert not (project / "ran").exists()
@@ -224,11 +224,11 @@ def address(home: Path) -> Iterator[str]:
 def test_a_server_that_is_reached_by_url_is_greeted(home: Path, address: str) -> None:
     remote = {"type": "http", "url": address, "headers": {"Authorization": "Bearer t"}}
     configure(home / ".claude.json", remote)
-    found = checks()["server (claude-code)"]
+    found = found_by_doctor()["server (claude-code)"]
     assert found["state"] == "ok"
     assert "explore_repository, engine_status" in found["found"]
     configure(home / ".claude.json", {"type": "http", "url": address})
-    found = checks()["server (claude-code)"]
+    found = found_by_doctor()["server (claude-code)"]
     assert (found["state"], found["found"]) == ("fail", "HTTP 401 Unauthorized")
     assert "Authorization" in found["next_step"]
 
@@ -239,7 +239,7 @@ def test_a_server_that_is_reached_by_url_is_greeted(home: Path, address: str) ->
 def test_nobody_is_told_to_install_over_a_url_that_does_not_answer(home: Path, url: str) -> None:
     secret = "a\nb"
     configure(home / ".claude.json", {"url": url, "headers": {"Authorization": secret}})
-    found = checks()["server (claude-code)"]
+    found = found_by_doctor()["server (claude-code)"]
     assert found["state"] == "fail"
     assert "install" not in found["next_step"]
     assert secret not in found["found"]
@@ -247,12 +247,12 @@ def test_nobody_is_told_to_install_over_a_url_that_does_not_answer(home: Path, u
 
 def test_a_client_without_the_server_gets_the_command_that_installs_it(home: Path) -> None:
     (home / ".codex").mkdir()
-    found = checks()["codex"]
+    found = found_by_doctor()["codex"]
     assert (found["state"], found["next_step"]) == ("info", "fastcontext install codex")
 
 
 def test_every_part_is_looked_at_and_a_machine_with_nothing_but_python_passes(home: Path) -> None:
-    found = checks()
+    found = found_by_doctor()
     assert {name for name, check in found.items() if check["state"] == "fail"} == set()
     names = {"python", "ripgrep", "settings file", "roots", "repository", "endpoint", "vllm"}
     assert names | {"GPU", "weights", "cache folder", "records"} <= set(found)
@@ -263,7 +263,7 @@ def test_an_endpoint_that_is_down_fails_with_a_next_step(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTCONTEXT_ENDPOINT", f"http://127.0.0.1:{closed_port()}/v1")
-    found = checks()["endpoint"]
+    found = found_by_doctor()["endpoint"]
     assert found["state"] == "fail"
     assert "FASTCONTEXT_ENDPOINT" in found["next_step"]
     assert "hint" not in found["found"]
@@ -271,7 +271,7 @@ def test_an_endpoint_that_is_down_fails_with_a_next_step(
 
 def test_a_folder_that_cannot_be_made_is_told(home: Path) -> None:
     (home / ".local").write_text("a file in the way")
-    found = checks()["records"]
+    found = found_by_doctor()["records"]
     assert found["state"] == "fail"
 
 
@@ -293,7 +293,7 @@ def test_weights_are_found_where_hugging_face_keeps_them(
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
     cached = home / "hf/hub" / f"models--{name.replace('/', '--')}" / "snapshots/1"
     drafts()[0].write(cached)
-    assert name in checks()["weights"]["found"]
+    assert name in found_by_doctor()["weights"]["found"]
 
 
 def test_weights_and_vllm_are_those_that_the_settings_name(
@@ -309,8 +309,8 @@ def test_weights_and_vllm_are_those_that_the_settings_name(
     told.mkdir()
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 9.9.9\n")
     monkeypatch.setenv("FASTCONTEXT_VLLM", str(command))
-    found = checks()
+    found = found_by_doctor()
     assert str(folder) in found["weights"]["found"]
     assert found["vllm"]["found"] == f"9.9.9 ({command})"
     monkeypatch.setenv("FASTCONTEXT_VLLM", str(home / "no"))
-    assert checks()["vllm"]["state"] == "fail"
+    assert found_by_doctor()["vllm"]["state"] == "fail"

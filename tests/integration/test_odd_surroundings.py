@@ -12,7 +12,7 @@ import pytest
 from tests.serving import MAIN, PATIENCE_S, ROOT, bare_environment
 from tests.tooling import write_tree
 
-COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.entry import main"
+COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from server.__main__ import main"
 NO_HOME = """
 import os, pwd
 del os.environ["HOME"], os.environ["XDG_CONFIG_HOME"]
@@ -229,7 +229,7 @@ def test_a_repository_that_may_not_be_read_fails_like_one_that_does_not_exist(
 @pytest.mark.parametrize(
     ("module", "run"),
     [
-        ("server.commands.root", "from server.entry import main; main()"),
+        ("server.commands.root", "from server.__main__ import main; main()"),
         ("server.protocol.app", f"import runpy; runpy.run_path({MAIN!r}, run_name='__main__')"),
     ],
 )

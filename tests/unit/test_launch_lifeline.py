@@ -65,7 +65,7 @@ subprocess.run([sys.executable, "-c", parent, code], env=environment)
 
 def test_a_process_ends_with_the_keeper_though_its_parent_stays(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KEEPER, str(tmp_path)]
-    root = str(Path(lifeline.__file__).parents[1])
+    root = str(Path(lifeline.__file__).parents[2])
     environment = dict(os.environ) | {"PYTHONPATH": root}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
