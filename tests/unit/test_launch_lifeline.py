@@ -53,7 +53,8 @@ def test_a_process_without_a_codec_still_sees_its_keeper() -> None:
 
 KEEPER = """
 import os, subprocess, sys
-from launch import lifeline, process
+from launch import process
+from launch.keeper import lifeline
 environment = dict(os.environ) | lifeline.install(lifeline.Path(sys.argv[1]), {})
 code = "from importlib.metadata import entry_points; import time;"
 code += "[each.load()() for each in entry_points(group='vllm.general_plugins')]; time.sleep(60)"
