@@ -28,7 +28,7 @@ from server.exploring.engine_settings import wanted_engine
 from server.exploring.local_engine import start_engine
 from server.settings import Settings, load_settings
 from tests.e2e.recordings import DELAY, ENDLESS
-from tests.integration.launch_support import alive, api_of_state, eventually, short_directory
+from tests.integration.launch.launch_support import alive, api_of_state, eventually, short_directory
 from tests.serving import Served, served
 
 START_S = 240

@@ -21,7 +21,7 @@ from server.protocol.http_server import http_app, is_loopback, parse_address, ru
 from server.settings import Settings
 from tests.tooling import write_tree
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 TOKEN = "a-token-for-tests"
 BASE = "http://127.0.0.1:8931"
 INITIALIZE = {

@@ -16,7 +16,7 @@ from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.loop import LoopSettings
 from explorer.records import Usage
-from tests.integration.loops import (
+from tests.integration.explorer.loops import (
     ANSWER,
     CLIENT,
     FORMS,

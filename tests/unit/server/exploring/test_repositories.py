@@ -225,7 +225,7 @@ def test_a_directory_without_permission_is_an_error_with_a_hint(tmp_path: Path) 
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(locked)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
         timeout=30,

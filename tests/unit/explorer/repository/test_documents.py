@@ -102,7 +102,7 @@ def test_a_huge_file_is_read_in_windows_without_holding_it(tmp_path: Path) -> No
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(root)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
         check=True,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_bench_report import pairs
+from tests.unit.launch.bench.test_report import pairs
 
 pytest.importorskip("matplotlib")
 

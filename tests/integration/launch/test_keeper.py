@@ -19,7 +19,7 @@ from launch.health import ask
 from launch.keeper import ports
 from launch.plan.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
-from tests.integration.launch_support import (
+from tests.integration.launch.launch_support import (
     QUICK,
     alive,
     api_of,

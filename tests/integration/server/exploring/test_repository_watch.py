@@ -12,7 +12,7 @@ from explorer.repository.workspace import Workspace
 from launch.watch import _warn, batches
 from server.exploring.open_repositories import Warm, WarmRepositories
 from server.exploring.repository_watch import KeptWarm
-from tests.integration.launch_support import eventually
+from tests.integration.launch.launch_support import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -234,7 +234,13 @@ def test_a_server_that_is_reached_by_url_is_greeted(home: Path, address: str) ->
 
 
 @pytest.mark.parametrize(
-    "url", [f"http://127.0.0.1:{closed_port()}/mcp", "http://[", "nonsense", "http://127.0.0.1:1"]
+    "url",
+    [
+        pytest.param(f"http://127.0.0.1:{closed_port()}/mcp", id="a closed port"),
+        "http://[",
+        "nonsense",
+        "http://127.0.0.1:1",
+    ],
 )
 def test_nobody_is_told_to_install_over_a_url_that_does_not_answer(home: Path, url: str) -> None:
     secret = "a\nb"

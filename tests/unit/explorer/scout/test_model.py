@@ -16,7 +16,7 @@ from explorer.scout.model import (
 )
 from explorer.scout.network import score_all
 
-SAMPLE = Path(__file__).parents[1] / "data" / "scout_sample.npz"
+SAMPLE = Path(__file__).parents[3] / "data" / "scout_sample.npz"
 FILE_F1, FIRST_RIGHT = 0.64, 0.70
 """What the weights reach on the sample, less a little."""
 

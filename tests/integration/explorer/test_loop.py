@@ -14,7 +14,7 @@ from explorer.loop import LoopSettings, explore_with_model
 from explorer.records import ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS, ToolBox
-from tests.integration.loops import (
+from tests.integration.explorer.loops import (
     ANSWER,
     FORMS,
     READ,

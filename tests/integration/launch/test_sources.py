@@ -9,7 +9,7 @@ import pytest
 
 from launch import client
 from launch.plan.spec import Spec, plan_record
-from tests.integration.launch_support import (
+from tests.integration.launch.launch_support import (
     alive,
     eventually,
     make_spec,

@@ -18,7 +18,7 @@ from server.exploring.engine_settings import wanted_engine
 from server.exploring.local_engine import LocalEngine
 from server.settings import load_settings
 from tests.fakes.hub import WEIGHTS, hub_server
-from tests.integration.launch_support import FAKE, alive, eventually, short_directory
+from tests.integration.launch.launch_support import FAKE, alive, eventually, short_directory
 from tests.serving import PATIENCE_S, ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

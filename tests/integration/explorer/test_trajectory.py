@@ -18,7 +18,7 @@ from explorer.loop import LoopSettings
 from explorer.replay import replay
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
-from tests.integration.loops import (
+from tests.integration.explorer.loops import (
     ANSWER,
     FORMS,
     answer,
