@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from explorer.scout.paths import index_paths
+from explorer.scout.scores import index_paths
 
 MOST_FILES: Final = 4
 MESSAGE_CHARS: Final = range(180, 6_000)

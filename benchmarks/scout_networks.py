@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.matches import Matches
-from explorer.scout.network import USUAL_MATCHES, Network, clipped, join, pool
+from explorer.scout.networks import USUAL_MATCHES, Network, clipped, join, pool
 
 Floats = NDArray[np.float32]
 Parameters = dict[str, Floats]

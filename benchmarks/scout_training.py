@@ -25,21 +25,22 @@ from numpy.typing import NDArray
 from benchmarks.checkouts import lay_out
 from benchmarks.scout_networks import Group, Plan, arrays_of, listwise, rowwise, train
 from explorer.repository.workspace import Workspace
+from explorer.scout.candidates import read_cells
 from explorer.scout.engine import Engine
 from explorer.scout.matches import Matches
-from explorer.scout.model import (
+from explorer.scout.networks import (
     FORMAT,
     Linear,
+    Network,
     Weights,
     calibration_features,
     choose_cells,
     file_chances,
     how_many_files,
     load_weights,
+    score_all,
     sigmoid,
 )
-from explorer.scout.network import Network, score_all
-from explorer.scout.passages import read_cells
 from explorer.scout.query import parse_query
 
 Matrix = NDArray[np.float64]

@@ -23,8 +23,8 @@ from explorer.records import ToolCall
 from explorer.repository.ripgrep import find_rg
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GlobArguments, GrepArguments, ReadArguments, parse_call
-from explorer.tools.grep_plan import plan_for
-from explorer.tools.limits import ToolLimits
+from explorer.tools.observation import ToolLimits
+from explorer.tools.rg_search import plan_for
 
 SIZES = (1_000, 10_000, 50_000)
 

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from explorer import prompt
-from explorer.answers.citations import check, without_root
+from explorer.answers.citations import Observed, check, without_root
 from explorer.answers.parse import ParsedAnswer
 from explorer.answers.salvage import salvage
 from explorer.budget import Budget
@@ -42,7 +42,6 @@ from explorer.events import (
     ignore,
 )
 from explorer.loop_settings import LoopSettings
-from explorer.observed import Observed
 from explorer.records import Citation, Exploration, Span, StopReason, ToolCall
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox

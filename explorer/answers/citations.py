@@ -8,16 +8,66 @@ given to the caller was ever guessed.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from explorer.answers.parse import RawCitation
-from explorer.observed import Observed
-from explorer.records import Citation
-from explorer.repository.documents import Document
-from explorer.repository.evidence import evidence_of
+from explorer.records import Citation, Span
+from explorer.repository.documents import Document, evidence_of
 from explorer.repository.paths import PathProblem, shown
 from explorer.repository.workspace import Workspace
+
+Range = tuple[int, int]
+
+
+class Observed:
+    """Ranges of lines by path, 1-based, both ends included, merged and sorted."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[str, list[Range]] = {}
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """Count these lines as seen."""
+        for span in spans:
+            if span.start <= span.end:
+                ranges = self._ranges.setdefault(span.path, [])
+                ranges.append((span.start, span.end))
+                self._ranges[span.path] = _merged(ranges)
+
+    def __bool__(self) -> bool:
+        return bool(self._ranges)
+
+    def __iter__(self) -> Iterator[Span]:
+        """Every range, in the order in which the files were first seen."""
+        for path, ranges in self._ranges.items():
+            for start, end in ranges:
+                yield Span(path, start, end)
+
+    def of(self, path: str) -> tuple[Range, ...]:
+        """The ranges seen of one file, sorted."""
+        return tuple(self._ranges.get(path, ()))
+
+    def within(self, path: str, start: int, end: int) -> tuple[Range, ...]:
+        """What was seen of a range, cut to it."""
+        ranges = self._ranges.get(path, [])
+        first = max(0, bisect_right(ranges, (start, 0)) - 1)
+        return tuple(
+            (max(low, start), min(high, end))
+            for low, high in ranges[first:]
+            if low <= end and high >= start
+        )
+
+
+def _merged(ranges: list[Range]) -> list[Range]:
+    merged: list[Range] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return merged
+
 
 SMALL_GAP_LINES = 3
 """Unseen lines without a word that do not split a range: a blank line, a brace."""

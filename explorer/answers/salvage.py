@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from explorer.observed import Observed
+from explorer.answers.citations import Observed
 from explorer.records import Citation, Span
-from explorer.repository.evidence import evidence_of
+from explorer.repository.documents import evidence_of
 from explorer.repository.paths import PathProblem
 from explorer.repository.workspace import Workspace
 

@@ -1,14 +1,107 @@
-r"""The lines of files: decoded, cut into lines as ripgrep and editors count them, and cached.
+r"""Files opened strictly below the root, and their lines.
 
-A line ends at ``\n`` alone, a trailing ``\r`` is dropped; text after the last ``\n`` is a line.
-(``str.splitlines`` also splits at form feeds, U+2028 and more, and would count differently.)
+Every component of a path is opened relative to the descriptor before it and never through a
+symlink, so a directory that is swapped for a link between the check and the use cannot lead
+outside. (The same guarantee as Linux' ``openat2`` with ``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``,
+on any POSIX.)
+
+Lines are decoded, cut as ripgrep and editors count them, and cached: a line ends at ``\n`` alone, a
+trailing ``\r`` is dropped, and text after the last ``\n`` is a line. (``str.splitlines`` also
+splits at form feeds, U+2028 and more, and would count differently.)
 """
 
 import codecs
 import os
+import re
+import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+def open_root(path: Path) -> int:
+    """A new descriptor of the directory at ``path``, which is no symlink.
+
+    Raises:
+        PermissionError: it may not be read or entered.
+        OSError: it is missing, a symlink, or no directory.
+    """
+    return _entered(os.open(path, _DIRECTORY))
+
+
+def open_directory(root_fd: int, path: str) -> int:
+    """A new descriptor of the directory ``path`` below ``root_fd``; ``""`` is the root itself.
+
+    Raises:
+        PermissionError: it may not be read or entered.
+        OSError: a component is missing, a symlink, or no directory.
+    """
+    current = os.open(".", _DIRECTORY, dir_fd=root_fd)
+    for part in path.split("/") if path else ():
+        if part == "..":
+            os.close(current)
+            raise PermissionError(path)
+        try:
+            below = os.open(part, _DIRECTORY, dir_fd=current)
+        finally:
+            os.close(current)
+        current = below
+    return _entered(current)
+
+
+def open_file(root_fd: int, path: str) -> int:
+    """A new descriptor of the regular file ``path`` below ``root_fd``.
+
+    A FIFO, device or socket is refused before it is opened, and again after: opening a device can
+    have effects, and the name may be swapped in between, when O_NONBLOCK keeps a FIFO from hanging.
+
+    Raises:
+        IsADirectoryError: it is a directory.
+        NotRegularError: it is neither a regular file nor a directory.
+        OSError: a component is missing or a symlink, or permission is denied.
+    """
+    parent, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        raise IsADirectoryError(path)
+    directory = open_directory(root_fd, parent)
+    try:
+        _require_regular(os.stat(name, dir_fd=directory, follow_symlinks=False), path)
+        descriptor = os.open(name, _FILE, dir_fd=directory)
+    finally:
+        os.close(directory)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _entered(directory: int) -> int:
+    """The descriptor, of a directory that rg can be started in: reading it needs less."""
+    try:
+        os.stat(".", dir_fd=directory)
+    except OSError:
+        os.close(directory)
+        raise
+    return directory
+
+
+class NotRegularError(OSError):
+    """The path names a FIFO, device, socket or, after a race, a symlink."""
+
+
+def _require_regular(status: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(path)
+
 
 MAX_DOCUMENT_BYTES = 8 << 20
 """Files over this size are not held whole; ``read_window`` streams them."""
@@ -197,3 +290,76 @@ class DocumentCache:
         with self._lock:
             self._entries.clear()
             self._bytes = 0
+
+
+EVIDENCE_CHARS = 160
+"""Longest evidence line; what is longer ends in three dots."""
+
+_LOOKED_AT_LINES = 400
+"""Lines of a range that are looked at: a range can be a whole file."""
+
+_LOOKED_AT_CHARS = 500
+"""Characters of a line that are looked at: minified files have lines of megabytes."""
+
+_MODIFIERS = (
+    r"(?:(?:export|default|declare|public|private|protected|internal|static|final|abstract|async"
+    r"|override|virtual|inline|extern|unsafe|const|sealed|partial|synchronized|pub(?:\([^)]*\))?"
+    r"|open|data|suspend|readonly|local|global|mutable|constexpr|template\s*<[^>]*>)\s+)*"
+)
+_KEYWORD_DEFINITION = re.compile(
+    rf"^\s*{_MODIFIERS}"
+    r"(?:def|class|func|fn|function\*?|interface|trait|struct|enum|union|impl|module|namespace|mod"
+    r"|type|protocol|extension|object|record|sub|macro_rules!|defmodule|defp?|typedef"
+    r"|CREATE\s+(?:TABLE|VIEW|FUNCTION)|#\s*define)\b\s*[^\s=;]"
+)
+_BOUND_FUNCTION = re.compile(
+    rf"^\s*{_MODIFIERS}(?:(?:let|var|const)\s+)?[\w$.]+\s*[:=]\s*"
+    r"(?:async\s*)?(?:function\b|\([^()]*\)\s*(?::[^=]+)?=>|[\w$]+\s*=>|lambda\b)"
+)
+# A C, Java, C# or TypeScript head: words, a name, parentheses and an opening brace or a line's end.
+_BRACE_DEFINITION = re.compile(
+    r"^\s*(?!(?:if|for|while|switch|catch|return|else|do|try|throw|new|await|yield|case|assert"
+    r"|elif|when|until|unless|not|and|or|in|with|delete|sizeof)\b)"
+    r"(?:[\w:<>,*&\[\]?@~.$]+\s+)*[\w:~$*&]+\s*\([^;={}]*\{$"
+)
+_UNTELLING = re.compile(
+    r"^(?:[\W_]*$|//|/\*|\*|#(?!\s*(?:define|if|include|\[))|--|;;|<!--|\"\"\"|'''|"
+    r"@\w+$|(?:else|try|do|begin|end|fi|done|then|pass|break|continue|finally|return)\b\W*$)"
+)
+
+
+def is_definition(line: str) -> bool:
+    """True when the line opens a function, class, type or the like, in any common language."""
+    line = line[:_LOOKED_AT_CHARS]
+    return bool(
+        _KEYWORD_DEFINITION.match(line)
+        or _BOUND_FUNCTION.match(line)
+        or _BRACE_DEFINITION.match(line.rstrip())
+    )
+
+
+def evidence_of(lines: Sequence[str], start: int, end: int) -> str:
+    """The first definition in the range, else its first telling line, stripped, 160 characters.
+
+    A telling line is more than brackets, a comment or a bare keyword. A range of none but those
+    gives its first line with any text; an empty one gives "". ``lines`` are the whole file's,
+    ``start`` and ``end`` 1-based and inclusive; what lies outside the file is ignored.
+    """
+    first = max(start, 1) - 1
+    chosen = lines[first : min(end, first + _LOOKED_AT_LINES)]
+    for line in chosen:
+        if is_definition(line):
+            return _shortened(line)
+    texts = [line for line in chosen if line[:_LOOKED_AT_CHARS].strip()]
+    for line in texts:
+        if not _UNTELLING.match(line[:_LOOKED_AT_CHARS].strip()):
+            return _shortened(line)
+    return _shortened(texts[0]) if texts else ""
+
+
+def _shortened(line: str) -> str:
+    """The line on one line: stripped, runs of white space as one blank, cut with three dots."""
+    text = " ".join(line[:_LOOKED_AT_CHARS].split())
+    if len(text) <= EVIDENCE_CHARS:
+        return text
+    return text[: EVIDENCE_CHARS - 3].rstrip() + "..."

@@ -17,17 +17,26 @@ from pathlib import Path
 from types import TracebackType
 
 from explorer.errors import WorkspaceError
-from explorer.repository.confined import NotRegularError, open_directory, open_file, open_root
 from explorer.repository.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
     DocumentCache,
+    NotRegularError,
     Window,
     identity_of,
+    open_directory,
+    open_file,
+    open_root,
     read_document,
     read_window,
 )
-from explorer.repository.listing import Listing, take_listing
+from explorer.repository.listing import (
+    Listing,
+    is_git_store,
+    is_hidden_name,
+    is_one_line,
+    take_listing,
+)
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
@@ -41,7 +50,6 @@ from explorer.repository.paths import (
     without_line_suffix,
 )
 from explorer.repository.ripgrep import RgHandle, in_thread
-from explorer.repository.visibility import is_git_store, is_hidden_name, is_one_line
 
 __all__ = ["Document", "PathProblem", "Resolved", "Window", "Workspace"]
 

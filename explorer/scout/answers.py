@@ -8,12 +8,9 @@ import numpy as np
 
 from explorer.records import Confidence
 from explorer.repository.documents import split_lines
-from explorer.scout.candidates import Place, trimmed
-from explorer.scout.features import Floats
-from explorer.scout.matches import Matches
-from explorer.scout.model import Weights, file_chances, how_many_files
-from explorer.scout.network import score_all
-from explorer.scout.passages import choose_places, heads_of
+from explorer.scout.candidates import Place, choose_places, heads_of, trimmed
+from explorer.scout.matches import Floats, Matches
+from explorer.scout.networks import Weights, file_chances, how_many_files, score_all
 from explorer.scout.query import Query
 from explorer.scout.ranges import Outline, joined
 

@@ -1,4 +1,4 @@
-"""From all files to the few whose texts are read, and from their cells to places worth citing."""
+"""From all files to the few whose text is read, and from their cells to the lines cited."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.features import Floats, share
-from explorer.scout.field import Field
-from explorer.scout.paths import PathIndex
-from explorer.scout.scores import Scores
+from explorer.scout.field import FINE_CELL_LINES, Field, build_field
+from explorer.scout.matches import Floats, Matches, describe_cells, match_cells, share, words_said
+from explorer.scout.networks import Weights, choose_cells, score_all, sigmoid
+from explorer.scout.query import Query
+from explorer.scout.scores import PathIndex, Scores
 
 CANDIDATES: Final = 48
 """Files whose texts are read for one query; 96% of the files sought are among them."""
@@ -96,3 +97,63 @@ def trimmed(place: Place, lines: Sequence[str]) -> Place:
     while end > start and not lines[end - 1].strip():
         end -= 1
     return Place(place.file, start, end, place.score)
+
+
+_RUST_TESTS: Final = b"#[cfg(test)]\nmod "
+_NEVER: Final = 1 << 30
+
+
+def read_cells(
+    texts: Sequence[bytes], query: Query, weight: Floats, described: Floats
+) -> tuple[Field, list[tuple[Floats, Matches]]]:
+    """The texts cut finely, and what is known of the cells of each."""
+    field = build_field(texts, query, weight, FINE_CELL_LINES)
+    said = words_said(query.text)
+    return field, [
+        (
+            describe_cells(field, index, said, tests_from(text)),
+            match_cells(field, index, described),
+        )
+        for index, text in enumerate(texts)
+    ]
+
+
+def tests_from(text: bytes) -> int:
+    """The line from which on a file of Rust holds its tests; beyond its end if it has none."""
+    at = text.find(_RUST_TESTS)
+    return text.count(b"\n", 0, at) + 1 if at >= 0 else _NEVER
+
+
+def choose_places(
+    texts: Sequence[bytes],
+    chances: NDArray[np.float64],
+    query: Query,
+    weight: Floats,
+    described: Floats,
+    weights: Weights,
+) -> tuple[Field, list[Place]]:
+    """The texts' cells, and the places worth citing of them, at least one of each text.
+
+    A place's ``file`` is the text's index. ``chances`` are those of the files to be sought at all.
+    """
+    field, known = read_cells(texts, query, weight, described)
+    at: list[NDArray[np.int64]] = []
+    chance: list[NDArray[np.float64]] = []
+    needed: list[int] = []
+    for index, (table, matches) in enumerate(known):
+        begin, end = (int(each) for each in field.spans[index])
+        own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
+        at.append(np.arange(begin, end))
+        chance.append(own * chances[index])
+        needed.append(begin + int(np.argmax(own)))
+    every, all_chances = np.concatenate(at), np.concatenate(chance)
+    size = np.maximum(1, field.last[every] - field.first[every] + 1)
+    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
+    return field, merge_cells(field, picked, all_chances[np.searchsorted(every, picked)])
+
+
+def heads_of(field: Field, file: int) -> list[int]:
+    """The lines of a text that introduce definitions."""
+    begin, end = (int(each) for each in field.spans[file])
+    heads: list[int] = field.first[begin:end][field.starts_block[begin:end]].tolist()
+    return heads

@@ -10,16 +10,14 @@ from typing import Final
 import numpy as np
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import store
+from explorer.scout import index
 from explorer.scout.answers import Answer, Candidates, compose
 from explorer.scout.candidates import choose_candidates, first_ranking
-from explorer.scout.features import file_features
 from explorer.scout.field import build_field
 from explorer.scout.index import Rows, build_rows, empty_rows, find, merge_rows, select_rows
-from explorer.scout.matches import describe_terms, match_files
-from explorer.scout.model import load_weights
-from explorer.scout.paths import PathIndex, index_paths
-from explorer.scout.query import Query, parse_query
+from explorer.scout.matches import describe_terms, file_features, match_files
+from explorer.scout.networks import load_weights
+from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.quick import Unread, count_words
 from explorer.scout.reading import (
     MAX_FILE_BYTES,
@@ -29,8 +27,7 @@ from explorer.scout.reading import (
     read_files,
     stamps,
 )
-from explorer.scout.scores import score_files
-from explorer.scout.traces import resolve
+from explorer.scout.scores import PathIndex, index_paths, score_files
 
 MAX_FILES: Final = 40_000
 """Files that are indexed; of a larger repository those of code first, then the shallowest."""
@@ -83,11 +80,11 @@ class Engine:
     def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
         self._workspace = workspace
         self._paths: PathIndex = index_paths(())
-        self._store = cache_dir and store.store_path(
+        self._store = cache_dir and index.store_path(
             cache_dir, workspace.root, include_hidden=workspace.include_hidden
         )
         self._unsaved = 0
-        self._rows: Rows = (self._store and store.load(self._store)) or empty_rows()
+        self._rows: Rows = (self._store and index.load(self._store)) or empty_rows()
         self._fresh: list[Rows] = []
         self._pending = _NOTHING
         self._bound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -197,7 +194,7 @@ class Engine:
         """Keep the index for the next process, if it changed since it was kept."""
         self._settle()
         if self._store is not None and self._unsaved:
-            store.save(self._store, self._rows)
+            index.save(self._store, self._rows)
         self._unsaved = 0
 
     def path_of(self, row: int) -> str:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.definitions import Lines, defined_words, is_among, lines_of
 from explorer.scout.query import Query
+from explorer.scout.ranges import Lines, defined_words, is_among, lines_of
 from explorer.scout.tokens import PAD, Bytes, Mask, Scan, long_enough, scan, words_of
 
 CELL_LINES: Final = 8

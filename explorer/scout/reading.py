@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.repository.confined import open_directory
-from explorer.repository.documents import decode, is_binary
+from explorer.repository.documents import decode, is_binary, open_directory
 from explorer.repository.workspace import Workspace
 
 MAX_FILE_BYTES = 1 << 20

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from explorer.records import Citation, Confidence
-from explorer.repository.evidence import evidence_of
+from explorer.repository.documents import evidence_of
 from explorer.repository.workspace import Workspace
 
 # numpy takes longer to import than a server may take to answer `initialize`.

@@ -4,8 +4,7 @@ Read-only functions of the repository and the arguments; nothing here knows an e
 """
 
 from explorer.tools.arguments import canonical_key
-from explorer.tools.limits import ToolLimits
-from explorer.tools.schemas import SCHEMAS
-from explorer.tools.toolbox import ToolBox
+from explorer.tools.observation import ToolLimits
+from explorer.tools.toolbox import SCHEMAS, ToolBox
 
 __all__ = ["SCHEMAS", "ToolBox", "ToolLimits", "canonical_key"]

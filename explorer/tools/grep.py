@@ -15,18 +15,26 @@ from explorer.repository.paths import PathProblem, Resolved, shown
 from explorer.repository.ripgrep import RgEnd, RgHandle, run_rg
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GrepArguments
-from explorer.tools.glob import relative_pattern
-from explorer.tools.globs import GlobFilter, GlobProblem, glob_filter, literal_directory
-from explorer.tools.grep_plan import (
+from explorer.tools.glob import (
+    GlobFilter,
+    GlobProblem,
+    glob_filter,
+    literal_directory,
+    relative_pattern,
+)
+from explorer.tools.observation import Rows, ToolLimits, cut_line, problem, spans
+from explorer.tools.rg_search import (
+    GAP,
     MAX_PATTERN_CHARS,
+    Collector,
     Plan,
+    count_rows,
+    order_of,
     plan_for,
     regex_error,
     repaired,
+    rows_of,
 )
-from explorer.tools.limits import ToolLimits
-from explorer.tools.observation import Rows, cut_line, problem, spans
-from explorer.tools.rg_output import GAP, Collector, count_rows, order_of, rows_of
 
 _PARALLEL_BYTES = 4 << 20
 """More output than this is searched for again in order of paths, and then only as far as shown."""

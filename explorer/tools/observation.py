@@ -1,9 +1,32 @@
-"""Building observations that fit: rows are taken while there is room, and what was cut is said."""
+"""Observations that fit: limits, rows taken while there is room, and what was cut is said."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from explorer.records import Span, ToolResult
-from explorer.tools.limits import MIN_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLimits:
+    """Bounds of a single call; the loop may ask for fewer characters call by call."""
+
+    max_chars: int = 24_000
+    """Characters of an observation, about 6,000 tokens of code."""
+    read_lines: int = 2_000
+    """Lines of one Read: what the model was trained on."""
+    read_line_chars: int = 1_000
+    """Longer lines are cut in a Read."""
+    grep_line_chars: int = 400
+    """Longer lines are cut in a Grep."""
+    glob_paths: int = 100
+    """Paths of one Glob."""
+    timeout_s: float = 10.0
+    """Time of one Grep; what was found until then is shown."""
+
+
+MIN_CHARS = 200
+"""An observation is never cut below this, so that it can always say what is wrong or missing."""
+
 
 NOTE_CHARS = 160
 """Room kept for the line that says what was cut."""

@@ -3,8 +3,7 @@
 from explorer.records import Span, ToolResult
 from explorer.repository.workspace import Window, Workspace
 from explorer.tools.arguments import ReadArguments
-from explorer.tools.limits import ToolLimits
-from explorer.tools.observation import Rows, cut_line, problem
+from explorer.tools.observation import Rows, ToolLimits, cut_line, problem
 
 _NOTE_CHARS = 80
 _LEAST_CHARS = 20

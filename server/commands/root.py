@@ -255,7 +255,7 @@ def _show_unexpected(error: Exception) -> None:
 
 
 def _configure_logging(settings: "Settings") -> None:
-    from server.process.logs import log_to_stderr
+    from server.process.streams import log_to_stderr
 
     log_to_stderr(settings.log_level)
 

@@ -1,8 +1,4 @@
-"""Which explorer answers a question, and how an engine is made from the settings.
-
-A further kind of engine, such as one that this machine runs itself, becomes a further branch of
-``choose_engine`` and a further factory.
-"""
+"""Which explorer answers a question, how an engine is made from the settings, and its status."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +11,7 @@ from server.settings import EngineChoice, Settings
 if TYPE_CHECKING:
     from explorer.engines.http import HttpEngine
     from server.exploring.endpoint_pool import PooledEngine
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +74,40 @@ def http_engine(settings: Settings) -> "HttpEngine | PooledEngine":
 def public_url(endpoint: str) -> str:
     """How messages name the endpoint; holds no secret."""
     return ", ".join(parse_endpoint(url).shown for url in endpoint.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the next exploration can count on."""
+
+    choice: Choice
+    ready: bool
+    model: str
+    detail: str
+    running: int
+    """Explorations by the model at this moment."""
+    waiting: int
+    """Explorations that queue."""
+
+    def text(self) -> str:
+        """The status for a reader."""
+        who = "the scout" if self.choice.engine == "scout" else "the model"
+        state = "ready" if self.ready else "not ready; the scout answers instead"
+        lines = [f"Next answer by {who}: {self.choice.reason}.", f"State: {state}. {self.detail}"]
+        if self.model:
+            lines.append(f"Model: {self.model}")
+        if self.choice.engine != "scout":
+            lines.append(f"Explorations: {self.running} running, {self.waiting} waiting.")
+        return "\n".join(lines)
+
+    def to_object(self) -> dict[str, Any]:
+        """The same as JSON types."""
+        return {
+            "engine": self.choice.engine,
+            "engine_reason": self.choice.reason,
+            "ready": self.ready,
+            "model": self.model,
+            "detail": self.detail,
+            "running": self.running,
+            "waiting": self.waiting,
+        }

@@ -1,13 +1,89 @@
-"""One question, checked and complete."""
+"""One question, checked and complete, from arguments as agents write them.
 
-from collections.abc import Sequence
+A small model that gets one argument slightly wrong should get its answer, not a type error: names
+that mean the same are accepted, numbers in strings are read, what is out of range is clamped, and
+what means nothing is dropped.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
-from server.protocol.arguments import clean_query
 from server.settings import EngineChoice, Settings, client_project_dir
+
+QUERY_CHARS = 16_000
+"""About 4,000 tokens of a query; more is cut in the middle, since reports end with the error."""
+_TAIL_CHARS = 4_000
+
+_SAME = {
+    "query": ("question", "prompt", "task", "q", "text", "description"),
+    "path": ("repo", "repository", "repo_path", "repository_path", "root", "directory", "dir"),
+    "max_turns": ("maxturns", "turns"),
+    "max_citations": ("maxcitations", "citations", "limit", "max_results"),
+    "max_bytes": ("maxbytes",),
+    "include_hidden": ("includehidden", "hidden"),
+}
+_NAMES = {other: name for name, others in _SAME.items() for other in (name, *others)}
+_HIGHEST = {"max_turns": 64, "max_citations": 50, "max_bytes": 20_000}
+_TRUE = ("true", "yes", "1", "on")
+
+
+def tolerant(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``explore_repository`` with right names and types.
+
+    The first spelling wins where one is given twice, the exact one before all.
+    """
+    found: dict[str, Any] = {}
+    for given in sorted(arguments, key=lambda name: name not in _SAME):
+        name = _NAMES.get(given.lower().replace("-", "_"))
+        if name is not None and name not in found and arguments[given] is not None:
+            found[name] = arguments[given]
+    taken: dict[str, Any] = {
+        "query": _text(found.get("query", "")),
+        "path": _text(found.get("path", "")),
+        "include_hidden": _flag(found.get("include_hidden", False)),
+    }
+    for name, highest in _HIGHEST.items():
+        taken[name] = _number(found.get(name, 0), highest)
+    return taken
+
+
+def clean_query(query: str) -> tuple[str, str]:
+    """The query as it can be sent and searched for, and a note if something was cut."""
+    # A lone surrogate cannot be sent as UTF-8; NUL and other controls mean nothing in a question.
+    valid = query.encode("utf-8", "replace").decode("utf-8")
+    text = "".join(char for char in valid if char in "\n\t" or ord(char) >= 32).strip()
+    if len(text) <= QUERY_CHARS:
+        return text, ""
+    cut = len(text) - QUERY_CHARS
+    head = text[: QUERY_CHARS - _TAIL_CHARS]
+    note = f"{cut:,} characters in the middle of the query were left out"
+    return f"{head}\n...\n{text[-_TAIL_CHARS:]}", note
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(_text(item) for item in value)
+    return value if isinstance(value, str) else str(value)
+
+
+def _number(value: Any, highest: int) -> int:
+    """A whole number from 0 to ``highest``; 0, which means the default, for what is none."""
+    if isinstance(value, bool):
+        return 0
+    try:
+        return int(min(float(highest), max(0.0, float(value))))
+    except OverflowError:
+        return highest if value > 0 else 0
+    except (TypeError, ValueError):
+        return 0
+
+
+def _flag(value: Any) -> bool:
+    return value.strip().lower() in _TRUE if isinstance(value, str) else bool(value)
 
 
 @dataclass(frozen=True, slots=True)

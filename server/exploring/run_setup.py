@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from explorer.budget import TokenLimits
 from explorer.engines.protocol import Sampling
 from explorer.events import Event, LinesCited, Listener, RunStarted, ignore
-from explorer.loop_settings import LoopSettings
-from explorer.models import defaults_for
+from explorer.loop_settings import LoopSettings, defaults_for
 from explorer.records import Citation
 from explorer.repository.paths import PathProblem
 from explorer.trajectory import TrajectoryError, TrajectoryWriter

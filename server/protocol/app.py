@@ -32,11 +32,10 @@ from pydantic import Field
 
 from explorer.engines.protocol import Engine
 from server.errors import ServerError
+from server.exploring.question import tolerant
 from server.process import lifecycle
-from server.process.logs import log_to_stderr
-from server.process.streams import make_ready
+from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
-from server.protocol.arguments import tolerant
 from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
@@ -86,7 +85,7 @@ class Backend:
     def _make(self) -> "ExplorationService":
         from server.exploring.explorer_choice import http_engine
         from server.exploring.service import ExplorationService
-        from server.process.memory import give_memory_back
+        from server.process.streams import give_memory_back
 
         give_memory_back()
         settings = self.load()

@@ -17,7 +17,7 @@ from benchmarks.scout_networks import (
     train,
 )
 from explorer.scout.matches import Matches
-from explorer.scout.network import CLIP, clipped, join, networks_of, pool, score_all
+from explorer.scout.networks import CLIP, clipped, join, networks_of, pool, score_all
 
 PLAN = Plan(epochs=30, rate=1e-2, decay=1e-2, drop=0.0, batch=8, hidden=6, sums=3, upper=5)
 

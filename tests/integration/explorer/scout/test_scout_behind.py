@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout, engine, store
+from explorer.scout import Scout, engine, index
 from explorer.scout.index import build_rows, find
 from explorer.scout.query import parse_query
 from explorer.scout.quick import Unread, count_words
@@ -77,7 +77,7 @@ async def test_behind_the_answer_all_is_indexed_and_kept_for_the_next_process(
 
     assert second.citations[0].path == "src/pump.py"
     assert not any("not indexed" in note for note in second.notes)
-    kept = store.load(store.store_path(tmp_path / "cache", root, include_hidden=False))
+    kept = index.load(index.store_path(tmp_path / "cache", root, include_hidden=False))
     assert kept is not None
     assert len(kept.paths) == FILES + 1
 
@@ -104,7 +104,7 @@ async def test_closing_ends_the_work_behind_and_keeps_what_is_done(
     scout.close()
 
     assert not scout.is_indexing
-    kept = store.load(store.store_path(tmp_path / "cache", root, include_hidden=False))
+    kept = index.load(index.store_path(tmp_path / "cache", root, include_hidden=False))
     assert kept is not None
     assert "src/pump.py" in kept.paths
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout, store
+from explorer.scout import Scout, index
 from explorer.scout import index as index_module
 from server.exploring.open_repositories import WarmRepositories
 from tests.serving import ROOT
@@ -147,7 +147,7 @@ def test_processes_that_ask_at_the_same_time_answer_alike_and_leave_a_whole_inde
 
     assert [each["citations"][0]["path"] for each in answers] == ["src/frobnicator.py"] * 3
     (kept,) = (tmp_path / "fastcontext/scout").iterdir()
-    rows = store.load(kept)
+    rows = index.load(kept)
     assert rows is not None
     assert len(rows.paths) == 31
 

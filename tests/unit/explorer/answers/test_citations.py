@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.answers.citations import check, merge_overlapping
+from explorer.answers.citations import Observed, check, merge_overlapping
 from explorer.answers.parse import RawCitation
 from explorer.answers.salvage import WINDOW_LINES, salvage
-from explorer.observed import Observed
 from explorer.records import Citation, Span
 from explorer.repository.workspace import Workspace
 

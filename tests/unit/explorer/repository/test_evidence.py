@@ -1,6 +1,6 @@
 import pytest
 
-from explorer.repository.evidence import EVIDENCE_CHARS, evidence_of, is_definition
+from explorer.repository.documents import EVIDENCE_CHARS, evidence_of, is_definition
 
 
 @pytest.mark.parametrize(

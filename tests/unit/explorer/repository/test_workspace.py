@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from explorer.errors import WorkspaceError
-from explorer.repository.confined import open_root
+from explorer.repository.documents import open_root
 from explorer.repository.workspace import PathProblem, Workspace
 from tests.tooling import swap, without_root, write_name_that_is_no_utf8, write_tree
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from explorer.scout.candidates import tests_from as rust_tests_from
 from explorer.scout.field import FINE_CELL_LINES, WORD_GROUPS, build_field
 from explorer.scout.index import build_rows, find
 from explorer.scout.matches import (
@@ -12,11 +13,9 @@ from explorer.scout.matches import (
     match_files,
     words_said,
 )
-from explorer.scout.passages import tests_from as rust_tests_from
-from explorer.scout.paths import index_paths
 from explorer.scout.query import parse_query
 from explorer.scout.reading import NO_FILE
-from explorer.scout.scores import score_files
+from explorer.scout.scores import index_paths, score_files
 
 POOL = b"""\
 class Pool:

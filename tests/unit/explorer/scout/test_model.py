@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from explorer.scout.matches import Matches
-from explorer.scout.model import (
+from explorer.scout.networks import (
     calibration_features,
     choose_cells,
     file_chances,
     how_many_files,
     load_weights,
     parse_weights,
+    score_all,
 )
-from explorer.scout.network import score_all
 
 SAMPLE = Path(__file__).parents[3] / "data" / "scout_sample.npz"
 FILE_F1, FIRST_RIGHT = 0.64, 0.70

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from explorer.tools.globs import GlobProblem, glob_filter, literal_directory, name_glob
+from explorer.tools.glob import GlobProblem, glob_filter, literal_directory, name_glob
 from tests.tooling import bare_rg, write_tree
 
 FILES = (

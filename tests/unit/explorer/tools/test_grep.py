@@ -10,7 +10,7 @@ from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox, ToolLimits
 from explorer.tools import grep as grep_module
 from explorer.tools.arguments import GrepArguments
-from explorer.tools.rg_output import Collector, rows_of
+from explorer.tools.rg_search import Collector, rows_of
 from tests.tooling import bare_rg, run, without_root, write_tree
 
 pytestmark = pytest.mark.anyio

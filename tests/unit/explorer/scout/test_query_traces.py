@@ -4,7 +4,7 @@ import pytest
 
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
-from explorer.scout.traces import Frame, parse_trace, resolve
+from explorer.scout.query import Frame, parse_trace, resolve
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.protocol.arguments import QUERY_CHARS, clean_query, tolerant
+from server.exploring.question import QUERY_CHARS, clean_query, tolerant
 
 
 def test_nothing_given_means_every_default() -> None:
