@@ -30,7 +30,7 @@ SOON_S = 5.0
 PATIENT_SERVER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from server import lifecycle
+from server.process import lifecycle
 lifecycle.CLEANUP_S = 3600.0
 from server.protocol.app import build_server
 build_server().run()

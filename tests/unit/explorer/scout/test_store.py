@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_leaves_the_index_before_and_no_litter(tmp_path, row
         "import resource, sys\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from explorer.scout import store\n"
+        "from explorer.scout import index as store\n"
         "rows = store.load(Path(sys.argv[1]))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "sys.exit(store.save(Path(sys.argv[1]), replace(rows, paths=('c.py', 'd.py'))))\n"
