@@ -18,8 +18,8 @@ from pathlib import Path
 
 import anyio
 
-from server.exploring.open_repositories import WarmRepositories
-from server.exploring.repository_watch import KeptWarm
+from server.exploring.open_repositories import OpenRepositories
+from server.exploring.repository_watch import RepositoryWatch
 
 
 def make_tree(root: Path, files: int, changed: int) -> None:
@@ -65,7 +65,7 @@ def children_s() -> float:
 
 async def measure(root: Path, indexed: bool) -> dict[str, float]:
     """One row, with or without the scout's index."""
-    repositories = WarmRepositories()
+    repositories = OpenRepositories()
     row: dict[str, float] = {}
     async with (
         repositories.opened(root, include_hidden=False) as warm,
@@ -81,7 +81,7 @@ async def measure(root: Path, indexed: bool) -> dict[str, float]:
 
             warm.scout.answer = nothing  # type: ignore[method-assign, assignment]
         row["rss_before_mib"] = round(rss_mib(), 1)
-        kept = KeptWarm(group, local=lambda: None, busy=lambda: False)
+        kept = RepositoryWatch(group, local=lambda: None, busy=lambda: False)
         warm.users = 0
         kept.watch(root, warm)
         await anyio.sleep(5)

@@ -14,6 +14,7 @@ import anyio
 
 from benchmarks.measure import Bench, Case
 from benchmarks.trees import NEEDLES, tree
+from explorer.deadline import Deadline
 from explorer.engines.protocol import Request
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Step, Turn
 from explorer.events import CallFinished, Event, TurnFinished
@@ -196,6 +197,7 @@ async def _turn(
         engine=ScriptedEngine(script),
         workspace=workspace,
         settings=LoopSettings(),
+        deadline=Deadline(45.0),
         listener=listen,
     )
     return took_s, rows

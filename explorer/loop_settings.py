@@ -6,9 +6,8 @@ measurements that its forks published (temperature: 14 of 15 tasks at 0.2, 12 of
 samples, so the matter is not settled).
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from explorer.budget import TokenLimits
 from explorer.engines.protocol import Sampling
@@ -20,8 +19,6 @@ class LoopSettings:
 
     max_turns: int = 8
     """Model requests, the last of them without tools."""
-    deadline_s: float = 45.0
-    """Seconds for everything: requests, tools, checks."""
     sampling: Sampling = field(default_factory=Sampling)
     limits: TokenLimits = field(default_factory=TokenLimits)
     concurrency: int = 8
@@ -41,18 +38,6 @@ class LoopSettings:
         limits: dict[str, int] = values.pop("limits")
         sampling: dict[str, Any] = values.pop("sampling")
         return {**values, **sampling, **{f"{name}_tokens": n for name, n in limits.items()}}
-
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Self:
-        """The settings that ``plain`` gave; defaults for what is missing, and no more than that."""
-        named = {each.name: values[each.name] for each in fields(cls) if each.name in values}
-        sampling = {each.name: values.get(each.name) for each in fields(Sampling)}
-        limits = {
-            each.name: values[f"{each.name}_tokens"]
-            for each in fields(TokenLimits)
-            if f"{each.name}_tokens" in values
-        }
-        return cls(**named, sampling=Sampling(**sampling), limits=TokenLimits(**limits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A place in the repository that answers the query."""
+    """A place in the repository that answers the query.
+
+    The range lies in the file, and the explorer read every line of it.
+    """
 
     path: str
     start: int
@@ -32,8 +35,6 @@ class Citation:
     """Why it was cited, in the explorer's words; may be empty."""
     evidence: str = ""
     """The definition or first telling line of the range, stripped; empty for an empty file."""
-    verified: bool = False
-    """True when the range lies in the file and every line of it was observed (scout: was read)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +99,6 @@ class Exploration:
     """What was dropped, corrected, cut or retried, one plain sentence each."""
     elapsed_s: float = 0.0
     confidence: Confidence | None = None
-    """How likely the first file is right, as far as search and model bear each other out."""
+    """How likely the first file is right, from how well search and model agree."""
+    observed: tuple[Span, ...] = ()
+    """The lines that the model saw in observations; empty for the scout."""

@@ -12,15 +12,17 @@ from explorer.records import ToolCall
 class Transcript:
     """Messages of one run; request n+1 is request n with more behind it.
 
-    The one exception is ``take_back``: when the server refused a request for its length, the next
-    one extends the last that it accepted.
+    The one exception is ``take_back_observations``: when the server refused a request for its
+    length, the next one extends the last that it accepted.
     """
 
-    def __init__(self, opening: Sequence[Message]) -> None:
+    def __init__(
+        self, opening: Sequence[Message] = (), schemas: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         self.messages: list[Message] = []
-        """What the next request sends; never changed but by appending and ``take_back``."""
-        self.chars = 0
-        """Characters of all messages as JSON, which token counts are estimated from."""
+        """What the next request sends."""
+        self.chars = sum(map(size_of, schemas))
+        """Characters of the tools' schemas and all messages as JSON, to estimate tokens from."""
         self._sent = 0
         for message in opening:
             self.append(message)
@@ -36,13 +38,16 @@ class Transcript:
         self._sent = len(self.messages)
         return new
 
-    def take_back(self, length: int) -> tuple[Message, ...]:
-        """The messages behind the first ``length``, which are removed."""
-        removed = tuple(self.messages[length:])
+    def take_back_observations(self) -> list[str]:
+        """Removes all messages behind the model's last one; the ids of the calls they answered."""
+        length = len(self.messages)
+        while length and self.messages[length - 1]["role"] != "assistant":
+            length -= 1
+        removed = self.messages[length:]
         del self.messages[length:]
-        self.chars -= sum(size_of(message) for message in removed)
+        self.chars -= sum(map(size_of, removed))
         self._sent = min(self._sent, length)
-        return removed
+        return [each["tool_call_id"] for each in removed if each["role"] == "tool"]
 
 
 def assistant(text: str, parsed: Sequence[ToolCall]) -> Message:

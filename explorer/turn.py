@@ -6,18 +6,25 @@ its siblings alone.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
 from explorer import prompt
 from explorer.answers.parse import IsFile, ParsedAnswer, citations_outside, parse_answer
+from explorer.budget import Budget
+from explorer.calls import Calls, Observation, TurnCall
 from explorer.engines.protocol import CallDelta, Engine, Finished, Request, TextDelta
-from explorer.errors import EngineError, ExplorerError
-from explorer.events import CallFinished, CallStarted, Listener
+from explorer.errors import EngineError, EngineRejected, ExplorerError
+from explorer.events import (
+    CallFinished,
+    CallStarted,
+    Listener,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
 from explorer.hermes import lenient_json
 from explorer.hermes.parser import (
     Call,
@@ -29,53 +36,12 @@ from explorer.hermes.parser import (
     Thought,
 )
 from explorer.records import ToolCall, ToolResult, Usage
+from explorer.transcript import Transcript, assistant
 
 MAX_CALLS_PER_TURN = 32
 """What a runaway message can start. Training shows 1 to 6."""
 
 TOO_MANY = f"Not run: one message can make at most {MAX_CALLS_PER_TURN} calls."
-
-
-class Tools(Protocol):
-    """What the loop needs of the tools; ``ToolBox`` is one."""
-
-    @property
-    def schemas(self) -> tuple[dict[str, Any], ...]:
-        """The tools as OpenAI function tools."""
-
-    async def run(self, call: ToolCall, *, max_chars: int | None = None) -> ToolResult:
-        """The observation of a call, at most ``max_chars`` long."""
-
-
-Answerer = Callable[[ToolCall], "Awaitable[Answered]"]
-"""Gives a call's observation: runs its tool, or looks into the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An observation and whether it came from the record."""
-
-    result: ToolResult
-    repeated: bool = False
-    key: Hashable | None = None
-    """What an identical call has in common with this one; None when it cannot be read."""
-
-
-@dataclass(slots=True)
-class Done:
-    """A call of a turn and, once it has ended, its observation."""
-
-    call: ToolCall
-    parsed: bool
-    """Whether the server had parsed it."""
-    answered: Answered | None = None
-    malformed: bool = False
-    """Whether its text could not be read as a call, so that nothing was run."""
-
-    @property
-    def text(self) -> str:
-        """The observation; a refusal if the call was never run."""
-        return self.answered.result.text if self.answered else prompt.CONTEXT_IS_FULL
 
 
 @dataclass(slots=True)
@@ -88,7 +54,7 @@ class Outcome:
     """The content outside calls, answers and thinking."""
     answer: FinalAnswer | None = None
     """The last answer block."""
-    calls: list[Done] = field(default_factory=list)
+    calls: list[TurnCall] = field(default_factory=list)
     finish_reason: str | None = None
     usage: Usage | None = None
     first_token_s: float | None = None
@@ -127,30 +93,29 @@ class Outcome:
         return not (self.calls or self.answer or self.prose.strip())
 
 
-class TurnReader:
-    """Reads one completion and starts its calls."""
+class Turn:
+    """Sends one request, reads the completion and starts its calls."""
 
     def __init__(
         self,
         number: int,
-        answer: Answerer,
-        *,
-        concurrency: int,
-        allowed: bool,
+        calls: Calls,
+        budget: Budget,
+        transcript: Transcript,
         listener: Listener,
-        taken_ids: set[str] | None = None,
     ) -> None:
         self.outcome = Outcome()
         self._number = number
-        self._answer = answer
-        self._allowed = allowed
-        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._calls = calls
+        self._budget = budget
+        self._transcript = transcript
         self._listener = listener
+        self._allowed = True
+        self._limiter = anyio.CapacityLimiter(calls.concurrency)
         self._parser = HermesParser()
         self._pending: dict[int, _Pending] = {}
         self._drafted: FinalAnswer | None = None
         """The answer before the end of thinking that the template had opened."""
-        self._ids = set() if taken_ids is None else taken_ids
         self._failure: ExplorerError | None = None
         self._group: anyio.abc.TaskGroup | None = None
 
@@ -164,6 +129,40 @@ class TurnReader:
             WorkspaceError: the repository is gone.
             RipgrepError: rg does not start.
         """
+        self._allowed = request.tool_choice == "auto"
+        new = self._transcript.newly_sent()
+        self._listener(TurnStarted(self._number, new, final=not self._allowed))
+        self._calls.begin_turn()
+        started = time.monotonic()
+        try:
+            await self._read_and_call(engine, request)
+        except EngineError as error:
+            status = error.status if isinstance(error, EngineRejected) else None
+            kind, received = type(error).__name__, self.outcome.received
+            self._listener(TurnFailed(self._number, kind, str(error), status, received))
+            raise
+        self._calls.accepted()
+        self._finished(time.monotonic() - started)
+        return self.outcome
+
+    def _finished(self, elapsed_s: float) -> None:
+        outcome = self.outcome
+        parsed = outcome.parsed_calls
+        written = len(outcome.text) + sum(len(call.arguments) for call in parsed)
+        usage = self._budget.record(outcome.usage, self._transcript.chars, written)
+        self._listener(
+            TurnFinished(
+                self._number,
+                assistant(outcome.text, parsed),
+                outcome.finish_reason,
+                usage,
+                outcome.first_token_s,
+                outcome.model_s,
+                elapsed_s,
+            )
+        )
+
+    async def _read_and_call(self, engine: Engine, request: Request) -> None:
         async with anyio.create_task_group() as group:
             self._group = group
             try:
@@ -175,7 +174,6 @@ class TurnReader:
                 group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
-        return self.outcome
 
     async def _read(self, engine: Engine, request: Request) -> None:
         started = time.monotonic()
@@ -242,43 +240,43 @@ class TurnReader:
     def _refuse(self, text: str, problem: str) -> None:
         """Give a call that cannot be read its observation, in its place among the others."""
         call = ToolCall(self._new_id(""), "", text)
-        answered = Answered(ToolResult(prompt.malformed(problem), ok=False))
-        self.outcome.calls.append(Done(call, False, answered, malformed=True))
+        refusal = Observation(ToolResult(prompt.malformed(problem), ok=False))
+        self.outcome.calls.append(TurnCall(call, False, refusal, malformed=True))
 
     def _new_id(self, given: str) -> str:
         """The server's id, or one of ours where it is missing or taken."""
         number = len(self.outcome.calls) + 1
-        if not given or given in self._ids:
+        if not given or given in self._calls.ids:
             given = f"call_{self._number}_{number}"
-        self._ids.add(given)
+        self._calls.ids.add(given)
         return given
 
     def _start(self, call_id: str, name: str, arguments: str, *, parsed: bool) -> None:
-        done = Done(ToolCall(self._new_id(call_id), name, arguments), parsed)
+        done = TurnCall(ToolCall(self._new_id(call_id), name, arguments), parsed)
         self.outcome.calls.append(done)
         if not self._allowed or self.outcome.answer is not None or self._group is None:
             return
         if len(self.outcome.calls) > MAX_CALLS_PER_TURN:
-            done.answered = Answered(ToolResult(TOO_MANY, ok=False))
+            done.observation = Observation(ToolResult(TOO_MANY, ok=False))
             return
         self._group.start_soon(self._run_call, done)
 
-    async def _run_call(self, done: Done) -> None:
+    async def _run_call(self, done: TurnCall) -> None:
         async with self._limiter:
             started = time.monotonic()
             self._listener(CallStarted(self._number, done.call))
             try:
-                done.answered = await self._answer(done.call)
+                made = await self._calls.observe(done.call, self._budget.result_chars())
             except ExplorerError as error:
                 # Kept instead of raised, so that it leaves the task group as itself.
                 self._failure = self._failure or error
                 if self._group is not None:
                     self._group.cancel_scope.cancel()
                 return
+            done.observation = made
             elapsed_s = time.monotonic() - started
-            answered = done.answered
             self._listener(
-                CallFinished(self._number, done.call, answered.result, elapsed_s, answered.repeated)
+                CallFinished(self._number, done.call, made.result, elapsed_s, made.repeated)
             )
 
 

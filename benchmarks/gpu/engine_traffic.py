@@ -94,9 +94,9 @@ async def first_turn(bench: Bench) -> None:
     the cache already.
     """
     from server.exploring.local_engine import LocalEngine
-    from server.exploring.open_repositories import WarmRepositories
+    from server.exploring.open_repositories import OpenRepositories
 
-    local, repositories = LocalEngine(load_settings(engine="local")), WarmRepositories()
+    local, repositories = LocalEngine(load_settings(engine="local")), OpenRepositories()
     folder = Path(tempfile.mkdtemp(prefix="fcfirst", dir=bench.home))
     try:
         for name in ("cold", "primed"):
@@ -154,7 +154,7 @@ async def speed_table(bench: Bench) -> None:
 
 async def explorations(bench: Bench, count: int, deadline_s: float) -> None:
     """Explorations side by side through the service, with the scout behind them."""
-    from server.exploring.question import make_ask
+    from server.exploring.question import make_question
     from server.exploring.service import ExplorationService
 
     settings = load_settings(
@@ -165,7 +165,7 @@ async def explorations(bench: Bench, count: int, deadline_s: float) -> None:
 
         async def one(number: int) -> None:
             query = f"{QUESTION} ({number})"
-            ask = make_ask(settings, query, path=str(ROOT))
+            ask = make_question(settings, query, path=str(ROOT))
             used: list[Usage] = []
             _used.set(used)
             began = time.monotonic()

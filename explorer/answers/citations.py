@@ -1,10 +1,10 @@
 """From what the model cited to what is true: resolved, clamped, checked against what was read.
 
-The rule: a citation is verified when its file exists and may be shown, and every line of its range
-stands in the file and in a tool result of this run; up to three lines without a letter or a digit
-count as seen where the lines around them were. A range that was seen in part is cut to the longest
-part that was seen, and says so; one that was not seen at all stays unverified. So nothing that is
-given to the caller was ever guessed.
+The rule: a citation holds when its file exists and may be shown, and every line of its range stands
+in the file and in a tool result of this run; up to three lines without a letter or a digit count as
+seen where the lines around them were. A range that was seen in part is cut to the longest part that
+was seen, and a note says so; one that was not seen at all is dropped. So every cited line was read,
+and nothing that is given to the caller was guessed.
 """
 
 import re
@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.answers.parse import RawCitation
+from explorer.answers.parse import ParsedAnswer, RawCitation
 from explorer.records import Citation, Span
 from explorer.repository.documents import Document, evidence_of
 from explorer.repository.paths import PathProblem, shown
@@ -78,33 +78,45 @@ MAX_RANGES_OF_A_BARE_PATH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What checking an answer's citations gave."""
+class CheckedAnswer:
+    """An answer with the citations that hold."""
 
-    verified: tuple[Citation, ...]
+    explanation: str = ""
+    """In paths as the caller knows them."""
+    citations: tuple[Citation, ...] = ()
     """In the model's order, merged where they overlap."""
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
     """One line per citation that could not be verified, in virtual paths, for the model."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """What was corrected without asking, for the caller."""
 
+    @property
+    def failed(self) -> str:
+        """The beginning of a sentence about the citations that do not hold."""
+        count = len(self.problems)
+        subject = "1 citation" if count == 1 else f"{count} citations"
+        return f"{subject} could not be verified and {'was' if count == 1 else 'were'}"
 
-def check(raw: Sequence[RawCitation], workspace: Workspace, observed: Observed) -> Checked:
+
+def check(answer: ParsedAnswer, workspace: Workspace, observed: Observed) -> CheckedAnswer:
     """The citations that hold, and what is wrong with the others. Reads files, blocking."""
-    verified: list[Citation] = []
+    citations: list[Citation] = []
     problems: list[str] = []
     notes: list[str] = []
-    for written in raw:
+    for written in answer.citations:
         citation = replace(written, reason=without_root(written.reason, workspace))
         try:
             found = _check_one(citation, workspace, observed)
-        except _Unverified as problem:
+        except _DoesNotHold as problem:
             problems.append(f"{shown(str(citation))[1:-1]}: {problem}")
             continue
-        verified += found.citations
+        citations += found.citations
         notes += found.notes
-    return Checked(
-        merge_overlapping(verified), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(notes))
+    return CheckedAnswer(
+        without_root(answer.explanation, workspace),
+        merge_overlapping(citations),
+        tuple(dict.fromkeys(problems)),
+        tuple(dict.fromkeys(notes)),
     )
 
 
@@ -137,23 +149,23 @@ class _Found:
     notes: list[str]
 
 
-class _Unverified(Exception):
-    """Why a citation cannot be verified, as the end of a sentence."""
+class _DoesNotHold(Exception):
+    """Why a citation does not hold, as the end of a sentence."""
 
 
 def _check_one(raw: RawCitation, workspace: Workspace, observed: Observed) -> _Found:
     try:
         resolved = workspace.resolve(raw.path)
         if resolved.kind == "directory":
-            raise _Unverified("is a directory, cite files")
+            raise _DoesNotHold("is a directory, cite files")
         document = workspace.read(resolved.path)
     except PathProblem as problem:
         if problem.candidates:
             candidates = ", ".join(workspace.to_virtual(path) for path in problem.candidates)
-            raise _Unverified(f"does not name one file; perhaps {candidates}") from None
-        raise _Unverified("does not exist") from None
+            raise _DoesNotHold(f"does not name one file; perhaps {candidates}") from None
+        raise _DoesNotHold("does not exist") from None
     if document.binary:
-        raise _Unverified("is a binary file")
+        raise _DoesNotHold("is a binary file")
     if raw.start is None:
         return _bare_path(raw, document, observed)
     return _ranged(raw, raw.start, document, observed)
@@ -163,7 +175,7 @@ def _bare_path(raw: RawCitation, document: Document, observed: Observed) -> _Fou
     total = _lines_of(document, observed)
     seen = sorted(observed.within(document.path, 1, total), key=lambda r: r[0] - r[1])
     if not seen:
-        raise _Unverified("was never read, and has no line range")
+        raise _DoesNotHold("was never read, and has no line range")
     chosen = sorted(seen[:MAX_RANGES_OF_A_BARE_PATH])
     return _Found([_citation(raw, document, *each) for each in chosen], [])
 
@@ -172,11 +184,11 @@ def _ranged(raw: RawCitation, start: int, document: Document, observed: Observed
     total = _lines_of(document, observed)
     if start > total:
         lines = "1 line" if total == 1 else f"{total} lines"
-        raise _Unverified(f"lies past the end, the file has {lines}")
+        raise _DoesNotHold(f"lies past the end, the file has {lines}")
     first, last = max(1, start), total if raw.end is None else min(raw.end, total)
     seen = _closed_gaps(observed.within(document.path, first, last), document.lines)
     if not seen:
-        raise _Unverified("was never read")
+        raise _DoesNotHold("was never read")
     notes: list[str] = []
     low, high = max(seen, key=lambda r: (r[1] - r[0], -r[0]))
     if (low, high) != (first, last):
@@ -205,7 +217,7 @@ def _closed_gaps(ranges: Sequence[tuple[int, int]], lines: Sequence[str]) -> lis
 
 def _citation(raw: RawCitation, document: Document, start: int, end: int) -> Citation:
     evidence = evidence_of(document.lines, start, end)
-    return Citation(document.path, start, end, raw.reason, evidence, verified=True)
+    return Citation(document.path, start, end, raw.reason, evidence)
 
 
 def _overlap(one: Citation, other: Citation) -> bool:
@@ -220,5 +232,4 @@ def _union(one: Citation, other: Citation) -> Citation:
         end=max(one.end, other.end),
         reason=one.reason or other.reason,
         evidence=first.evidence or one.evidence or other.evidence,
-        verified=one.verified and other.verified,
     )

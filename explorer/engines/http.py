@@ -17,11 +17,12 @@ import anyio
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from explorer.deadline import Deadline
 from explorer.engines.completion_stream import CompletionStream, CutShort, NotACompletion
 from explorer.engines.completions import ServerError
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.failures import TOOL_CHOICE, Failures, StatusRejected
-from explorer.engines.http_client import CLOSE_S, Deadline, HttpClient, Timeouts
+from explorer.engines.http_client import CLOSE_S, HttpClient, Timeouts
 from explorer.engines.protocol import EngineEvent, Request
 from explorer.engines.sse import MAX_EVENT_BYTES, EventTooLarge
 from explorer.errors import EngineError, EngineUnreachable

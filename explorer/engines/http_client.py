@@ -6,7 +6,6 @@ and Unix sockets are never reached through a proxy. TLS certificates are verifie
 followed.
 """
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
+from explorer.deadline import Deadline
 from explorer.engines.endpoint import Endpoint
 from explorer.engines.failures import FOREIGN, Failures
 from explorer.errors import EngineError
@@ -46,19 +46,6 @@ class Timeouts:
     one means that the engine is stuck."""
     total_s: float = 600.0
     """One completion, its retries included: 2,048 tokens at 4 tokens/s and some room."""
-
-
-class Deadline:
-    """The moment at which the total time of a request is over."""
-
-    def __init__(self, total_s: float) -> None:
-        self.total_s = total_s
-        self._end = time.monotonic() + total_s
-
-    @property
-    def left_s(self) -> float:
-        """What is left, at least 0."""
-        return max(0.0, self._end - time.monotonic())
 
 
 class _BearerAuth(httpx.Auth):

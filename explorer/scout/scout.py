@@ -30,7 +30,7 @@ class ScoutAnswer:
     """What the scout found."""
 
     citations: tuple[Citation, ...]
-    """Best first, all verified. Empty when nothing in the repository resembles the query."""
+    """Best first. Empty when nothing in the repository resembles the query."""
     answer: str
     """One or two sentences."""
     notes: tuple[str, ...] = ()
@@ -207,7 +207,6 @@ def _told(found: "Answer") -> ScoutAnswer:
             end=place.end,
             reason=place.reason,
             evidence=evidence_of(place.lines, place.start, place.end),
-            verified=True,
         )
         for place in found.places
     )

@@ -27,8 +27,7 @@ that you have. It answers with `path:start-end` citations that exist in the work
 those ranges before you search further.
 
 Use grep or open the file yourself when you know the exact identifier or path, or for a single \
-fact in a known file: that is faster. A citation marked unverified, or of low confidence, is a \
-hint to check, not a fact.
+fact in a known file: that is faster. A citation of low confidence is a hint to check, not a fact.
 """
 
 _CURSOR_HEAD = """\

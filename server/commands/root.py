@@ -25,7 +25,7 @@ from server.homes import absolute
 from server.process.streams import make_ready
 
 if TYPE_CHECKING:
-    from server.exploring.question import Ask
+    from server.exploring.question import Question
     from server.exploring.report import Report
     from server.settings import Settings
 
@@ -260,15 +260,15 @@ def _configure_logging(settings: "Settings") -> None:
     log_to_stderr(settings.log_level)
 
 
-def _ask(settings: "Settings", query: str, repo: Path | None) -> "Ask":
-    from server.exploring.question import make_ask
+def _ask(settings: "Settings", query: str, repo: Path | None) -> "Question":
+    from server.exploring.question import make_question
     from server.exploring.repositories import default_for_command
 
     path = str(absolute(repo)) if repo else default_for_command()
-    return make_ask(settings, query, path=path)
+    return make_question(settings, query, path=path)
 
 
-def _answer(settings: "Settings", ask: "Ask") -> "Report":
+def _answer(settings: "Settings", ask: "Question") -> "Report":
     """The report, with the current step on stderr while it is made.
 
     Raises:
@@ -289,7 +289,7 @@ def _answer(settings: "Settings", ask: "Ask") -> "Report":
     return report
 
 
-async def _until_signal(settings: "Settings", ask: "Ask", say: Any, hear: Any) -> Any:
+async def _until_signal(settings: "Settings", ask: "Question", say: Any, hear: Any) -> Any:
     """The report, the error that prevented it, or the number of the signal that ended it."""
     import anyio
 

@@ -18,7 +18,7 @@ from launch.plan.planner import Wanted, on_disk
 from server.doctor.check import Check
 from server.errors import ServerError
 from server.exploring.engine_settings import wanted_engine
-from server.exploring.explorer_choice import choose_engine, public_url
+from server.exploring.engines import choose_explorer, public_url
 from server.exploring.repositories import default_for_command, from_process
 from server.exploring.service import ExplorationService
 from server.homes import NO_HOME
@@ -137,7 +137,7 @@ def _endpoint(settings: Settings) -> Check:
     if not settings.endpoint:
         step = "set FASTCONTEXT_ENDPOINT to let a model answer"
         return Check("info", "endpoint", "none set; the scout answers", step)
-    choice = choose_engine(settings, "auto")
+    choice = choose_explorer(settings, "auto")
     name = public_url(settings.endpoint)
 
     async def probe() -> tuple[bool, str]:
@@ -152,10 +152,10 @@ def _endpoint(settings: Settings) -> Check:
 
     ready, detail = anyio.run(probe_in_time)
     if ready:
-        return Check("ok", choice.engine, f"{name} {detail}")
+        return Check("ok", choice.explorer, f"{name} {detail}")
     detail, _, hint = detail.partition("; hint: ")
     step = f"{hint or 'start the engine'} (FASTCONTEXT_ENDPOINT, FASTCONTEXT_API_KEY)"
-    return Check("fail", choice.engine, f"{name}: {detail}", step)
+    return Check("fail", choice.explorer, f"{name}: {detail}", step)
 
 
 def _folders(settings: Settings) -> Iterator[Check]:

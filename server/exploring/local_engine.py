@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from launch.errors import EngineNotReady, LaunchError
 from server.errors import ExplorationFailed
-from server.exploring.explorer_choice import Choice
+from server.exploring.engines import ExplorerChoice
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LocalEngine:
         """Close the connections to the engine; the engine itself goes on."""
         await self._stack.aclose()
 
-    async def choose(self, *, insisted: bool = False) -> Choice:
+    async def choose(self, *, insisted: bool = False) -> ExplorerChoice:
         """``local`` where the engine runs, else ``scout`` with the reason.
 
         Where none runs it is started in the background, if the settings and this machine allow.
@@ -65,17 +65,17 @@ class LocalEngine:
             if insisted:
                 hint = error.hint or "`fastcontext engine status`"
                 raise ExplorationFailed(str(error), hint) from error
-            return Choice("scout", f"no endpoint is configured, and {str(error).rstrip('.')}")
+            return _scout_because(str(error))
 
-    async def look(self) -> Choice:
+    async def look(self) -> ExplorerChoice:
         """As ``choose``, without starting anything."""
         try:
             status = await self.status()
             if status is None:
-                return Choice("scout", self._why_not())
+                return _scout_because(str(self._refused or self._not_running()))
             return _choice(status)
         except LaunchError as error:
-            return Choice("scout", f"no endpoint is configured, and {str(error).rstrip('.')}")
+            return _scout_because(str(error))
 
     async def describe(self) -> tuple[str, str]:
         """Name of the model that is served, and the engine's state in a sentence."""
@@ -112,7 +112,7 @@ class LocalEngine:
                 self._window = (state.context_tokens or 0) if state.ready else None
             yield engine, self._window
 
-    async def _choose(self, insisted: bool) -> Choice:
+    async def _choose(self, insisted: bool) -> ExplorerChoice:
         status = await self.status()
         if status is None:
             if not (self._settings.engine_start or insisted):
@@ -122,12 +122,6 @@ class LocalEngine:
             if status is None:
                 raise EngineNotReady("this machine's engine has not started")
         return _choice(status)
-
-    def _why_not(self) -> str:
-        if self._refused is not None:
-            return f"no endpoint is configured, and {str(self._refused).rstrip('.')}"
-        reason = str(self._not_running()).rstrip(".")
-        return f"no endpoint is configured, and {reason}"
 
     def _not_running(self) -> EngineNotReady:
         """That none runs, and why where the last one was given up."""
@@ -205,14 +199,18 @@ async def start_engine(settings: Settings) -> bool:
     return started
 
 
-def _choice(status: dict[str, Any]) -> Choice:
+def _scout_because(problem: str) -> ExplorerChoice:
+    return ExplorerChoice("scout", f"no endpoint is configured, and {problem.rstrip('.')}")
+
+
+def _choice(status: dict[str, Any]) -> ExplorerChoice:
     """``local`` for an engine that can answer.
 
     Raises:
         EngineNotReady: it cannot yet.
     """
     if status["phase"] in ("ready", "falling asleep", "asleep", "waking"):
-        return Choice("local", f"this machine's engine serves {status['model']}")
+        return ExplorerChoice("local", f"this machine's engine serves {status['model']}")
     from launch.client import not_ready
 
     raise not_ready(status)

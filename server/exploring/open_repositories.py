@@ -19,7 +19,7 @@ WARM_ROOTS = 4
 
 
 @dataclass(slots=True)
-class Warm:
+class OpenRepository:
     """One open repository with its index."""
 
     workspace: "Workspace"
@@ -34,16 +34,16 @@ class Warm:
         self.workspace.close()
 
 
-class WarmRepositories:
+class OpenRepositories:
     """The repositories used last. Must be used from one event loop and closed at the end."""
 
     def __init__(self, index_dir: Path | None = None) -> None:
         """``index_dir`` is where indexes are kept between processes; None keeps them nowhere."""
         self._index_dir = index_dir
-        self._kept: OrderedDict[tuple[Path, bool], Warm] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, bool], OpenRepository] = OrderedDict()
 
     @asynccontextmanager
-    async def opened(self, root: Path, *, include_hidden: bool) -> AsyncIterator[Warm]:
+    async def opened(self, root: Path, *, include_hidden: bool) -> AsyncIterator[OpenRepository]:
         """The repository at a real path, with a file list no older than this call.
 
         Raises:
@@ -63,7 +63,7 @@ class WarmRepositories:
             warm.close()
         self._kept.clear()
 
-    def _take(self, key: tuple[Path, bool]) -> Warm:
+    def _take(self, key: tuple[Path, bool]) -> OpenRepository:
         warm = self._kept.get(key)
         if warm is not None:
             try:
@@ -87,7 +87,7 @@ class WarmRepositories:
             self._kept.pop(key).close()
 
 
-def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:
+def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> OpenRepository:
     from explorer.repository.workspace import Workspace
     from explorer.scout import Scout
 
@@ -95,4 +95,4 @@ def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> Warm:
     if index_dir is not None and index_dir.is_relative_to(workspace.root):
         # Nothing is ever written below a root that is explored.
         index_dir = None
-    return Warm(workspace, Scout(workspace, index_dir))
+    return OpenRepository(workspace, Scout(workspace, index_dir))

@@ -16,7 +16,7 @@ import anyio
 from explorer.errors import ExplorerError
 from launch.errors import LaunchError
 from server.exploring.local_engine import LocalEngine
-from server.exploring.open_repositories import Warm
+from server.exploring.open_repositories import OpenRepository
 
 if TYPE_CHECKING:
     from explorer.engines.protocol import Request
@@ -40,7 +40,7 @@ class _Tried:
     """When to try again; never where it arrived."""
 
 
-class Primer:
+class PrefixWarmup:
     """Primes the engine for repositories until ``run`` is cancelled."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Primer:
         *,
         local: Callable[[], LocalEngine | None],
         when_idle: Callable[[], Awaitable[None]],
-        repositories: Callable[[], Iterable[Warm]],
+        repositories: Callable[[], Iterable[OpenRepository]],
     ) -> None:
         """``when_idle`` returns once this process explores nothing."""
         self._local = local
@@ -86,7 +86,7 @@ class Primer:
                     # Nothing that only saves time may end the server.
                     logger.exception("no warm-up on an internal error")
 
-    async def _prime(self, warm: Warm) -> bool:
+    async def _prime(self, warm: OpenRepository) -> bool:
         """Send the engine this repository's prompt if it has not had it; False if it is needed."""
         local = self._local()
         if local is None:
@@ -149,7 +149,7 @@ async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
         await anyio.sleep(_OTHERS_S)
 
 
-def opening_request(warm: Warm) -> "Request":
+def opening_request(warm: OpenRepository) -> "Request":
     """A request whose prompt is what every exploration of a repository begins with."""
     from explorer import prompt
     from explorer.engines.protocol import Request, Sampling

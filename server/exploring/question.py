@@ -6,10 +6,13 @@ what means nothing is dropped.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from explorer.budget import TokenLimits
+from explorer.engines.protocol import Sampling
+from explorer.loop_settings import LoopSettings, defaults_for
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir
@@ -87,7 +90,7 @@ def _flag(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Question:
     """Everything that an exploration depends on: nothing in it is left to a default."""
 
     query: str
@@ -104,17 +107,17 @@ class Ask:
     """What was put right about the question itself."""
 
 
-def make_ask(
+def make_question(
     settings: Settings,
     query: str,
     *,
     path: str = "",
     client_roots: Sequence[str] = (),
-    max_turns: int = 0,
-    max_citations: int = 0,
+    max_turns: int | None = None,
+    max_citations: int | None = None,
     include_hidden: bool = False,
-) -> Ask:
-    """A question from what a caller gave; 0 and empty mean what the settings say.
+) -> Question:
+    """A question from what a caller gave; None, 0 and empty mean what the settings say.
 
     Raises:
         UsageError: the query is empty, or trajectories would be written into the repository.
@@ -128,7 +131,7 @@ def make_ask(
     resolver = from_process(settings.roots, client_project_dir())
     repository = resolver.resolve(path, client_roots)
     _refuse_recording_inside(settings.record_dir, repository.root)
-    return Ask(
+    return Question(
         query=text,
         repository=repository,
         engine=settings.engine,
@@ -139,6 +142,32 @@ def make_ask(
         include_hidden=include_hidden or settings.include_hidden,
         record_dir=settings.record_dir,
         notes=tuple(note for note in (repository.note, cut) if note),
+    )
+
+
+def loop_settings(
+    settings: Settings, question: Question, model: str, window: int | None
+) -> LoopSettings:
+    """The limits of one run: what is set, else what the model was made for.
+
+    ``window`` is the context that the server says it has, in tokens; the run stays within it.
+    """
+    defaults = defaults_for(model)
+    context = settings.context_tokens or defaults.context_tokens
+    if window:
+        context = min(context, window)
+    standard, sampling = TokenLimits(), defaults.sampling
+    given = {each.name: getattr(settings, each.name) for each in fields(Sampling)}
+    return LoopSettings(
+        max_turns=question.max_turns or defaults.max_turns,
+        sampling=replace(sampling, **{name: n for name, n in given.items() if n is not None}),
+        limits=TokenLimits(
+            context=context,
+            answer=min(settings.max_tokens or defaults.max_tokens, context // 4),
+            turn=min(standard.turn, context // 4),
+            result=min(standard.result, context // 8),
+        ),
+        max_citations=question.max_citations,
     )
 
 

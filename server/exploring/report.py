@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from explorer.records import Citation, Exploration
 
-Answerer = Literal["endpoint", "local", "scout"]
+ExplorerName = Literal["endpoint", "local", "scout"]
 
 # No tokenizer makes more tokens than there are bytes, so this keeps an answer below the 25,000
 # tokens and 50,000 characters at which clients refuse or truncate.
@@ -35,7 +35,7 @@ class Report:
     """One answered call."""
 
     repository: Path
-    engine: Answerer
+    engine: ExplorerName
     """Which explorer answered."""
     engine_reason: str
     """Why that one, in one sentence part: "no endpoint is configured"."""
@@ -70,7 +70,6 @@ def citation_object(citation: Citation) -> dict[str, Any]:
         "end": citation.end,
         "reason": citation.reason,
         "evidence": citation.evidence,
-        "verified": citation.verified,
     }
 
 
@@ -136,9 +135,8 @@ def summary(report: Report) -> str:
 
 
 def place(citation: Citation) -> str:
-    """``path:start-end``, marked where the lines were not seen by the explorer."""
-    where = _lines_of(citation)
-    return where if citation.verified else f"{where} (unverified)"
+    """``path:start-end``, spelled so that it stays on one line."""
+    return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
 
 
 def details(citation: Citation) -> list[str]:
@@ -209,16 +207,10 @@ def _as_unicode(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _lines_of(citation: Citation) -> str:
-    return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
-
-
 def _item(number: int, citation: Citation) -> str:
-    where = _code_span(_lines_of(citation))
+    where = _code_span(place(citation))
     evidence = code(citation.evidence[: _EVIDENCE_CHARS + 1])
     parts = [f"{number}. {where}", evidence, prose(citation.reason, _REASON_CHARS)]
-    if not citation.verified:
-        parts.append("(unverified)")
     return " - ".join(part for part in parts if part)
 
 

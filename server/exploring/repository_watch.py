@@ -21,8 +21,8 @@ import anyio.abc
 from explorer.errors import ExplorerError
 from explorer.repository.listing import is_hidden_name
 from server.exploring.local_engine import LocalEngine
-from server.exploring.open_repositories import Warm
-from server.exploring.prefix_warmup import Primer
+from server.exploring.open_repositories import OpenRepository
+from server.exploring.prefix_warmup import PrefixWarmup
 
 if TYPE_CHECKING:
     from explorer.repository.workspace import Workspace
@@ -42,7 +42,7 @@ _MAX_BARE = 1_000
 
 @dataclass(slots=True)
 class _Watched:
-    warm: Warm
+    warm: OpenRepository
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ignored: set[str] = field(default_factory=set)
     """Files that turned out to be ignored, so that their changes cost nothing."""
@@ -50,7 +50,7 @@ class _Watched:
     """New directories without a file, which no list has: the first file may be one to show."""
 
 
-class KeptWarm:
+class RepositoryWatch:
     """Watches repositories in a task group of its owner's, until that is cancelled."""
 
     def __init__(
@@ -63,14 +63,14 @@ class KeptWarm:
         self._group = group
         self._busy = busy
         self._watched: dict[Path, _Watched] = {}
-        self._primer = Primer(
+        self._primer = PrefixWarmup(
             local=local,
             when_idle=self._when_idle,
             repositories=lambda: [each.warm for each in self._watched.values()],
         )
         self._priming = False
 
-    def watch(self, root: Path, warm: Warm) -> None:
+    def watch(self, root: Path, warm: OpenRepository) -> None:
         """Follow a repository's changes; one that is followed already goes on."""
         for each in self._watched.values():
             if each.warm.closed:
@@ -173,7 +173,7 @@ class KeptWarm:
         await self._when_idle()
         await watched.warm.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
 
-    async def _when_idle(self, warm: Warm | None = None) -> None:
+    async def _when_idle(self, warm: OpenRepository | None = None) -> None:
         while self._busy() or (warm is not None and warm.users):  # noqa: ASYNC110 - no event for it
             await anyio.sleep(_PAUSE_S)
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from explorer.events import CallFinished, Event, Listener
 from explorer.records import Citation, Confidence, Exploration, Span
 
 
@@ -32,9 +31,9 @@ def second_opinion(
     """
     if not model or not scout:
         return SecondOpinion("medium" if model else scout_confidence, ())
-    cited = {citation.path for citation in model if citation.verified}
+    cited = {citation.path for citation in model}
     first = scout[0]
-    if model[0].path == first.path and model[0].verified:
+    if model[0].path == first.path:
         return SecondOpinion("medium" if scout_confidence == "low" else "high", ())
     shared = cited & {citation.path for citation in scout}
     confidence: Confidence = "medium" if shared or scout_confidence == "low" else "low"
@@ -47,24 +46,7 @@ def second_opinion(
     )
 
 
-class LookedAt:
-    """A listener that hands each event on and keeps what the model was shown."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.spans: list[Span] = []
-        """The lines that stood in the model's tool results."""
-
-    def __call__(self, event: Event) -> None:
-        """Hand the event on."""
-        self._listener(event)
-        if isinstance(event, CallFinished):
-            self.spans += event.result.observed
-
-
-def with_opinion(
-    run: Exploration, scout: Exploration | None, looked_at: Iterable[Span]
-) -> Exploration:
+def with_opinion(run: Exploration, scout: Exploration | None) -> Exploration:
     """The model's run with a confidence, and with a note where it overlooked a strong place.
 
     Its places are neither changed nor put in another order. ``scout`` is None where the scout
@@ -72,7 +54,7 @@ def with_opinion(
     """
     found = scout.citations if scout is not None else ()
     sure = (scout.confidence if scout is not None else None) or "low"
-    opinion = second_opinion(run.citations, found, sure, looked_at)
+    opinion = second_opinion(run.citations, found, sure, run.observed)
     return dataclasses.replace(
         run, confidence=opinion.confidence, notes=(*run.notes, *opinion.notes)
     )
@@ -85,7 +67,7 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
     """
     if partial is None:
         return dataclasses.replace(scout, stop_reason="fallback")
-    kept = tuple(each for each in partial.citations if each.verified)
+    kept = partial.citations
     rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
     notes = (*partial.notes, *scout.notes)
     confidence = scout.confidence

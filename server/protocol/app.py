@@ -83,7 +83,7 @@ class Backend:
             return self.made
 
     def _make(self) -> "ExplorationService":
-        from server.exploring.explorer_choice import http_engine
+        from server.exploring.engines import endpoint_client
         from server.exploring.service import ExplorationService
         from server.process.streams import give_memory_back
 
@@ -99,7 +99,7 @@ class Backend:
             *model,
         ):
             importlib.import_module(name)
-        return ExplorationService(settings, engine_factory=self.engine_factory or http_engine)
+        return ExplorationService(settings, engine_factory=self.engine_factory or endpoint_client)
 
 
 class ExplorerServer(MCPServer[Backend]):
@@ -258,9 +258,9 @@ async def explore_repository(
     service = await _service(ctx)
 
     async def work(say: "Say") -> "Report":
-        from server.exploring.question import make_ask
+        from server.exploring.question import make_question
 
-        ask = make_ask(
+        ask = make_question(
             service.settings,
             query,
             path=path,

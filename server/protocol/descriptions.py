@@ -20,9 +20,9 @@ its callers"
 Poor: "retry"
 
 Paths in the answer are relative to the repository and exist; ranges are 1-based and inclusive. \
-"unverified" marks a place that the explorer cited without having read it. Read a place before you \
-rely on it. Confidence (high, medium, low) is how likely the first file is right. The answer says \
-which explorer answered and why."""
+Every cited line was read by the explorer. Read a place before you rely on it. Confidence (high, \
+medium, low) is how likely the first file is right. The answer says which explorer answered and \
+why."""
 
 STATUS_TITLE = "Explorer status"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.deadline import Deadline
 from explorer.engines.scripted import ScriptedEngine
 from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
@@ -120,7 +121,11 @@ async def record(tree: Path, scripts: Sequence[Script] = SCRIPTS) -> dict[str, A
             settings = LoopSettings(max_turns=8)
             if not script.open_ended:
                 result = await explore_with_model(
-                    script.query, engine=engine, workspace=workspace, settings=settings
+                    script.query,
+                    engine=engine,
+                    workspace=workspace,
+                    settings=settings,
+                    deadline=Deadline(45.0),
                 )
                 assert result.stop_reason == "answered", result
                 assert not result.notes, result.notes
@@ -142,7 +147,11 @@ async def _first_request(
 
     try:
         await explore_with_model(
-            script.query, engine=engine, workspace=workspace, settings=settings
+            script.query,
+            engine=engine,
+            workspace=workspace,
+            settings=settings,
+            deadline=Deadline(45.0),
         )
     except AnswerError:
         return

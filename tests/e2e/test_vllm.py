@@ -38,7 +38,7 @@ async def explore(vllm: VllmServer, tree: Path, home: Path, **more: str) -> dict
 
 
 @pytest.mark.anyio
-async def test_the_model_calls_grep_and_read_and_its_answer_comes_back_verified(
+async def test_the_model_calls_grep_and_read_and_its_answer_comes_back_checked(
     vllm: VllmServer, tree: Path, tmp_path: Path
 ) -> None:
     records = tmp_path / "records"
@@ -49,7 +49,6 @@ async def test_the_model_calls_grep_and_read_and_its_answer_comes_back_verified(
     assert found["answer"] == "The delay doubles with each attempt, up to a limit."
     places = [(each["path"], each["start"], each["end"]) for each in found["citations"]]
     assert places == [("parcels/retry.py", 6, 8), ("parcels/client.py", 12, 18)]
-    assert all(each["verified"] for each in found["citations"])
     assert found["citations"][0]["evidence"] == "def delay_s(attempt: int) -> float:"
 
     (record,) = records.iterdir()

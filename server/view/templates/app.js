@@ -21,9 +21,8 @@
   const fold = (open) => document.querySelectorAll("details").forEach((item) => { item.open = open; });
   const fact = (name, value) => make("li", "", `${name} `, make("b", "", String(value)));
   const citation = (each) => {
-    const mark = make("span", `mark ${each.verified ? "good" : "bad"}`, each.verified ? "verified" : "not verified");
     const place = make("code", "", make("bdi", "", each.path), `:${each.start}-${each.end}`);
-    const summary = make("summary", "", place, mark, make("span", "", each.reason || ""));
+    const summary = make("summary", "", place, make("span", "", each.reason || ""));
     const made = make("details", "citation", summary, make("div", "inside", make("pre", "", each.evidence || "")));
     made.open = true;
     return made;

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer.deadline import Deadline
 from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.events import Event, Listener, ignore
 from explorer.loop import LoopSettings, explore_with_model
@@ -64,6 +65,7 @@ async def explore(
     *,
     query: str = "where is the backoff computed?",
     settings: LoopSettings | None = None,
+    deadline: Deadline | None = None,
     listener: Listener = ignore,
 ) -> tuple[Exploration, ScriptedEngine]:
     engine = script if isinstance(script, ScriptedEngine) else ScriptedEngine(script)
@@ -73,6 +75,7 @@ async def explore(
             engine=engine,
             workspace=workspace,
             settings=settings or LoopSettings(),
+            deadline=deadline or Deadline(45.0),
             listener=listener,
         )
     return result, engine

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from explorer.deadline import Deadline
 from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
@@ -85,7 +86,6 @@ async def test_an_exploration_ends_with_checked_citations_and_their_evidence(
     assert (citation.path, citation.start, citation.end) == ("src/net/client.py", 4, 5)
     assert citation.evidence == "def backoff(attempt):"
     assert citation.reason == "the delay"
-    assert citation.verified
     assert (result.turns, result.tool_calls, result.usage.requests) == (2, 1, 2)
     assert engine.abandoned == 0
 
@@ -108,7 +108,12 @@ async def test_a_tool_starts_while_the_model_still_writes(root: Path, form: str)
         async with anyio.create_task_group() as group:
             group.start_soon(let_go)
             result = await explore_with_model(
-                "q", engine=engine, workspace=workspace, settings=LoopSettings(), tools=tools
+                "q",
+                engine=engine,
+                workspace=workspace,
+                settings=LoopSettings(),
+                deadline=Deadline(45.0),
+                tools=tools,
             )
     assert places(result) == ["src/net/client.py:4-5"]
 
@@ -133,7 +138,12 @@ async def test_observations_come_in_call_order_whatever_ends_first(root: Path, f
         async with anyio.create_task_group() as group:
             group.start_soon(let_go)
             await explore_with_model(
-                "q", engine=engine, workspace=workspace, settings=LoopSettings(), tools=tools
+                "q",
+                engine=engine,
+                workspace=workspace,
+                settings=LoopSettings(),
+                deadline=Deadline(45.0),
+                tools=tools,
             )
     assert tools.finished[-1] == "Grep"
     grep, read, glob = observations(engine)
@@ -153,6 +163,7 @@ async def test_no_more_tools_run_at_once_than_allowed(root: Path, form: str) -> 
             engine=engine,
             workspace=workspace,
             settings=LoopSettings(concurrency=3),
+            deadline=Deadline(45.0),
             tools=tools,
         )
     assert tools.most == 3
@@ -184,7 +195,12 @@ async def test_an_answer_ends_the_calls_that_still_run(root: Path, form: str) ->
         both = Turn(call(form, "Grep", pattern="x"), tools.started["Grep"].wait, ANSWER)
         engine = ScriptedEngine([read_turn(form), both])
         result = await explore_with_model(
-            "q", engine=engine, workspace=workspace, settings=LoopSettings(), tools=tools
+            "q",
+            engine=engine,
+            workspace=workspace,
+            settings=LoopSettings(),
+            deadline=Deadline(45.0),
+            tools=tools,
         )
     assert tools.cancelled == ["Grep"]
     assert places(result) == ["src/net/client.py:4-5"]
@@ -201,7 +217,12 @@ async def test_cancelling_closes_the_request_and_ends_the_tools(root: Path, form
 
             async def run() -> None:
                 await explore_with_model(
-                    "q", engine=engine, workspace=workspace, settings=LoopSettings(), tools=tools
+                    "q",
+                    engine=engine,
+                    workspace=workspace,
+                    settings=LoopSettings(),
+                    deadline=Deadline(45.0),
+                    tools=tools,
                 )
 
             group.start_soon(run)
@@ -215,7 +236,7 @@ async def test_cancelling_closes_the_request_and_ends_the_tools(root: Path, form
 async def test_the_deadline_gives_what_was_read_so_far(root: Path, form: str) -> None:
     never = anyio.Event()
     script = [read_turn(form), Turn("I think", never.wait)]
-    result, engine = await explore(root, script, settings=LoopSettings(deadline_s=0.5))
+    result, engine = await explore(root, script, deadline=Deadline(0.5))
     assert result.stop_reason == "deadline"
     assert places(result) == ["src/net/client.py:1-10"]
     assert engine.abandoned == 1
@@ -225,21 +246,18 @@ async def test_the_deadline_gives_what_was_read_so_far(root: Path, form: str) ->
 async def test_a_model_that_never_answers_is_a_timeout(root: Path) -> None:
     never = anyio.Event()
     with pytest.raises(EngineTimeout, match="within 0.2 s"):
-        await explore(root, [Turn(never.wait)], settings=LoopSettings(deadline_s=0.2))
+        await explore(root, [Turn(never.wait)], deadline=Deadline(0.2))
 
 
 @both_forms
-async def test_when_time_runs_short_the_next_call_is_the_last(
-    root: Path, form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_when_time_runs_short_the_next_call_is_the_last(root: Path, form: str) -> None:
     clock = {"now": 0.0}
-    monkeypatch.setattr("explorer.loop.time.monotonic", lambda: clock["now"])
 
     async def slow() -> None:
         clock["now"] += 30.0
 
     script = [Turn(slow, "Look.\n", call(form, "Read", **READ)), ANSWER]
-    result, engine = await explore(root, script, settings=LoopSettings(deadline_s=45.0))
+    result, engine = await explore(root, script, deadline=Deadline(45.0, now=lambda: clock["now"]))
     assert [request.tool_choice for request in engine.requests] == ["auto", "none"]
     assert result.stop_reason == "answered"
 

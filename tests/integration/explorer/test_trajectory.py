@@ -15,7 +15,6 @@ from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
-from explorer.replay import replay
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
 from tests.integration.explorer.loops import (
@@ -28,6 +27,7 @@ from tests.integration.explorer.loops import (
     make_tree,
     read_turn,
 )
+from tests.replay import replay, settings_from
 
 pytestmark = pytest.mark.anyio
 
@@ -112,8 +112,8 @@ def test_settings_come_back_from_the_record() -> None:
     settings = LoopSettings(
         max_turns=3, sampling=Sampling(temperature=0.5, seed=1), limits=TokenLimits(context=9_000)
     )
-    assert LoopSettings.from_plain(settings.plain()) == settings
-    assert LoopSettings.from_plain({}) == LoopSettings()
+    assert settings_from(settings.plain()) == settings
+    assert settings_from({}) == LoopSettings()
 
 
 async def test_every_line_is_json_and_the_first_names_the_format(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import SettingsError
-from server.exploring.explorer_choice import public_url
+from server.exploring.engines import public_url
 from server.exploring.records import default_record_dir, with_default_folder
 from server.settings import (
     Settings,

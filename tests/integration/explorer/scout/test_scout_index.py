@@ -8,7 +8,7 @@ import pytest
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, index
 from explorer.scout import index as index_module
-from server.exploring.open_repositories import WarmRepositories
+from server.exploring.open_repositories import OpenRepositories
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -153,7 +153,7 @@ def test_processes_that_ask_at_the_same_time_answer_alike_and_leave_a_whole_inde
 
 
 async def test_nothing_is_kept_below_the_root_that_is_explored(tree):
-    async with WarmRepositories(tree / "cache").opened(tree, include_hidden=False) as warm:
+    async with OpenRepositories(tree / "cache").opened(tree, include_hidden=False) as warm:
         await warm.scout.answer("frobnicate the valve")
 
     assert not (tree / "cache").exists()

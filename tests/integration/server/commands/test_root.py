@@ -93,7 +93,7 @@ def test_json_prints_one_object_with_the_promised_keys(home: Path, repository: P
     assert found["repository"] == str(repository)
     assert "a.py" in [each["path"] for each in found["citations"]]
     assert list(found["citations"][0]) == [
-        "path", "start", "end", "reason", "evidence", "verified"
+        "path", "start", "end", "reason", "evidence"
     ]  # fmt: skip
     assert "hunter2" not in done.stdout
     assert done.stderr == ""
@@ -136,7 +136,6 @@ def test_the_model_answers_through_the_endpoint(home: Path, repository: Path) ->
     assert (found["turns"], found["tool_calls"]) == (2, 2)
     cited = found["citations"]
     assert [(each["path"], each["start"], each["end"]) for each in cited] == [("a.py", 1, 2)]
-    assert cited[0]["verified"] is True
     assert model.chats[0].json["model"] == "fake-model"
 
 

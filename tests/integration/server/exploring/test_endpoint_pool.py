@@ -8,7 +8,7 @@ from explorer.engines.http_client import Timeouts
 from explorer.engines.protocol import Request, Sampling, TextDelta
 from explorer.errors import EngineError
 from server.exploring.endpoint_pool import PooledEngine
-from server.exploring.explorer_choice import http_engine, public_url
+from server.exploring.engines import endpoint_client, public_url
 from server.settings import Settings
 from tests.fakes.openai_server import FakeOpenAI, breaks, closed_port, says
 
@@ -86,6 +86,6 @@ async def test_when_all_endpoints_are_dead_the_last_ones_error_is_raised() -> No
 def test_several_endpoints_are_set_with_commas() -> None:
     settings = Settings(endpoint=" http://a:1/v1, http://b:2/v1 ,http://a:1/v1")
     assert settings.endpoint == "http://a:1/v1,http://b:2/v1"
-    assert isinstance(http_engine(settings), PooledEngine)
+    assert isinstance(endpoint_client(settings), PooledEngine)
     assert public_url(settings.endpoint) == "http://a:1/v1, http://b:2/v1"
-    assert isinstance(http_engine(Settings(endpoint="http://a:1/v1")), HttpEngine)
+    assert isinstance(endpoint_client(Settings(endpoint="http://a:1/v1")), HttpEngine)

@@ -10,8 +10,8 @@ import pytest
 from explorer.errors import EngineUnreachable
 from explorer.repository.workspace import Workspace
 from launch.watch import _warn, batches
-from server.exploring.open_repositories import Warm, WarmRepositories
-from server.exploring.repository_watch import KeptWarm
+from server.exploring.open_repositories import OpenRepositories, OpenRepository
+from server.exploring.repository_watch import RepositoryWatch
 from tests.integration.launch.launch_support import eventually
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,9 @@ class FakeLocal:
 class Setting:
     """A watched repository with everything around it."""
 
-    def __init__(self, root: Path, kept: KeptWarm, warm: Warm, local: FakeLocal) -> None:
+    def __init__(
+        self, root: Path, kept: RepositoryWatch, warm: OpenRepository, local: FakeLocal
+    ) -> None:
         self.root, self.kept, self.warm, self.local = root, kept, warm, local
         self.busy = False
 
@@ -89,12 +91,12 @@ async def watched(
     (root / "src" / "a.py").write_text("def first():\n    return 1\n")
     (root / ".gitignore").write_text("build/\n*.log\n")
     await anyio.run_process(["git", "init", "-q", str(root)])
-    local, repositories = FakeLocal(), WarmRepositories()
+    local, repositories = FakeLocal(), OpenRepositories()
     async with repositories.opened(root, include_hidden=False) as warm:
         pass
     async with anyio.create_task_group() as group:
         setting = Setting(root, None, warm, local)  # type: ignore[arg-type]
-        setting.kept = KeptWarm(
+        setting.kept = RepositoryWatch(
             group,
             local=lambda: local,  # type: ignore[arg-type, return-value]
             busy=lambda: setting.busy,
@@ -209,7 +211,7 @@ async def test_repositories_are_warmed_up_one_after_the_other_and_all_give_way(
 ) -> None:
     watched.local.answers = anyio.Event()
     watched.local.generation = 2
-    other, repositories = tmp_path / "other", WarmRepositories()
+    other, repositories = tmp_path / "other", OpenRepositories()
     other.mkdir()
     (other / "b.py").write_text("b = 1\n")
     async with repositories.opened(other, include_hidden=False) as warm:

@@ -11,7 +11,7 @@ from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
-from server.exploring.question import make_ask
+from server.exploring.question import make_question
 from server.exploring.report import Report, for_client, plain, to_object
 from server.exploring.service import ExplorationService
 from server.settings import Settings
@@ -54,7 +54,7 @@ async def explore(
     engine = ScriptedEngine(script)
     made = Settings(endpoint="http://127.0.0.1:1/v1", **settings)  # type: ignore[arg-type]
     async with ExplorationService(made, engine_factory=lambda _: engine) as service:
-        return await service.explore(make_ask(made, query, path=str(repository)))
+        return await service.explore(make_question(made, query, path=str(repository)))
 
 
 async def test_agreement_raises_the_stated_confidence(repository: Path) -> None:

@@ -39,12 +39,12 @@ FAILING_SERVER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from server.protocol.app import build_server
-from server.exploring.repository_watch import KeptWarm
+from server.exploring.repository_watch import RepositoryWatch
 
 async def fail():
     raise ZeroDivisionError("division by zero")
 
-KeptWarm.watch = lambda self, root, warm: self._group.start_soon(fail)
+RepositoryWatch.watch = lambda self, root, warm: self._group.start_soon(fail)
 build_server().run()
 """
 

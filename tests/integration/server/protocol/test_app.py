@@ -84,7 +84,6 @@ async def test_the_model_answers_in_both_eras_as_text_and_as_the_same_facts(
             "end": 2,
             "reason": "the delay",
             "evidence": "def retry_delay(attempt: int) -> float:",
-            "verified": True,
         }
     ]
     assert (facts["turns"], facts["tool_calls"]) == (2, 2)
@@ -365,7 +364,7 @@ def ends_with(error: Exception, read: Citation) -> Callable[..., Any]:
 async def test_whatever_ends_the_models_run_the_scout_answers_and_keeps_what_was_read(
     repository: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
 ) -> None:
-    read = Citation("b.py", 1, 3, reason="", evidence="from a import", verified=True)
+    read = Citation("b.py", 1, 3, reason="", evidence="from a import")
     monkeypatch.setattr("explorer.loop.explore_with_model", ends_with(error, read))
     async with connect([ANSWER]) as client:
         result = await client.call_tool(
@@ -381,7 +380,7 @@ async def test_whatever_ends_the_models_run_the_scout_answers_and_keeps_what_was
 async def test_where_no_scout_may_answer_what_ended_the_models_run_is_the_error(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Citation("b.py", 1, 3, reason="", evidence="from a import", verified=True)
+    read = Citation("b.py", 1, 3, reason="", evidence="from a import")
     error = RipgrepError("ripgrep does not start: too many open files")
     monkeypatch.setattr("explorer.loop.explore_with_model", ends_with(error, read))
     async with connect([ANSWER], fallback=False) as client:

@@ -144,7 +144,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: Page, pages: tuple[Pa
 def test_a_client_s_view_shows_what_the_tool_gave_back(page: Page, tmp_path: Path) -> None:
     (tmp_path / "answer.html").write_text(app_page(), encoding="utf-8")
     page.goto((tmp_path / "answer.html").as_uri())
-    place = {"path": f"src/{EVIL_NAME}", "start": 4, "end": 9, "evidence": EVIL, "verified": True}
+    place = {"path": f"src/{EVIL_NAME}", "start": 4, "end": 9, "evidence": EVIL}
     found = {
         "query": "where?", "engine": "scout", "engine_reason": "no endpoint is configured",
         "stop_reason": "answered", "answer": "It is there.", "confidence": "medium",

@@ -177,7 +177,7 @@ def test_corrections_stand_apart_from_what_else_was_told(recorded: tuple[Path, P
 
 
 def test_evidence_without_its_lines_has_no_number_and_says_how_many_are_missing() -> None:
-    place = Citation("a.py", 30, 39, evidence="class Checked:", verified=True)
+    place = Citation("a.py", 30, 39, evidence="class Checked:")
     found = Exploration("where?", "scout", "answered", "", (place,))
     view = run_view([TimedEvent(0.1, RunFinished(found))])
     assert (view.citations[0].code, view.citations[0].lines_left_out) == ((), 9)
@@ -187,7 +187,7 @@ def test_evidence_without_its_lines_has_no_number_and_says_how_many_are_missing(
 
 
 def test_a_long_place_says_how_many_of_its_lines_are_not_shown() -> None:
-    place = Citation("a.py", 1, 200, evidence="x = 1", verified=True)
+    place = Citation("a.py", 1, 200, evidence="x = 1")
     found = Exploration("where?", "scout", "answered", "", (place,))
     events = [LinesCited("a.py", 1, ["x = 1"] * 80), RunFinished(found)]
     view = run_view([TimedEvent(0.1, event) for event in events])
@@ -319,7 +319,6 @@ def test_the_page_holds_the_answer_the_code_the_budget_and_what_was_corrected(
     page = run_page(view)
     assert "gone.py" in page
     assert " left" in page
-    assert "verified" in page
 
 
 def test_a_run_of_twelve_turns_stays_below_500_kilobytes(tmp_path: Path) -> None:

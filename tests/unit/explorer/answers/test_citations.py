@@ -1,6 +1,6 @@
 """Checking citations against the tree and against what was read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.answers.citations import Observed, check, merge_overlapping
-from explorer.answers.parse import RawCitation
-from explorer.answers.salvage import WINDOW_LINES, salvage
+from explorer.answers.findings import WINDOW_LINES, salvage
+from explorer.answers.parse import ParsedAnswer, RawCitation
 from explorer.records import Citation, Span
 from explorer.repository.workspace import Workspace
 
@@ -31,6 +31,10 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield opened
 
 
+def said(citations: Sequence[RawCitation]) -> ParsedAnswer:
+    return ParsedAnswer("", tuple(citations))
+
+
 def seen(*spans: tuple[str, int, int]) -> Observed:
     observed = Observed()
     observed.add(Span(*span) for span in spans)
@@ -38,16 +42,16 @@ def seen(*spans: tuple[str, int, int]) -> Observed:
 
 
 def test_a_range_to_the_end_ends_with_the_file(workspace: Workspace) -> None:
-    checked = check([RawCitation("src/a.py", 8, None)], workspace, seen(("src/a.py", 1, 9)))
-    assert [(c.start, c.end) for c in checked.verified] == [(8, 9)]
+    checked = check(said([RawCitation("src/a.py", 8, None)]), workspace, seen(("src/a.py", 1, 9)))
+    assert [(c.start, c.end) for c in checked.citations] == [(8, 9)]
 
 
 def test_a_range_that_was_read_is_verified_with_its_definition_as_evidence(
     workspace: Workspace,
 ) -> None:
     raw = [RawCitation("/testbed/proj/src/a.py", 4, 5, "returns")]
-    checked = check(raw, workspace, seen(("src/a.py", 1, 9)))
-    assert checked.verified == (Citation("src/a.py", 4, 5, "returns", "def f():", True),)
+    checked = check(said(raw), workspace, seen(("src/a.py", 1, 9)))
+    assert checked.citations == (Citation("src/a.py", 4, 5, "returns", "def f():"),)
     assert checked.problems == ()
 
 
@@ -68,57 +72,59 @@ def test_a_range_that_was_read_is_verified_with_its_definition_as_evidence(
 def test_what_is_not_there_or_was_not_read_is_a_problem(
     workspace: Workspace, raw: RawCitation, problem: str
 ) -> None:
-    checked = check([raw], workspace, seen(("src/a.py", 1, 9)))
-    assert checked.verified == ()
+    checked = check(said([raw]), workspace, seen(("src/a.py", 1, 9)))
+    assert checked.citations == ()
     assert problem in checked.problems[0]
 
 
 def test_a_range_past_the_end_is_clamped(workspace: Workspace) -> None:
-    checked = check([RawCitation("src/a.py", 8, 99)], workspace, seen(("src/a.py", 1, 9)))
-    assert [(c.start, c.end) for c in checked.verified] == [(8, 9)]
+    checked = check(said([RawCitation("src/a.py", 8, 99)]), workspace, seen(("src/a.py", 1, 9)))
+    assert [(c.start, c.end) for c in checked.citations] == [(8, 9)]
 
 
 def test_a_range_that_was_read_in_part_is_cut_to_that_part_and_says_so(
     workspace: Workspace,
 ) -> None:
     observed = seen(("big.py", 10, 30), ("big.py", 50, 52))
-    checked = check([RawCitation("big.py", 20, 60)], workspace, observed)
-    assert [(c.start, c.end) for c in checked.verified] == [(20, 30)]
+    checked = check(said([RawCitation("big.py", 20, 60)]), workspace, observed)
+    assert [(c.start, c.end) for c in checked.citations] == [(20, 30)]
     assert checked.notes == ("big.py:20-60 was cut to lines 20-30, which the model had read.",)
 
 
 def test_blank_lines_between_seen_ones_do_not_split_a_range(workspace: Workspace) -> None:
     observed = seen(("src/a.py", 1, 1), ("src/a.py", 4, 5), ("src/a.py", 8, 8))
-    checked = check([RawCitation("src/a.py", 1, 8)], workspace, observed)
-    assert [(c.start, c.end) for c in checked.verified] == [(1, 8)]
+    checked = check(said([RawCitation("src/a.py", 1, 8)]), workspace, observed)
+    assert [(c.start, c.end) for c in checked.citations] == [(1, 8)]
     assert checked.notes == ()
 
 
 def test_one_unseen_line_with_a_word_splits_a_range(workspace: Workspace) -> None:
     observed = seen(("big.py", 10, 20), ("big.py", 22, 30))
-    checked = check([RawCitation("big.py", 10, 30)], workspace, observed)
-    assert [(c.start, c.end) for c in checked.verified] == [(10, 20)]
+    checked = check(said([RawCitation("big.py", 10, 30)]), workspace, observed)
+    assert [(c.start, c.end) for c in checked.citations] == [(10, 20)]
     assert checked.notes == ("big.py:10-30 was cut to lines 10-20, which the model had read.",)
 
 
 def test_reasons_name_paths_as_the_caller_knows_them(workspace: Workspace) -> None:
     reason = "calls /testbed/proj/src/a.py in /testbed/proj, not /testbed/project/x"
-    checked = check([RawCitation("src/a.py", 4, 5, reason)], workspace, seen(("src/a.py", 1, 9)))
-    assert checked.verified[0].reason == "calls src/a.py in proj, not /testbed/project/x"
+    checked = check(
+        said([RawCitation("src/a.py", 4, 5, reason)]), workspace, seen(("src/a.py", 1, 9))
+    )
+    assert checked.citations[0].reason == "calls src/a.py in proj, not /testbed/project/x"
 
 
 def test_a_file_without_a_range_becomes_the_lines_read_of_it(workspace: Workspace) -> None:
     observed = seen(("big.py", 10, 20), ("big.py", 100, 140))
-    checked = check([RawCitation("big.py")], workspace, observed)
-    assert [(c.start, c.end) for c in checked.verified] == [(10, 20), (100, 140)]
+    checked = check(said([RawCitation("big.py")]), workspace, observed)
+    assert [(c.start, c.end) for c in checked.citations] == [(10, 20), (100, 140)]
 
 
 def test_overlapping_citations_of_one_file_become_one_at_the_first_place() -> None:
-    a = Citation("a", 10, 20, "x", "e10", True)
-    b = Citation("b", 1, 2, "", "", True)
-    c = Citation("a", 5, 12, "y", "e5", True)
-    d = Citation("a", 21, 30, "", "e21", True)
-    assert merge_overlapping([a, b, c, d]) == (Citation("a", 5, 30, "x", "e5", True), b)
+    a = Citation("a", 10, 20, "x", "e10")
+    b = Citation("b", 1, 2, "", "")
+    c = Citation("a", 5, 12, "y", "e5")
+    d = Citation("a", 21, 30, "", "e21")
+    assert merge_overlapping([a, b, c, d]) == (Citation("a", 5, 30, "x", "e5"), b)
 
 
 ranges = st.tuples(st.sampled_from("ab"), st.integers(1, 50), st.integers(0, 20))
@@ -158,7 +164,6 @@ def test_salvage_gives_the_window_with_the_most_words_of_the_query(workspace: Wo
     assert found[0].path == "big.py"
     assert found[0].end - found[0].start + 1 <= WINDOW_LINES
     assert {citation.path for citation in found} == {"big.py", "src/a.py"}
-    assert all(citation.verified for citation in found)
 
 
 def test_salvage_is_not_filled_by_the_matches_of_one_file(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ import pytest
 from explorer.records import Citation, Exploration, Usage
 from server.exploring.report import (
     OBJECT_BYTES,
-    Answerer,
+    ExplorerName,
     Report,
     code,
     for_client,
@@ -33,7 +33,7 @@ def report(
     *citations: Citation,
     answer: str = "",
     notes: tuple[str, ...] = (),
-    engine: Answerer = "endpoint",
+    engine: ExplorerName = "endpoint",
     repository: Path = Path("/src/repo"),
 ) -> Report:
     run = Exploration(
@@ -58,7 +58,6 @@ def cited(number: int = 1, **changes: object) -> Citation:
         "end": 9,
         "reason": "does x",
         "evidence": "def x() -> None:",
-        "verified": True,
     }
     return Citation(**(values | changes))  # type: ignore[arg-type]
 
@@ -67,7 +66,7 @@ def test_the_object_has_exactly_the_promised_keys_in_order() -> None:
     made = to_object(report(cited()))
     assert list(made) == KEYS
     assert list(made["citations"][0]) == [
-        "path", "start", "end", "reason", "evidence", "verified"
+        "path", "start", "end", "reason", "evidence"
     ]  # fmt: skip
     assert json.loads(json.dumps(made)) == made
 
@@ -87,17 +86,13 @@ def test_text_and_object_hold_the_same_facts() -> None:
         assert fact in text
 
 
-def test_an_unverified_place_is_marked_in_text_and_plain() -> None:
-    shown = report(cited(verified=False))
-    assert "(unverified)" in markdown(shown)
-    assert "src/a1.py:3-9 (unverified)" in plain(shown)
-
-
 @pytest.mark.parametrize(
     ("engine", "who"),
     [("endpoint", "the model"), ("local", "the model"), ("scout", "the scout")],
 )
-def test_each_text_says_whether_the_model_or_the_scout_answered(engine: Answerer, who: str) -> None:
+def test_each_text_says_whether_the_model_or_the_scout_answered(
+    engine: ExplorerName, who: str
+) -> None:
     shown = report(cited(), engine=engine)
     for text in (summary(shown), markdown(shown), plain(shown)):
         assert f"Answered by {who} (" in text

@@ -2,8 +2,8 @@ from explorer.records import Citation, Span
 from server.exploring.second_opinion import second_opinion
 
 
-def cite(path, verified=True):
-    return Citation(path, 3, 9, verified=verified)
+def cite(path):
+    return Citation(path, 3, 9)
 
 
 def test_the_same_first_file_raises_the_confidence():
@@ -11,10 +11,6 @@ def test_the_same_first_file_raises_the_confidence():
 
     assert opinion.confidence == "high"
     assert opinion.notes == ()
-
-
-def test_an_unverified_agreement_is_not_high():
-    assert second_opinion([cite("a.py", False)], [cite("a.py")], "high").confidence != "high"
 
 
 def test_disagreement_with_a_sure_scout_lowers_it_and_names_what_was_overlooked():

@@ -1,12 +1,16 @@
 """A recorded run once more: the model's messages and the observations come from the record."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import anyio.lowlevel
 
 from explorer import errors
+from explorer.budget import TokenLimits
+from explorer.deadline import Deadline
+from explorer.engines.protocol import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineError, EngineRejected
 from explorer.events import (
@@ -54,10 +58,23 @@ async def replay(
         started.query,
         engine=engine,
         workspace=workspace,
-        settings=settings or LoopSettings.from_plain(started.settings),
+        settings=settings or settings_from(started.settings),
+        deadline=Deadline(float(started.settings["deadline_s"])),
         listener=listener,
         tools=tools,
     )
+
+
+def settings_from(plain: Mapping[str, Any]) -> LoopSettings:
+    """The settings that ``LoopSettings.plain`` gave; defaults for what is missing."""
+    named = {each.name: plain[each.name] for each in fields(LoopSettings) if each.name in plain}
+    sampling = {each.name: plain.get(each.name) for each in fields(Sampling)}
+    limits = {
+        each.name: plain[f"{each.name}_tokens"]
+        for each in fields(TokenLimits)
+        if f"{each.name}_tokens" in plain
+    }
+    return LoopSettings(**named, sampling=Sampling(**sampling), limits=TokenLimits(**limits))
 
 
 class RecordedTools:

@@ -1,0 +1,236 @@
+"""The course of one question: an explorer is chosen, asked, and its answer becomes a report.
+
+The model answers where there is one, else the scout. When the model fails in any way, the scout
+answers in the time that was kept back for it. What the model had read and cited before it failed
+is kept: those places come first, then the scout's that do not overlap them.
+"""
+
+import dataclasses
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from explorer.deadline import Deadline
+from explorer.engines.protocol import Engine
+from explorer.errors import AnswerError, EngineError, ExplorerError
+from explorer.events import Event, Listener, RunFinished
+from explorer.records import Exploration
+from server.errors import ExplorationFailed, ServerError
+from server.exploring.engines import ExplorerChoice
+from server.exploring.open_repositories import OpenRepository
+from server.exploring.progress import Narrator, Say
+from server.exploring.question import Question
+from server.exploring.report import ExplorerName, Report
+from server.exploring.second_opinion import with_opinion, with_scout_behind
+
+if TYPE_CHECKING:
+    from server.exploring.service import ExplorationService
+
+logger = logging.getLogger(__name__)
+
+SCOUT_RESERVE_S = 8.0
+"""Kept back of a deadline for the scout; a quarter of it where that is less."""
+OPINION_S = 2.0
+"""Most that the scout's opinion of the model's answer may take; warm it takes some 0.05 s."""
+_GRACE_S = 0.5
+"""How much later than asked a part may end before it is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What came of asking the model."""
+
+    run: Exploration | None = None
+    """The answer, or what was read before it failed."""
+    problem: str = ""
+    """Empty when the run is an answer."""
+
+
+class Course:
+    """One question on its way through the explorers; its deadline begins when it is made."""
+
+    def __init__(self, question: Question, service: "ExplorationService", say: Say) -> None:
+        self.question = question
+        self.deadline = Deadline(question.deadline_s)
+        self.repository: OpenRepository
+        """Set while ``run`` holds it open."""
+        self._service = service
+        self._say = say
+        self._narrate = Narrator()
+        self._listeners: list[Listener] = []
+
+    async def run(self) -> Report:
+        """The answer, within the deadline and a little.
+
+        Raises:
+            ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
+        """
+        question, service = self.question, self._service
+        choice = await service.engines.choose(question.engine, fallback=question.fallback)
+        root = question.repository.root
+        try:
+            with ExitStack() as stack:
+                if question.record_dir is not None:
+                    from server.exploring.recording import open_record
+
+                    self._listeners.append(stack.enter_context(open_record(question)))
+                if choice.explorer != "scout":
+                    self._listeners.append(service.listener)
+                hidden = question.include_hidden
+                async with service.repositories.opened(root, include_hidden=hidden) as opened:
+                    self.repository = opened
+                    service.watch(root, opened)
+                    report = await self._report(choice)
+                    await self._finish(report)
+        except ExplorerError as error:
+            raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
+        return report
+
+    def hear(self, event: Event) -> None:
+        """Record an event of the run and say what is worth saying."""
+        for listener in self._listeners:
+            listener(event)
+        if message := self._narrate(event):
+            self._say(message)
+
+    async def _report(self, choice: ExplorerChoice) -> Report:
+        if choice.explorer == "scout":
+            if self._listeners:
+                from server.exploring.recording import begun_by_scout
+
+                self.hear(begun_by_scout(self.question))
+            run = await self._ask_scout(self.question.deadline_s)
+            return self._reported("scout", choice.reason, run)
+        attempt = await self._ask_model(choice)
+        if not attempt.problem and attempt.run is not None:
+            run = await self._seconded(attempt.run)
+            return self._reported(choice.explorer, choice.reason, run)
+        return await self._fall_back(choice, attempt)
+
+    def _reported(self, explorer: ExplorerName, reason: str, run: Exploration) -> Report:
+        notes = (*self.question.notes, *run.notes)
+        run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
+        return Report(self.question.repository.root, explorer, reason, run)
+
+    async def _finish(self, report: Report) -> None:
+        """Record what the caller is given, which the loop cannot know, and the code it cites."""
+        run = report.exploration
+        if self.question.record_dir is not None:
+            from server.exploring.recording import lines_cited
+
+            workspace = self.repository.workspace
+            for each in await anyio.to_thread.run_sync(lines_cited, run.citations, workspace):
+                self.hear(each)
+        self.hear(RunFinished(run, report.engine_reason))
+
+    async def _ask_model(self, choice: ExplorerChoice) -> _Attempt:
+        question = self.question
+        reserve_s = min(SCOUT_RESERVE_S, question.deadline_s / 4)
+        deadline = self.deadline.earlier(reserve_s if question.fallback else _GRACE_S)
+        attempt = _Attempt()
+        with anyio.move_on_after(deadline.left_s + _GRACE_S) as scope:
+            try:
+                async with (
+                    self._service.model_slot(self._say),
+                    self._service.engines.opened(choice, deadline) as (engine, window),
+                ):
+                    attempt = await self._run_model(engine, window, deadline)
+            except (EngineError, AnswerError) as error:
+                attempt = _Attempt(error.partial, f"the model failed: {_sentence(error)}")
+            except ServerError as error:
+                attempt = _Attempt(problem=f"the model failed: {error}")
+            except ExplorerError as error:
+                if not question.fallback:
+                    raise
+                attempt = _Attempt(_partial(error), f"the model's run failed: {_sentence(error)}")
+            except Exception as error:
+                # The caller still gets an answer; the log gets the whole story.
+                logger.exception("the exploration failed on an internal error")
+                problem = "the model's run failed: internal error, see the log"
+                attempt = _Attempt(_partial(error), problem)
+        if scope.cancelled_caught:
+            return _Attempt(problem=f"the model gave no answer within {deadline.total_s:.0f} s")
+        return attempt
+
+    async def _run_model(self, engine: Engine, window: int | None, deadline: Deadline) -> _Attempt:
+        from explorer.loop import explore_with_model
+        from server.exploring.question import loop_settings
+
+        run = await explore_with_model(
+            self.question.query,
+            engine=engine,
+            workspace=self.repository.workspace,
+            settings=loop_settings(self._service.settings, self.question, engine.model, window),
+            deadline=Deadline(round(deadline.left_s, 1)),
+            listener=self.hear,
+        )
+        return _Attempt(run, "" if run.citations else "the model found no place")
+
+    async def _seconded(self, run: Exploration) -> Exploration:
+        """The model's answer with the scout's opinion of it; its places stay as they are."""
+        left_s = min(OPINION_S, self.deadline.left_s)
+        if not self.question.fallback or left_s <= 0:
+            return with_opinion(run, None)
+        try:
+            scout = await self._ask_scout(left_s, quietly=True)
+        except (ExplorationFailed, ExplorerError) as error:
+            logger.info("no second opinion: %s", error)
+            scout = None
+        return with_opinion(run, scout)
+
+    async def _fall_back(self, choice: ExplorerChoice, attempt: _Attempt) -> Report:
+        """The scout's answer with what the model had cited, or that alone if the scout fails."""
+        reason = attempt.problem
+        if not self.question.fallback:
+            hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
+            raise ExplorationFailed(reason, hint)
+        logger.info("the scout answers because %s", reason)
+        try:
+            scout = await self._ask_scout(max(1.0, self.deadline.left_s))
+        except (ExplorationFailed, ExplorerError) as error:
+            if attempt.run is None or not attempt.run.citations:
+                raise
+            notes = (*attempt.run.notes, f"the scout failed too: {error}")
+            kept = dataclasses.replace(attempt.run, stop_reason="fallback", notes=notes)
+            return self._reported(choice.explorer, f"{reason}; what it had read is kept", kept)
+        run = with_scout_behind(attempt.run, scout, self.question.max_citations)
+        return self._reported("scout", reason, run)
+
+    async def _ask_scout(self, within_s: float, *, quietly: bool = False) -> Exploration:
+        if not quietly:
+            self._say("the scout is searching")
+        question, answered = self.question, None
+        with anyio.move_on_after(within_s + _GRACE_S):
+            async with self._service.scout_slots:
+                answered = await self.repository.scout.answer(
+                    question.query, max_citations=question.max_citations, deadline_s=within_s
+                )
+        if answered is None:
+            raise ExplorationFailed(
+                f"no answer within {question.deadline_s:.0f} s",
+                "ask about a smaller directory, or allow more time",
+            )
+        return Exploration(
+            query=question.query,
+            explorer="scout",
+            stop_reason="answered",
+            answer=answered.answer,
+            citations=answered.citations,
+            notes=answered.notes,
+            confidence=answered.confidence if answered.citations else None,
+        )
+
+
+def _partial(error: Exception) -> Exploration | None:
+    """What the loop had read when the error ended it, of whatever kind the error is."""
+    partial: Exploration | None = getattr(error, "partial", None)
+    return partial
+
+
+def _sentence(error: Exception) -> str:
+    """The error's text without its hint, which is for whoever runs the engine, or a full stop."""
+    return str(error).partition("; hint: ")[0].rstrip(".")

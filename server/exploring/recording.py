@@ -1,0 +1,60 @@
+"""The record of one question: its file, and the events that the loop does not know."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from explorer.events import LinesCited, RunStarted
+from explorer.records import Citation
+from explorer.repository.paths import PathProblem
+from explorer.trajectory import TrajectoryError, TrajectoryWriter
+from server.errors import UsageError
+from server.exploring.question import Question
+
+if TYPE_CHECKING:
+    from explorer.repository.workspace import Workspace
+
+_LONGEST_NAME = 40
+_LINE_CHARS = 500
+"""Of a cited line in the record; minified files have lines of megabytes."""
+
+
+def open_record(question: Question) -> TrajectoryWriter:
+    """A listener that keeps the trajectory of a question in a new file of its folder.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    assert question.record_dir is not None
+    slug = re.sub(r"[^a-z0-9]+", "-", question.query[:200].lower()).strip("-")[:_LONGEST_NAME]
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(3)}.jsonl"
+    try:
+        return TrajectoryWriter(question.record_dir / name, repository=question.repository.root)
+    except TrajectoryError as error:
+        raise UsageError(str(error), "give a directory that can be written") from None
+
+
+def begun_by_scout(question: Question) -> RunStarted:
+    """The beginning of a run by the scout, which has no prompt."""
+    settings = {"max_citations": question.max_citations, "deadline_s": question.deadline_s}
+    return RunStarted(question.query, "", "scout", (), (), settings)
+
+
+def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
+    """What a page shows of the cited places that can still be read. Reads files, blocking."""
+    # Only records need it, and every question imports this module.
+    from server.view.model import CODE_LINES_SHOWN
+
+    found: list[LinesCited] = []
+    for each in citations:
+        count = min(each.end - each.start + 1, CODE_LINES_SHOWN)
+        try:
+            window = workspace.window(each.path, each.start, count, line_bytes=_LINE_CHARS)
+        except PathProblem:
+            continue
+        lines = tuple(line[:_LINE_CHARS] for line in window.lines)
+        if lines:
+            found.append(LinesCited(each.path, window.start, lines))
+    return found
