@@ -81,7 +81,7 @@ async def measure(root: Path, indexed: bool) -> dict[str, float]:
 
             warm.scout.answer = nothing  # type: ignore[method-assign, assignment]
         row["rss_before_mib"] = round(rss_mib(), 1)
-        kept = RepositoryWatch(group, local=lambda: None, busy=lambda: False)
+        kept = RepositoryWatch(group, local=None, busy=lambda: False)
         warm.users = 0
         kept.watch(root, warm)
         await anyio.sleep(5)

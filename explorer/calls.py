@@ -8,12 +8,11 @@ import anyio
 
 from explorer import prompt
 from explorer.answers.citations import Observed
-from explorer.budget import fair_share
 from explorer.errors import ExplorerError
 from explorer.events import CallFinished, Listener, Message
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.tools import canonical_key
-from explorer.transcript import observation
+from explorer.transcript import fair_share, observation
 
 MIN_RESULT_CHARS = 400
 """Less room than this shows nothing of use of a result."""

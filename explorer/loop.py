@@ -13,7 +13,6 @@ import anyio.to_thread
 
 from explorer import prompt
 from explorer.answers.findings import Findings, nothing_found
-from explorer.budget import Budget
 from explorer.calls import Calls, Tools
 from explorer.deadline import Deadline
 from explorer.engines.protocol import Engine, Request
@@ -24,7 +23,7 @@ from explorer.records import Exploration, StopReason
 from explorer.recovery import Situation, at_another_seed, recovery_for
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
-from explorer.transcript import Transcript, assistant, user
+from explorer.transcript import Budget, Transcript, assistant, user
 from explorer.turn import Outcome, Turn
 
 __all__ = ["LoopSettings", "explore_with_model"]

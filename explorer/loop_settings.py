@@ -9,8 +9,8 @@ samples, so the matter is not settled).
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from explorer.budget import TokenLimits
 from explorer.engines.protocol import Sampling
+from explorer.transcript import TokenLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import anyio.abc
 
 from explorer import prompt
 from explorer.answers.parse import IsFile, ParsedAnswer, citations_outside, parse_answer
-from explorer.budget import Budget
 from explorer.calls import Calls, Observation, TurnCall
 from explorer.engines.protocol import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, EngineRejected, ExplorerError
@@ -36,7 +35,7 @@ from explorer.hermes.parser import (
     Thought,
 )
 from explorer.records import ToolCall, ToolResult, Usage
-from explorer.transcript import Transcript, assistant
+from explorer.transcript import Budget, Transcript, assistant
 
 MAX_CALLS_PER_TURN = 32
 """What a runaway message can start. Training shows 1 to 6."""

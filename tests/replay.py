@@ -8,7 +8,6 @@ from typing import Any
 import anyio.lowlevel
 
 from explorer import errors
-from explorer.budget import TokenLimits
 from explorer.deadline import Deadline
 from explorer.engines.protocol import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
@@ -29,6 +28,7 @@ from explorer.records import Exploration, ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import canonical_key
 from explorer.trajectory import TimedEvent, TrajectoryError, read
+from explorer.transcript import TokenLimits
 
 
 async def replay(

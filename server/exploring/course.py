@@ -78,7 +78,7 @@ class Course:
                     from server.exploring.recording import open_record
 
                     self._listeners.append(stack.enter_context(open_record(question)))
-                if choice.explorer != "scout":
+                if choice.explorer != "scout" and service.listener is not None:
                     self._listeners.append(service.listener)
                 hidden = question.include_hidden
                 async with service.repositories.opened(root, include_hidden=hidden) as opened:

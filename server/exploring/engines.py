@@ -99,14 +99,10 @@ class Engines:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
                     await close()
 
-    def local(self) -> "LocalEngine | None":
-        """This machine's engine, if anything asked for it so far."""
-        return self._local
-
-    def expect(self) -> None:
-        """Make ready for this machine's engine where the settings ask for it."""
-        if choose_explorer(self._settings, self._settings.engine).explorer == "local":
-            self._local_engine()
+    def expected_local(self) -> "LocalEngine | None":
+        """This machine's engine where the settings let questions go to it."""
+        choice = choose_explorer(self._settings, self._settings.engine)
+        return self._local_engine() if choice.explorer == "local" else None
 
     async def choose(self, wanted: EngineChoice, *, fallback: bool) -> ExplorerChoice:
         """The explorer for a question; this machine's engine is started where it should be.

@@ -49,40 +49,40 @@ class OpenRepositories:
         Raises:
             WorkspaceError: it cannot be opened.
         """
-        warm = self._take((root, include_hidden))
-        warm.users += 1
+        opened = self._take((root, include_hidden))
+        opened.users += 1
         try:
-            yield warm
+            yield opened
         finally:
-            warm.users -= 1
+            opened.users -= 1
             self._evict()
 
     def close(self) -> None:
         """Close all of them."""
-        for warm in self._kept.values():
-            warm.close()
+        for opened in self._kept.values():
+            opened.close()
         self._kept.clear()
 
     def _take(self, key: tuple[Path, bool]) -> OpenRepository:
-        warm = self._kept.get(key)
-        if warm is not None:
+        opened = self._kept.get(key)
+        if opened is not None:
             try:
-                warm.workspace.check()
+                opened.workspace.check()
             except WorkspaceError:
                 # Another directory stands at this path now: a fresh clone, a branch's worktree.
                 del self._kept[key]
-                if not warm.users:
-                    warm.close()
-                warm = None
-        if warm is None:
-            warm = self._kept[key] = _open(*key, self._index_dir)
-        elif not warm.users:
-            warm.workspace.forget()
+                if not opened.users:
+                    opened.close()
+                opened = None
+        if opened is None:
+            opened = self._kept[key] = _open(*key, self._index_dir)
+        elif not opened.users:
+            opened.workspace.forget()
         self._kept.move_to_end(key)
-        return warm
+        return opened
 
     def _evict(self) -> None:
-        idle = [key for key, warm in self._kept.items() if not warm.users]
+        idle = [key for key, opened in self._kept.items() if not opened.users]
         for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
             self._kept.pop(key).close()
 

@@ -41,12 +41,12 @@ class _Tried:
 
 
 class PrefixWarmup:
-    """Primes the engine for repositories until ``run`` is cancelled."""
+    """Fills the engine's prefix cache for repositories until ``run`` is cancelled."""
 
     def __init__(
         self,
+        local: LocalEngine,
         *,
-        local: Callable[[], LocalEngine | None],
         when_idle: Callable[[], Awaitable[None]],
         repositories: Callable[[], Iterable[OpenRepository]],
     ) -> None:
@@ -68,17 +68,17 @@ class PrefixWarmup:
             self._under_way.cancel()
 
     async def run(self) -> None:
-        """Prime whatever has not been primed, until cancelled."""
+        """Send each prompt that the engine has not had yet, until cancelled."""
         while True:
             with anyio.move_on_after(LOOK_S):
                 await self._soon.wait()
             self._soon = anyio.Event()
-            open_now = [warm for warm in self._repositories() if not warm.closed]
-            roots = {warm.workspace.root for warm in open_now}
+            open_now = [opened for opened in self._repositories() if not opened.closed]
+            roots = {opened.workspace.root for opened in open_now}
             self._tried = {root: each for root, each in self._tried.items() if root in roots}
-            for warm in open_now:
+            for opened in open_now:
                 try:
-                    if not await self._prime(warm):
+                    if not await self._warm_up(opened):
                         break
                 except (LaunchError, ExplorerError) as error:
                     logger.debug("no warm-up: %s", error)
@@ -86,17 +86,14 @@ class PrefixWarmup:
                     # Nothing that only saves time may end the server.
                     logger.exception("no warm-up on an internal error")
 
-    async def _prime(self, warm: OpenRepository) -> bool:
+    async def _warm_up(self, opened: OpenRepository) -> bool:
         """Send the engine this repository's prompt if it has not had it; False if it is needed."""
-        local = self._local()
-        if local is None:
-            return False
         await self._when_idle()
-        status = await local.status()
+        status = await self._local.status()
         if status is None or status["phase"] != "ready" or status["users"]:
             return False
-        request = await anyio.to_thread.run_sync(opening_request, warm)
-        root = warm.workspace.root
+        request = await anyio.to_thread.run_sync(opening_request, opened)
+        root = opened.workspace.root
         wanted = (status["guard_pid"], str(request.messages[0]["content"]))
         before = self._tried.get(root)
         pause_s = LOOK_S
@@ -105,7 +102,7 @@ class PrefixWarmup:
                 return True
             pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S)
         try:
-            sent = await self._send(local, request)
+            sent = await self._send(request)
         except Exception:
             self._tried[root] = _Tried(wanted, pause_s, anyio.current_time() + pause_s)
             raise
@@ -113,7 +110,7 @@ class PrefixWarmup:
             self._tried[root] = _Tried(wanted)
         return sent
 
-    async def _send(self, local: LocalEngine, request: "Request") -> bool:
+    async def _send(self, request: "Request") -> bool:
         """Whether the engine has read it all; False where it had to give way."""
         failure: Exception | None = None
         sent = False
@@ -121,10 +118,10 @@ class PrefixWarmup:
             self._under_way = group.cancel_scope
             try:
                 async with (
-                    local.lease(wait_s=0, wake=False) as (engine, _),
+                    self._local.lease(wait_s=0, wake=False) as (engine, _),
                     engine.stream(request) as events,
                 ):
-                    group.start_soon(_mind_others, local, group.cancel_scope)
+                    group.start_soon(_mind_others, self._local, group.cancel_scope)
                     async for _event in events:
                         pass
                     sent = True
@@ -149,16 +146,16 @@ async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
         await anyio.sleep(_OTHERS_S)
 
 
-def opening_request(warm: OpenRepository) -> "Request":
+def opening_request(opened: OpenRepository) -> "Request":
     """A request whose prompt is what every exploration of a repository begins with."""
     from explorer import prompt
     from explorer.engines.protocol import Request, Sampling
     from explorer.tools import ToolBox
 
-    messages = prompt.opening("", warm.workspace)
+    messages = prompt.opening("", opened.workspace)
     return Request(
         messages=messages,
-        tools=ToolBox(warm.workspace).schemas,
+        tools=ToolBox(opened.workspace).schemas,
         tool_choice="auto",
         max_tokens=1,
         sampling=Sampling(),

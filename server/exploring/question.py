@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from explorer.budget import TokenLimits
 from explorer.engines.protocol import Sampling
 from explorer.loop_settings import LoopSettings, defaults_for
+from explorer.transcript import TokenLimits
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir

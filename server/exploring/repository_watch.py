@@ -20,12 +20,12 @@ import anyio.abc
 
 from explorer.errors import ExplorerError
 from explorer.repository.listing import is_hidden_name
-from server.exploring.local_engine import LocalEngine
 from server.exploring.open_repositories import OpenRepository
-from server.exploring.prefix_warmup import PrefixWarmup
 
 if TYPE_CHECKING:
     from explorer.repository.workspace import Workspace
+    from server.exploring.local_engine import LocalEngine
+    from server.exploring.prefix_warmup import PrefixWarmup
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _MAX_BARE = 1_000
 
 @dataclass(slots=True)
 class _Watched:
-    warm: OpenRepository
+    opened: OpenRepository
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ignored: set[str] = field(default_factory=set)
     """Files that turned out to be ignored, so that their changes cost nothing."""
@@ -57,47 +57,54 @@ class RepositoryWatch:
         self,
         group: anyio.abc.TaskGroup,
         *,
-        local: Callable[[], LocalEngine | None],
+        local: "LocalEngine | None",
         busy: Callable[[], bool],
     ) -> None:
+        """``local`` is this machine's engine where questions may go to it."""
         self._group = group
         self._busy = busy
         self._watched: dict[Path, _Watched] = {}
-        self._primer = PrefixWarmup(
-            local=local,
-            when_idle=self._when_idle,
-            repositories=lambda: [each.warm for each in self._watched.values()],
-        )
-        self._priming = False
+        self._warmup: PrefixWarmup | None = None
+        if local is not None:
+            from server.exploring import prefix_warmup
 
-    def watch(self, root: Path, warm: OpenRepository) -> None:
+            self._warmup = prefix_warmup.PrefixWarmup(
+                local,
+                when_idle=self._when_idle,
+                repositories=lambda: [each.opened for each in self._watched.values()],
+            )
+            group.start_soon(self._warmup.run)
+
+    def watch(self, root: Path, opened: OpenRepository) -> None:
         """Follow a repository's changes; one that is followed already goes on."""
         for each in self._watched.values():
-            if each.warm.closed:
+            if each.opened.closed:
                 each.scope.cancel()
         known = self._watched.get(root)
-        if known is not None and known.warm is warm:
+        if known is not None and known.opened is opened:
             return
         if known is not None:
             known.scope.cancel()
-        self._watched[root] = watched = _Watched(warm)
+        self._watched[root] = watched = _Watched(opened)
         self._group.start_soon(self._follow, root, watched)
-        if not self._priming:
-            self._priming = True
-            self._group.start_soon(self._primer.run)
 
     def give_way(self) -> None:
         """An exploration begins: end the warm-up that is under way."""
-        self._primer.give_way()
+        if self._warmup is not None:
+            self._warmup.give_way()
+
+    def _prompt_may_differ(self) -> None:
+        if self._warmup is not None:
+            self._warmup.soon()
 
     async def _follow(self, root: Path, watched: _Watched) -> None:
         with watched.scope:
             try:
                 while await self._follow_once(root, watched):
-                    self._primer.soon()
-                    if not watched.warm.users:
+                    self._prompt_may_differ()
+                    if not watched.opened.users:
                         # What changed since the last list was taken, no watch may have told.
-                        watched.warm.workspace.forget()
+                        watched.opened.workspace.forget()
             except (ExplorerError, OSError, UnicodeError) as error:
                 # Removed, replaced or closed: the next question opens what is there then. Or a
                 # name that is not UTF-8, which cannot be watched; each question lists anew.
@@ -112,8 +119,8 @@ class RepositoryWatch:
         """Follow until the set of directories changes; False when watching is of no use."""
         from launch import watch
 
-        workspace = watched.warm.workspace
-        if watched.warm.closed:
+        workspace = watched.opened.workspace
+        if watched.opened.closed:
             return False
         await workspace.files()
         directories = workspace.listing.directories | watched.bare
@@ -125,13 +132,13 @@ class RepositoryWatch:
                 return False
             workspace.check()
             if await self._refresh(watched, {_relative(path, root) for path in paths}):
-                self._primer.soon()
+                self._prompt_may_differ()
             if workspace.listing.directories | watched.bare != directories:
                 return True
         # A directory went away before it was watched, or the system refuses to watch them.
         await anyio.sleep(_REWATCH_S)
         workspace.check()
-        if not watched.warm.users:
+        if not watched.opened.users:
             workspace.forget()
             await workspace.files()
         watched.bare = await anyio.to_thread.run_sync(_bare, workspace, watched.bare)
@@ -139,8 +146,8 @@ class RepositoryWatch:
 
     async def _refresh(self, watched: _Watched, changed: set[str]) -> bool:
         """Bring file list and index up to date; whether anything that is shown has changed."""
-        await self._when_idle(watched.warm)
-        workspace = watched.warm.workspace
+        await self._when_idle(watched.opened)
+        workspace = watched.opened.workspace
         rules = {name for name in changed if name.rpartition("/")[2] == _RULES}
         if rules:
             watched.ignored.clear()
@@ -156,12 +163,12 @@ class RepositoryWatch:
             # Nothing came or went: the list of files is as it was, and need not be taken.
             await self._index(watched)
             return True
-        if not watched.warm.users:
+        if not watched.opened.users:
             # An exploration under way keeps the list that it began with.
             workspace.forget()
         await workspace.files()
         after = workspace.listing
-        if not watched.warm.users:
+        if not watched.opened.users:
             await anyio.to_thread.run_sync(_sort_out, watched, there - rules, before.directories)
         shown = any(name in before.file_set or name in after.file_set for name in changed)
         if not (shown or before.file_set != after.file_set):
@@ -171,10 +178,10 @@ class RepositoryWatch:
 
     async def _index(self, watched: _Watched) -> None:
         await self._when_idle()
-        await watched.warm.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
+        await watched.opened.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
 
-    async def _when_idle(self, warm: OpenRepository | None = None) -> None:
-        while self._busy() or (warm is not None and warm.users):  # noqa: ASYNC110 - no event for it
+    async def _when_idle(self, opened: OpenRepository | None = None) -> None:
+        while self._busy() or (opened is not None and opened.users):  # noqa: ASYNC110 - no event for it
             await anyio.sleep(_PAUSE_S)
 
 
@@ -184,7 +191,7 @@ def _sort_out(watched: _Watched, names: set[str], once: frozenset[str]) -> None:
     Directories are never taken for ignored by name: one that is empty now may be source later.
     ``once`` are the directories that the list before had.
     """
-    workspace = watched.warm.workspace
+    workspace = watched.opened.workspace
     listing = workspace.listing
     unlisted = {name for name in names if name not in listing.file_set | listing.directories}
     folders = {name for name in unlisted if _is_directory(workspace.root / name)}
@@ -241,7 +248,7 @@ def _is_directory(path: Path) -> bool:
 
 
 def _is_closed(watched: _Watched) -> bool:
-    return watched.warm.closed
+    return watched.opened.closed
 
 
 def _relative(path: str, root: Path) -> str:

@@ -11,7 +11,6 @@ import anyio.abc
 
 from explorer.engines.protocol import Engine
 from explorer.events import Listener
-from explorer.events import ignore as ignore_events
 from server.exploring.course import Course
 from server.exploring.engines import Engines, EngineStatus, endpoint_client
 from server.exploring.open_repositories import OpenRepositories, OpenRepository
@@ -35,7 +34,7 @@ class ExplorationService:
         settings: Settings,
         *,
         engine_factory: Callable[[Settings], Engine] = endpoint_client,
-        listener: Listener = ignore_events,
+        listener: Listener | None = None,
     ) -> None:
         """``listener`` hears the events of every run by the model."""
         self.settings = settings
@@ -84,8 +83,8 @@ class ExplorationService:
         """Watch repositories from their first question on, in a task group that outlives it."""
         from server.exploring.repository_watch import RepositoryWatch
 
-        self.engines.expect()
-        self._watch = RepositoryWatch(group, local=self.engines.local, busy=self._is_busy)
+        local = self.engines.expected_local()
+        self._watch = RepositoryWatch(group, local=local, busy=self._is_busy)
 
     def watch(self, root: Path, repository: OpenRepository) -> None:
         """Follow a repository that a question was asked about, once it is answered."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from explorer.budget import TokenLimits
 from explorer.engines.protocol import Sampling
 from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
@@ -17,6 +16,7 @@ from explorer.events import Event, Note, TurnStarted
 from explorer.loop import LoopSettings
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
+from explorer.transcript import TokenLimits
 from tests.integration.explorer.loops import (
     ANSWER,
     FORMS,

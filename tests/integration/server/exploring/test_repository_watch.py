@@ -98,7 +98,7 @@ async def watched(
         setting = Setting(root, None, warm, local)  # type: ignore[arg-type]
         setting.kept = RepositoryWatch(
             group,
-            local=lambda: local,  # type: ignore[arg-type, return-value]
+            local=local,  # type: ignore[arg-type]
             busy=lambda: setting.busy,
         )
         setting.kept.watch(root, warm)
@@ -234,7 +234,7 @@ async def test_repositories_are_warmed_up_one_after_the_other_and_all_give_way(
 
 async def test_a_warm_up_that_fails_is_tried_again_ever_more_rarely(watched: Setting) -> None:
     def pause_s() -> float:
-        return watched.kept._primer._tried[watched.root].pause_s
+        return watched.kept._warmup._tried[watched.root].pause_s
 
     watched.local.fails = True
     watched.local.generation = 2
