@@ -16,6 +16,8 @@ from server.exploring.question import Question
 if TYPE_CHECKING:
     from explorer.repository.workspace import Workspace
 
+CODE_LINES_SHOWN = 80
+"""Lines of one cited place in the record and on its page."""
 _LONGEST_NAME = 40
 _LINE_CHARS = 500
 """Of a cited line in the record; minified files have lines of megabytes."""
@@ -44,9 +46,6 @@ def begun_by_scout(question: Question) -> RunStarted:
 
 def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
     """What a page shows of the cited places that can still be read. Reads files, blocking."""
-    # Only records need it, and every question imports this module.
-    from server.view.model import CODE_LINES_SHOWN
-
     found: list[LinesCited] = []
     for each in citations:
         count = min(each.end - each.start + 1, CODE_LINES_SHOWN)

@@ -3,13 +3,14 @@
 The streams may be closed, or in an encoding that lacks most characters.
 """
 
-import ctypes
 import errno
 import io
 import logging
 import os
 import sys
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 class _Closed(io.TextIOBase):
@@ -57,8 +58,6 @@ def log_to_stderr(level: str = "WARNING") -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-logger = logging.getLogger(__name__)
-
 # Of malloc.h in the GNU C library; the numbers have not changed since 1996.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _THRESHOLD_BYTES = 1024 * 1024
@@ -72,6 +71,8 @@ def give_memory_back() -> None:
     its own thresholds as it sees them freed and keeps the pages: at the peak of a process that
     indexes 10,000 files of 126 MB, 167 MB instead of 95. It costs a twentieth of the time.
     """
+    import ctypes  # here, because ``initialize`` does without it
+
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""What agents read about the server. Clients cut each text at 2,048 characters: the end goes."""
+"""What agents read about the server. Clients cut each text after 2,048 characters."""
 
 EXPLORE_TITLE = "Explore repository"
 
@@ -28,7 +28,7 @@ STATUS_TITLE = "Explorer status"
 
 STATUS_DESCRIPTION = """\
 Say which explorer will answer explore_repository, whether it is ready, and why. Call it only when \
-an answer says that the model failed, or when a person asks about the set-up."""
+an answer says that the model failed, or when a person asks about the setup."""
 
 INSTRUCTIONS = """\
 fastcontext finds code. Call explore_repository first whenever the place of something in a \
@@ -43,10 +43,10 @@ PATH = (
     "Absolute path or file:// URI of the repository, or a path relative to the client's roots. "
     "Empty: the client's root or the directory that the server was started in."
 )
-MAX_TURNS = "Model requests at most. 0: the configured number, 8 unless set."
-MAX_CITATIONS = "Places at most. 0: the configured number, 10 unless set."
+MAX_TURNS = "Maximum model requests. 0: the configured number (8 unless set)."
+MAX_CITATIONS = "Maximum number of places. 0: the configured number (10 unless set)."
 MAX_BYTES = (
-    "Size of the answer's text at most, in bytes. 0: the configured size, 10,000 unless set."
+    "Maximum size of the answer's text in bytes. 0: the configured size (10,000 unless set)."
 )
 INCLUDE_HIDDEN = (
     "Also search dotfiles, secrets and what git ignores. Only when the user asked for those."

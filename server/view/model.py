@@ -18,12 +18,10 @@ from explorer.events import (
 )
 from explorer.records import Citation, Exploration, ToolCall, Usage
 from explorer.trajectory import TimedEvent
+from server.exploring.recording import CODE_LINES_SHOWN
 
 _NUMBERED = re.compile(r"^\s*(\d+)\|(.*)$")
 _FENCE = re.compile(r"^`{3,}(?P<path>/.+):(?P<start>\d+)-(?P<end>\d+)$")
-
-CODE_LINES_SHOWN = 80
-"""Of one citation; a longer one is cut and says so."""
 
 
 @dataclass(frozen=True, slots=True)
