@@ -1,14 +1,8 @@
-"""One question, checked and complete, from arguments as agents write them.
+"""One question, checked and complete, and the limits of its run."""
 
-A small model that gets one argument slightly wrong should get its answer, not a type error: names
-that mean the same are accepted, numbers in strings are read, what is out of range is clamped, and
-what means nothing is dropped.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from explorer.engines.protocol import Sampling
 from explorer.loop_settings import LoopSettings, defaults_for
@@ -20,38 +14,6 @@ from server.settings import EngineChoice, Settings, client_project_dir
 QUERY_CHARS = 16_000
 """About 4,000 tokens of a query; more is cut in the middle, since reports end with the error."""
 _TAIL_CHARS = 4_000
-
-_SAME = {
-    "query": ("question", "prompt", "task", "q", "text", "description"),
-    "path": ("repo", "repository", "repo_path", "repository_path", "root", "directory", "dir"),
-    "max_turns": ("maxturns", "turns"),
-    "max_citations": ("maxcitations", "citations", "limit", "max_results"),
-    "max_bytes": ("maxbytes",),
-    "include_hidden": ("includehidden", "hidden"),
-}
-_NAMES = {other: name for name, others in _SAME.items() for other in (name, *others)}
-_HIGHEST = {"max_turns": 64, "max_citations": 50, "max_bytes": 20_000}
-_TRUE = ("true", "yes", "1", "on")
-
-
-def tolerant(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``explore_repository`` with right names and types.
-
-    The first spelling wins where one is given twice, the exact one before all.
-    """
-    found: dict[str, Any] = {}
-    for given in sorted(arguments, key=lambda name: name not in _SAME):
-        name = _NAMES.get(given.lower().replace("-", "_"))
-        if name is not None and name not in found and arguments[given] is not None:
-            found[name] = arguments[given]
-    taken: dict[str, Any] = {
-        "query": _text(found.get("query", "")),
-        "path": _text(found.get("path", "")),
-        "include_hidden": _flag(found.get("include_hidden", False)),
-    }
-    for name, highest in _HIGHEST.items():
-        taken[name] = _number(found.get(name, 0), highest)
-    return taken
 
 
 def clean_query(query: str) -> tuple[str, str]:
@@ -65,28 +27,6 @@ def clean_query(query: str) -> tuple[str, str]:
     head = text[: QUERY_CHARS - _TAIL_CHARS]
     note = f"{cut:,} characters in the middle of the query were left out"
     return f"{head}\n...\n{text[-_TAIL_CHARS:]}", note
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return " ".join(_text(item) for item in value)
-    return value if isinstance(value, str) else str(value)
-
-
-def _number(value: Any, highest: int) -> int:
-    """A whole number from 0 to ``highest``; 0, which means the default, for what is none."""
-    if isinstance(value, bool):
-        return 0
-    try:
-        return int(min(float(highest), max(0.0, float(value))))
-    except OverflowError:
-        return highest if value > 0 else 0
-    except (TypeError, ValueError):
-        return 0
-
-
-def _flag(value: Any) -> bool:
-    return value.strip().lower() in _TRUE if isinstance(value, str) else bool(value)
 
 
 @dataclass(frozen=True, slots=True)

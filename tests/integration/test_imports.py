@@ -1,7 +1,9 @@
-"""The arrows between the packages, each checked in a fresh process."""
+"""The arrows between the packages, each checked in a fresh process, and between their folders."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,92 @@ def test_a_package_imports_nothing_that_stands_above_it(package: str, forbidden:
     modules = loaded(_LIST_MODULES, package)
     assert package in modules
     assert modules & forbidden == set()
+
+
+FOLDERS = {
+    "explorer": {
+        "answers": {"repository"},
+        "engines": {"hermes"},
+        "hermes": set(),
+        "repository": set(),
+        "scout": {"repository"},
+        "tools": {"hermes", "repository"},
+        # The loop and its parts.
+        "": {"answers", "engines", "hermes", "repository", "tools"},
+    },
+    "launch": {
+        "bench": {"plan", "verify"},
+        "keeper": {"plan"},
+        "plan": set(),
+        "quantize": {"verify"},
+        "verify": set(),
+        # The client that finds, starts and uses the engine.
+        "": {"keeper", "plan"},
+    },
+    "server": {
+        "clients": set(),
+        "commands": {"clients", "doctor", "exploring", "process", "protocol", "view"},
+        "doctor": {"clients", "exploring"},
+        "exploring": set(),
+        "process": set(),
+        "protocol": {"exploring", "process", "view"},
+        "view": {"exploring"},
+        # The two entries.
+        "": {"commands", "process", "protocol"},
+    },
+}
+"""Of each folder the folders of its package that it may import from; no arrow runs back."""
+
+SHARED = {
+    "explorer": {"deadline", "errors", "events", "records"},
+    "launch": {"errors", "health", "nvfp4", "places", "process", "state", "watch"},
+    "server": {"", "errors", "homes", "settings", "version"},
+}
+"""The modules at each package's root that its folders may import; the others stand above them."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file names in imports anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                below = f"{node.module}.{name.name}"
+                is_module = (ROOT / below.replace(".", "/")).with_suffix(".py").exists()
+                yield below if is_module else node.module
+
+
+@pytest.mark.parametrize(
+    ("package", "folder"), [(package, folder) for package in FOLDERS for folder in FOLDERS[package]]
+)
+def test_a_folder_imports_only_from_folders_below_it(package: str, folder: str) -> None:
+    allowed = FOLDERS[package][folder]
+    wrong: list[str] = []
+    for path in sorted((ROOT / package / folder).glob("*.py" if not folder else "**/*.py")):
+        for name in imported(path):
+            first, *rest = name.split(".")
+            if first != package:
+                continue
+            below = rest[0] if rest and (ROOT / package / rest[0]).is_dir() else ""
+            if below:
+                is_allowed = below == folder or below in allowed
+            else:
+                is_allowed = not folder or (rest or [""])[0] in SHARED[package]
+            wrong += [] if is_allowed else [f"{path.relative_to(ROOT)} imports {name}"]
+    assert wrong == []
+
+
+def test_every_folder_has_its_arrows_and_says_what_lives_there() -> None:
+    for package, folders in FOLDERS.items():
+        found = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert found == set(folders) - {""}
+        for folder in folders:
+            text = ast.get_docstring(
+                ast.parse((ROOT / package / folder / "__init__.py").read_text())
+            )
+            assert text is not None
+            assert len(text.split()) > 10
 
 
 def test_the_server_starts_without_what_only_an_exploration_needs() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from server.exploring.question import QUERY_CHARS, clean_query, tolerant
+from server.exploring.question import QUERY_CHARS, clean_query
+from server.protocol.arguments import tolerant
 
 
 def test_nothing_given_means_every_default() -> None:
