@@ -4,8 +4,8 @@ LaunchError
   CannotRun           this machine, this vLLM or this checkpoint cannot be served; nothing was tried
   EngineStartFailed   vLLM ended, or was ended, before it was ready
   EngineNotReady      the engine is loading, restarting or asleep and was not waited for any longer
-  EngineDied          vLLM ended while it served
-  QuantizeError       no checkpoint was made (launch.quantize.errors)
+  QuantizeError       no NVFP4 checkpoint was made
+  CheckpointError     a checkpoint cannot be read at all
 """
 
 
@@ -40,5 +40,9 @@ class EngineNotReady(LaunchError):
         self.ready_in_s = ready_in_s
 
 
-class EngineDied(LaunchError):
-    """vLLM ended while it was serving."""
+class QuantizeError(LaunchError):
+    """No NVFP4 checkpoint was made."""
+
+
+class CheckpointError(LaunchError):
+    """The checkpoint cannot be read at all."""

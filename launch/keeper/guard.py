@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> NoReturn:
         if status is None and ending_at and time.monotonic() >= ending_at:
             process.kill([child])
             ending_at = time.monotonic() + grace_s
-    _end_all(child)
+    _end_all()
     os._exit(status)
 
 
@@ -105,9 +105,8 @@ def _reap(child: int) -> int | None:
     return status
 
 
-def _end_all(child: int) -> None:
+def _end_all() -> None:
     """Kill what is left until nothing is. The group covers systems without /proc."""
-    del child
     for _ in range(500):
         left = process.descendants(os.getpid())
         if not left:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 
 NEWS = "abisee/cnn_dailymail"
 NEWS_VERSION = "3.0.0"

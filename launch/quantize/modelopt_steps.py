@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 from launch.quantize.recipe import Recipe, quantization_config
 
 Batch = tuple[list[list[int]], list[list[int]]]

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 
 
 def refuse_existing(out: Path) -> None:

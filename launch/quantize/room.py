@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 
 GIB = 1 << 30
 ACTIVATION_BYTES = 2 * GIB

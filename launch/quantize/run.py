@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from launch.errors import CheckpointError, QuantizeError
 from launch.quantize import modelopt_steps as steps
 from launch.quantize.calibration import Conversation, Item, batches, news, token_windows
-from launch.quantize.errors import QuantizeError
 from launch.quantize.publish import partial_folder, refuse_existing
 from launch.quantize.recipe import Recipe
 from launch.quantize.room import Place, choose_place, require_disk, require_memory
 from launch.verify.behaviour import check_behaviour
 from launch.verify.layout import expected_bytes, shape_of
-from launch.verify.records import CheckpointError, Report
 from launch.verify.run import RECORD, verify
 from launch.verify.tensors import read_json, read_tensors
+from launch.verify.verdicts import Report
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, and how much of how much of it is done."""

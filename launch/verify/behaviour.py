@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launch.errors import CheckpointError
 from launch.nvfp4 import rounded
 from launch.verify.configuration import excluded_modules
 from launch.verify.layout import GROUP, Linear, is_excluded, shape_of
 from launch.verify.numbers import unpack
 from launch.verify.packing import scalar
 from launch.verify.probes import Conversation, Probes, calls_in, held_out_texts, make_probes
-from launch.verify.records import Check, CheckpointError
 from launch.verify.tensors import Tensor, read_json, read_tensors
+from launch.verify.verdicts import Check
 
 MOST_DIVERGENCE = 0.25
 """Nats a token, on average."""

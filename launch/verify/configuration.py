@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launch.errors import CheckpointError
 from launch.verify.layout import GROUP
-from launch.verify.records import Check, CheckpointError, verdict
 from launch.verify.tensors import read_json
+from launch.verify.verdicts import Check, verdict
 
 REQUIRED = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 OPTIONAL = ("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from launch.errors import CheckpointError
 from launch.verify.layout import GROUP, Linear
 from launch.verify.numbers import floats, unpack
 from launch.verify.packing import packed_parts, scalar
-from launch.verify.records import Check, CheckpointError, verdict
 from launch.verify.tensors import Tensor
+from launch.verify.verdicts import Check, verdict
 
 CHUNK_WEIGHTS = 1 << 20
 """Weights that are decoded at a time by each thread: stays within the processor's cache."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from launch.verify.records import CheckpointError
+from launch.errors import CheckpointError
 
 GROUP = 16
 EMBEDDING = "model.embed_tokens.weight"

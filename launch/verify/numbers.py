@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from launch.verify.records import CheckpointError
+from launch.errors import CheckpointError
 from launch.verify.tensors import Bytes, Floats
 
 _E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)

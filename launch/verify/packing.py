@@ -6,8 +6,8 @@ import numpy as np
 
 from launch.verify.layout import GROUP, HEAD, Linear, Shape, expected_bytes
 from launch.verify.numbers import E4M3
-from launch.verify.records import Check, verdict
 from launch.verify.tensors import Tensor
+from launch.verify.verdicts import Check, verdict
 
 SIZE_TOLERANCE = 0.01
 Tensors = Mapping[str, Tensor]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from launch.errors import CheckpointError
 from launch.verify.configuration import (
     check_companions,
     check_quantization,
@@ -19,8 +20,8 @@ from launch.verify.packing import (
     check_scales,
     check_size,
 )
-from launch.verify.records import Check, CheckpointError, Report
 from launch.verify.tensors import Tensor, read_json, read_tensors
+from launch.verify.verdicts import Check, Report
 
 RECORD = "fastcontext_quantization.json"
 """What ``fastcontext quantize`` keeps in the checkpoint about how it was made."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from launch.verify.records import CheckpointError
+from launch.errors import CheckpointError
 
 MOST_HEADER_BYTES = 100 << 20
 """The format's own limit (safetensors 0.4)."""

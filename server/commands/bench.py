@@ -150,8 +150,8 @@ def _refuse_unreadable(variants: "Sequence[Variant]") -> None:
     Raises:
         UsageError: one does not.
     """
+    from launch.errors import CheckpointError
     from launch.verify.layout import shape_of
-    from launch.verify.records import CheckpointError
     from launch.verify.tensors import read_json
 
     for folder in dict.fromkeys(each.model for each in variants):

@@ -14,7 +14,7 @@ from server.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from launch.quantize.calibration import Item
-    from launch.verify.records import Check, Report
+    from launch.verify.verdicts import Check, Report
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
@@ -52,7 +52,7 @@ def quantize(
     as_json: AsJson = False,
 ) -> None:
     """Make the NVFP4 checkpoint of a BF16 one, and check it."""
-    from launch.quantize.errors import QuantizeError
+    from launch.errors import QuantizeError
     from launch.quantize.recipe import Recipe
     from launch.quantize.run import Request
     from launch.quantize.run import quantize as make
@@ -120,8 +120,8 @@ def calibration_items(path: Path) -> "list[Item]":
     Raises:
         QuantizationFailed: the file is none of these.
     """
+    from launch.errors import QuantizeError
     from launch.quantize.calibration import read_items
-    from launch.quantize.errors import QuantizeError
 
     if path.is_dir() or _is_trajectory(path):
         return list(conversations(path))

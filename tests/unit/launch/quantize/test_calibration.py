@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from launch.errors import QuantizeError
 from launch.quantize.calibration import (
     Conversation,
     Item,
@@ -12,7 +13,6 @@ from launch.quantize.calibration import (
     render,
     token_windows,
 )
-from launch.quantize.errors import QuantizeError
 
 
 class Words:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 from launch.quantize.room import (
     GIB,
     Place,

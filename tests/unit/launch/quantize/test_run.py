@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 from launch.quantize.run import Request, quantize
 from tests.checkpoints import drafts
 

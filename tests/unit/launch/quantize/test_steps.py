@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from launch.errors import QuantizeError
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.errors import QuantizeError
 from launch.quantize.recipe import Recipe
 
 

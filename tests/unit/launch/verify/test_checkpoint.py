@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch.verify.records import Report
 from launch.verify.run import RECORD, verify
+from launch.verify.verdicts import Report
 from tests.checkpoints import CONFIG, Damage, Draft, drafts, write_safetensors
 
 Q = "model.layers.0.self_attn.q_proj"

@@ -6,14 +6,6 @@ from typing import Any, Literal
 Status = Literal["passed", "failed", "skipped"]
 
 
-class CheckpointError(Exception):
-    """The checkpoint cannot be read at all. ``hint`` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of the report."""
