@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class EnginePlan:
+class BenchPlan:
     """What to measure. Lengths in tokens."""
 
     prompts: tuple[int, ...] = (32, 1024, 8192, 32_768)
@@ -51,7 +51,7 @@ class EnginePlan:
 
 def measure(
     variants: Sequence[Variant],
-    plan: EnginePlan | None,
+    plan: BenchPlan | None,
     *,
     emit: Callable[[Row], None],
     python: str = sys.executable,
@@ -133,7 +133,7 @@ def _run_child(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        problem = _wait(child, timeout_s, Rows(rows), emit)
+        problem = _wait(child, timeout_s, RowFile(rows), emit)
     if not problem:
         return True
     tail = log.read_bytes()[before:][-4000:].decode("utf-8", "replace")
@@ -159,7 +159,7 @@ def _environment(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait(
-    child: "subprocess.Popen[bytes]", timeout_s: float, rows: "Rows", emit: Callable[[Row], None]
+    child: "subprocess.Popen[bytes]", timeout_s: float, rows: "RowFile", emit: Callable[[Row], None]
 ) -> str:
     """What went wrong, or nothing. The child's whole group is gone afterwards."""
     until = time.monotonic() + timeout_s
@@ -187,7 +187,7 @@ def _end_group(child: "subprocess.Popen[bytes]") -> None:
             child.wait(timeout=STOP_GRACE_S)
 
 
-class Rows:
+class RowFile:
     """A file of JSON lines that another process appends to."""
 
     def __init__(self, path: Path) -> None:

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearKernel:
     """A layer that is ready to run."""
 
     kernel: str
@@ -27,7 +27,7 @@ class Linear:
     """``copies(n)`` gives n functions of the input, each with operands of its own."""
 
 
-def bf16_linear(torch: Any, matrix: Any) -> Linear:
+def bf16_linear(torch: Any, matrix: Any) -> LinearKernel:
     """A BF16 layer through ``torch.nn.functional.linear``, which vLLM 0.23 uses on CUDA."""
     linear = torch.nn.functional.linear
 
@@ -35,10 +35,10 @@ def bf16_linear(torch: Any, matrix: Any) -> Linear:
         weights = [matrix.clone() for _ in range(count)]
         return [_bind(linear, weight) for weight in weights]
 
-    return Linear("torch linear", matrix.numel() * 2, matrix.float(), 16, copies)
+    return LinearKernel("torch linear", matrix.numel() * 2, matrix.float(), 16, copies)
 
 
-def nvfp4_linear(torch: Any, matrix: Any) -> Linear:
+def nvfp4_linear(torch: Any, matrix: Any) -> LinearKernel:
     """An NVFP4 layer through the kernel that vLLM selects for this GPU (0.23.0 and later).
 
     Raises:
@@ -58,14 +58,14 @@ def nvfp4_linear(torch: Any, matrix: Any) -> Linear:
         return [functools.partial(kernel.apply_weights, each) for each in layers]
 
     bits = 16 if any(word in name for word in ("Marlin", "A16", "Humming")) else 4
-    return Linear(name, packed.bytes, dequantize(torch, packed), bits, copies)
+    return LinearKernel(name, packed.bytes, dequantize(torch, packed), bits, copies)
 
 
 def _bind(linear: Callable[[Any, Any], Any], weight: Any) -> Callable[[Any], Any]:
     return lambda x: linear(x, weight)
 
 
-def reference_linear(torch: Any, matrix: Any) -> Linear:
+def reference_linear(torch: Any, matrix: Any) -> LinearKernel:
     """An NVFP4 layer that is unpacked on every call: slow, for trying the bench on a CPU."""
     packed = quantize(torch, matrix)
     linear = torch.nn.functional.linear
@@ -76,7 +76,9 @@ def reference_linear(torch: Any, matrix: Any) -> Linear:
 
         return [run] * count
 
-    return Linear("unpacked on every call", packed.bytes, dequantize(torch, packed), 16, copies)
+    return LinearKernel(
+        "unpacked on every call", packed.bytes, dequantize(torch, packed), 16, copies
+    )
 
 
 def _layer(torch: Any, packed: Packed, shape: tuple[int, int]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from launch.bench.kernels import (
-    Linear,
+    LinearKernel,
     bf16_linear,
     nvfp4_linear,
     reference_linear,
@@ -119,7 +119,7 @@ def _shape(
     matrix = matrix * shape.inner**-0.5
     packed = reference_linear if device == "cpu" else nvfp4_linear
     for precision, build in (("bf16", bf16_linear), ("nvfp4", packed)):
-        linear: Linear = build(torch, matrix)
+        linear: LinearKernel = build(torch, matrix)
         copies = linear.copies(copies_for(torch, device, linear.weight_bytes))
         for batch in batches:
             inputs = [
@@ -133,7 +133,7 @@ def _shape(
         del copies, linear
 
 
-def _error(torch: Any, linear: Linear, run: Callable[[Any], Any], x: Any) -> float:
+def _error(torch: Any, linear: LinearKernel, run: Callable[[Any], Any], x: Any) -> float:
     got = run(x).float()
     wanted = x.float() @ linear.reference.T
     return float((got - wanted).norm() / wanted.norm())
@@ -143,7 +143,7 @@ def _row(
     shape: LayerShape,
     batch: int,
     precision: str,
-    linear: Linear,
+    linear: LinearKernel,
     taken: list[float],
     timing: str,
     error: float,

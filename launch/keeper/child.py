@@ -17,7 +17,7 @@ from launch.errors import EngineStartFailed
 from launch.health import Api
 from launch.keeper import lifeline, ports
 from launch.places import Places
-from launch.plan.command import Plan
+from launch.plan.command import EnginePlan
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 # Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
@@ -58,7 +58,7 @@ class Child:
         self._ended = anyio.Event()
 
     @classmethod
-    async def start(cls, plan: Plan, places: Places, key: str, grace_s: float) -> "Child":
+    async def start(cls, plan: EnginePlan, places: Places, key: str, grace_s: float) -> "Child":
         """vLLM, started a moment ago and not ready.
 
         Raises:

@@ -18,7 +18,7 @@ from launch.keeper.child import Child
 from launch.keeper.diagnose import Diagnosis, diagnose
 from launch.keeper.history import remember_failure, remember_start, start_times
 from launch.keeper.log import RotatingLog
-from launch.plan.command import Plan
+from launch.plan.command import EnginePlan
 from launch.plan.spec import Spec
 from launch.state import State, write_state
 
@@ -45,7 +45,7 @@ class _Orders:
 
     end: str = ""
     restart: str = ""
-    plan: Plan | None = None
+    plan: EnginePlan | None = None
     """For the next start; None: the same."""
 
 
@@ -54,7 +54,7 @@ class Supervisor:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.plan: Plan = spec.plan
+        self.plan: EnginePlan = spec.plan
         self.phase: Phase = "starting"
         self.detail = ""
         self.hint = ""
@@ -85,7 +85,7 @@ class Supervisor:
         self._orders.end = why
         self._notify()
 
-    def ask_to_restart(self, why: str, plan: Plan | None = None) -> None:
+    def ask_to_restart(self, why: str, plan: EnginePlan | None = None) -> None:
         """Have the engine started afresh, once the explorations that hold it are through.
 
         From now on nobody is given the engine that runs. ``plan`` is for the one that follows.
@@ -98,7 +98,7 @@ class Supervisor:
             self._enter("draining" if self.child else "restarting", why)
 
     @property
-    def due(self) -> Plan:
+    def due(self) -> EnginePlan:
         """The plan of the engine after the next start, which may be the one that runs."""
         return self._orders.plan or self.plan
 

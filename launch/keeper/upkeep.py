@@ -15,7 +15,7 @@ from anyio import to_thread
 from launch import health
 from launch.errors import EngineNotReady
 from launch.keeper.supervisor import Supervisor
-from launch.plan.command import Plan, from_record
+from launch.plan.command import EnginePlan, from_record
 from launch.plan.spec import Timings, read_timings
 from launch.watch import batches
 
@@ -174,7 +174,7 @@ def fingerprint(paths: list[Path]) -> Files:
     return tuple(found)
 
 
-async def plan_afresh(supervisor: Supervisor) -> Plan | None:
+async def plan_afresh(supervisor: Supervisor) -> EnginePlan | None:
     """The plan for what is there now, or None where none can be made.
 
     The keeper's patience, which needs no restart, is what is configured now from then on.
@@ -187,7 +187,7 @@ async def plan_afresh(supervisor: Supervisor) -> Plan | None:
     return plan
 
 
-def _replan(supervisor: Supervisor) -> tuple[Plan, Timings] | None:
+def _replan(supervisor: Supervisor) -> tuple[EnginePlan, Timings] | None:
     """What the replanning command says, or None where it fails. Blocks."""
     command = supervisor.spec.replan
     if not command:
@@ -213,7 +213,7 @@ def _replan(supervisor: Supervisor) -> tuple[Plan, Timings] | None:
         return None
 
 
-def held(plan: Plan) -> tuple[str, ...]:
+def held(plan: EnginePlan) -> tuple[str, ...]:
     """Arguments that tell the planner what of a GPU's memory the running engine will give back."""
     number = plan.environment.get("CUDA_VISIBLE_DEVICES", "")
     if not number.isdigit() or _SHARE not in plan.argv[:-1]:

@@ -30,7 +30,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnginePlan:
     """Everything that is needed to start an engine, except the key."""
 
     argv: tuple[str, ...]
@@ -58,7 +58,7 @@ def served_name(name: str) -> str:
     return Path(name).name if name.startswith(("/", ".", "~")) else name
 
 
-def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan:
+def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> EnginePlan:
     """The plan for a profile with the vLLM that is installed."""
     checkpoint = profile.checkpoint
     name = served_name(checkpoint.name)
@@ -77,7 +77,7 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan
             flags += (Flag("--enable-sleep-mode", None, "gives the memory back when idle"),)
     model = str(checkpoint.path) if checkpoint.path.is_absolute() else checkpoint.name
     words = [word for flag in flags for word in flag.words]
-    return Plan(
+    return EnginePlan(
         # The user's own words as they are: their order and spelling may matter to vLLM.
         argv=(*vllm.command, "serve", model, *words, *wishes.extra),
         environment={flag.name: flag.value or "" for flag in variables},
@@ -93,7 +93,7 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan
     )
 
 
-def as_record(made: Plan) -> dict[str, Any]:
+def as_record(made: EnginePlan) -> dict[str, Any]:
     """The plan as JSON's types; ``from_record`` reads it back."""
     return {
         "argv": list(made.argv),
@@ -110,13 +110,13 @@ def as_record(made: Plan) -> dict[str, Any]:
     }
 
 
-def from_record(record: Mapping[str, Any]) -> Plan:
+def from_record(record: Mapping[str, Any]) -> EnginePlan:
     """A plan out of ``as_record``'s form.
 
     Raises:
         KeyError, TypeError, ValueError: it is of another form.
     """
-    return Plan(
+    return EnginePlan(
         argv=tuple(map(str, record["argv"])),
         environment={str(name): str(value) for name, value in record["environment"].items()},
         flags=tuple(Flag(*each) for each in record["flags"]),

@@ -15,7 +15,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Hardware:
     """What is here to run an engine on."""
 
     gpus: tuple[Gpu, ...]
@@ -26,16 +26,16 @@ class Machine:
     """Why no GPU could be read although a driver's tool is there."""
 
 
-def detect(smi: str | None = None) -> Machine:
+def detect(smi: str | None = None) -> Hardware:
     """This machine. ``smi`` is the nvidia-smi to ask; by default the one that is found."""
     available = available_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     tool = smi or _find_smi()
     if tool is None:
-        return Machine((), available, cores or 1)
+        return Hardware((), available, cores or 1)
     text, problem = _ask(tool)
     gpus = visible(parse_smi(text, available), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    return Machine(tuple(gpus), available, cores or 1, problem)
+    return Hardware(tuple(gpus), available, cores or 1, problem)
 
 
 def parse_smi(text: str, host_bytes: int) -> list[Gpu]:

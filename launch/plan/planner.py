@@ -7,8 +7,8 @@ from pathlib import Path
 from launch.errors import CannotRun
 from launch.places import Places, places_for
 from launch.plan.checkpoint import Checkpoint, names_folder, read_checkpoint
-from launch.plan.command import Address, Plan, plan
-from launch.plan.detect import Machine, detect
+from launch.plan.command import Address, EnginePlan, plan
+from launch.plan.detect import Hardware, detect
 from launch.plan.gpus import Gpu
 from launch.plan.install import Vllm, find_vllm
 from launch.plan.profile import PUBLISHED, Wishes, choose, published
@@ -51,7 +51,9 @@ class Wanted:
         return Address(socket=self.places.api)
 
 
-def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None = None) -> Plan:
+def plan_here(
+    wanted: Wanted, machine: Hardware | None = None, vllm: Vllm | None = None
+) -> EnginePlan:
     """The plan for this machine and what is installed on it. Takes a second at most.
 
     Raises:
@@ -64,7 +66,7 @@ def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None 
     return plan(profile, found, wanted.address, wanted.wishes)
 
 
-def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None = None) -> str:
+def to_fetch(wanted: Wanted, machine: Hardware | None = None, vllm: Vllm | None = None) -> str:
     """The hub id of the checkpoint that this machine would serve if it were whole.
 
     That is one which is whole already where there is one that suits. Empty where only folders are
@@ -88,7 +90,7 @@ def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None =
     return choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes).checkpoint.name
 
 
-def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
+def plan_for(wanted: Wanted, gpu: Gpu | None) -> EnginePlan:
     """The plan for a GPU that need not be here, with the published models where none is here.
 
     None stands for this machine's processors.
@@ -108,12 +110,12 @@ def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
             if name not in PUBLISHED:
                 raise
             shapes.append(published(PUBLISHED[name]))
-    here = detect() if gpu is None else Machine((), 0, 1)
+    here = detect() if gpu is None else Hardware((), 0, 1)
     profile = choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes)
     return plan(profile, vllm, wanted.address, wanted.wishes)
 
 
-def _gpu_for(vllm: Vllm, here: Machine) -> Gpu | None:
+def _gpu_for(vllm: Vllm, here: Hardware) -> Gpu | None:
     """The GPU to serve on; None: the processors.
 
     Raises:
@@ -152,7 +154,7 @@ def on_disk(names: Sequence[str], hub: Path) -> list[Checkpoint]:
     return found
 
 
-def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path) -> Spec:
+def spec_for(wanted: Wanted, made: EnginePlan, *, replan: Sequence[str], config: Path) -> Spec:
     """What a keeper needs to keep the planned engine. The configuration need not exist yet."""
     # A folder may be named by a link, which can come to point elsewhere.
     named = [Path(name).expanduser() for name in wanted.names]

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from launch.errors import CannotRun
-from launch.plan.command import Plan
+from launch.plan.command import EnginePlan
 from launch.plan.flags import Flag
 
 _OURS = frozenset(
@@ -29,7 +29,7 @@ _LONG = re.compile(r"--[a-z][a-z0-9_-]*")
 _ROUTER = "ray.serve.llm.request_router:PrefixCacheAffinityRouter"
 
 
-def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, Any]:
+def application(made: EnginePlan, *, replicas: int = 1, most: int = 0) -> dict[str, Any]:
     """A Ray Serve configuration with one application that serves the plan's model.
 
     Args:

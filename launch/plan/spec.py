@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.places import Places
-from launch.plan.command import Plan, as_record, from_record
+from launch.plan.command import EnginePlan, as_record, from_record
 
 ALREADY_KEPT = 75
 """Exit status of a keeper that finds another one at work."""
@@ -45,7 +45,7 @@ class Timings:
 class Spec:
     """One engine to keep."""
 
-    plan: Plan
+    plan: EnginePlan
     places: Places
     timings: Timings = Timings()
     watched: tuple[Path, ...] = ()
@@ -90,6 +90,6 @@ def read_timings(record: Mapping[str, Any]) -> Timings:
     return Timings(**{**record, "backoff_s": tuple(record["backoff_s"])})
 
 
-def plan_record(plan: Plan, timings: Timings) -> dict[str, Any]:
+def plan_record(plan: EnginePlan, timings: Timings) -> dict[str, Any]:
     """A plan, and the patience with which it is kept, as JSON's types."""
     return {**as_record(plan), "timings": asdict(timings)}

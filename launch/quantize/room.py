@@ -14,7 +14,7 @@ DISK_MARGIN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CalibrationDevice:
     """Where the model is calibrated."""
 
     device: str
@@ -36,7 +36,7 @@ def available_host_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
     return 0
 
 
-def choose_place(torch: Any, wanted: str) -> Place:
+def choose_place(torch: Any, wanted: str) -> CalibrationDevice:
     """The GPU where there is one (``auto``), or the device that is asked for.
 
     On unified memory the driver's free figure leaves out what the page cache would give back,
@@ -51,13 +51,15 @@ def choose_place(torch: Any, wanted: str) -> Place:
             "torch finds no CUDA device", "install torch's CUDA build, or give --device cpu"
         )
     if wanted == "cpu" or not cuda:
-        return Place("cpu", False, available_host_bytes())
+        return CalibrationDevice("cpu", False, available_host_bytes())
     unified = bool(getattr(torch.cuda.get_device_properties(0), "is_integrated", False))
     free = int(torch.cuda.mem_get_info(0)[0])
-    return Place("cuda", unified, max(free, available_host_bytes()) if unified else free)
+    return CalibrationDevice(
+        "cuda", unified, max(free, available_host_bytes()) if unified else free
+    )
 
 
-def require_memory(place: Place, weights_bytes: int) -> None:
+def require_memory(place: CalibrationDevice, weights_bytes: int) -> None:
     """Returns if the model and a calibration batch fit.
 
     Raises:

@@ -15,12 +15,12 @@ from launch.quantize import modelopt_steps as steps
 from launch.quantize.calibration import Conversation, Item, batches, news, token_windows
 from launch.quantize.publish import partial_folder, refuse_existing
 from launch.quantize.recipe import Recipe
-from launch.quantize.room import Place, choose_place, require_disk, require_memory
+from launch.quantize.room import CalibrationDevice, choose_place, require_disk, require_memory
 from launch.verify.behaviour import check_behaviour
 from launch.verify.layout import expected_bytes, shape_of
 from launch.verify.run import RECORD, verify
 from launch.verify.tensors import read_json, read_tensors
-from launch.verify.verdicts import Report
+from launch.verify.verdicts import Verification
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, and how much of how much of it is done."""
@@ -40,7 +40,7 @@ COMPANIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class QuantizeRequest:
     """What to quantize, and how."""
 
     source: Path
@@ -61,12 +61,12 @@ class Result:
     """The checkpoint that was made."""
 
     out: Path
-    report: Report
+    report: Verification
     record: dict[str, Any]
     """Versions, recipe, counts, seconds and bytes, as kept in the checkpoint."""
 
 
-def quantize(request: Request, progress: Progress = lambda *_: None) -> Result:
+def quantize(request: QuantizeRequest, progress: Progress = lambda *_: None) -> Result:
     """Makes the checkpoint, checks it and only then gives it its name.
 
     Raises:
@@ -90,7 +90,7 @@ def quantize(request: Request, progress: Progress = lambda *_: None) -> Result:
     return Result(request.out, replace(report, checkpoint=str(request.out)), record)
 
 
-def _checked(folder: Path, request: Request, progress: Progress) -> Report:
+def _checked(folder: Path, request: QuantizeRequest, progress: Progress) -> Verification:
     """The report on the new checkpoint.
 
     Raises:
@@ -118,7 +118,7 @@ def _checked(folder: Path, request: Request, progress: Progress) -> Report:
 
 
 def _make(
-    torch: Any, request: Request, place: Place, folder: Path, progress: Progress
+    torch: Any, request: QuantizeRequest, place: CalibrationDevice, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     recipe = request.recipe
     tokenizer = steps.load_tokenizer(request.source)

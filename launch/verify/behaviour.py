@@ -14,12 +14,12 @@ from typing import Any
 from launch.errors import CheckpointError
 from launch.nvfp4 import rounded
 from launch.verify.configuration import excluded_modules
-from launch.verify.layout import GROUP, Linear, is_excluded, shape_of
+from launch.verify.layout import GROUP, LinearShape, is_excluded, shape_of
 from launch.verify.numbers import unpack
 from launch.verify.packing import scalar
 from launch.verify.probes import Conversation, Probes, calls_in, held_out_texts, make_probes
 from launch.verify.tensors import Tensor, read_json, read_tensors
-from launch.verify.verdicts import Check
+from launch.verify.verdicts import Verdict
 
 MOST_DIVERGENCE = 0.25
 """Nats a token, on average."""
@@ -51,7 +51,7 @@ def check_behaviour(
     conversations: Sequence[Conversation] = (),
     device: str = "auto",
     progress: Progress = lambda *_: None,
-) -> list[Check]:
+) -> list[Verdict]:
     """Checks of logits and, where there are conversations, of tool calls.
 
     Skipped ones say what is missing. Without ``texts``, sources of Python's library are read.
@@ -61,7 +61,7 @@ def check_behaviour(
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
-        return [Check(name, "skipped", NEEDS) for name in names]
+        return [Verdict(name, "skipped", NEEDS) for name in names]
     try:
         tensors = read_tensors(folder)
         linears = _packed(folder)
@@ -71,7 +71,9 @@ def check_behaviour(
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.bfloat16)
         model = model.to(place).eval()
     except (CheckpointError, OSError, ValueError) as error:
-        return [Check(name, "failed", f"the models cannot be compared: {error}") for name in names]
+        return [
+            Verdict(name, "failed", f"the models cannot be compared: {error}") for name in names
+        ]
     judge = _Judge(torch, model, tokenizer, probes, place, progress)
     with torch.no_grad():
         return judge.compare(tensors, linears, names)
@@ -98,8 +100,8 @@ class _Judge:
         self.done = 0
 
     def compare(
-        self, tensors: dict[str, Tensor], linears: list[Linear], names: Sequence[str]
-    ) -> list[Check]:
+        self, tensors: dict[str, Tensor], linears: list[LinearShape], names: Sequence[str]
+    ) -> list[Verdict]:
         """The three checks."""
         original = self.read_texts()
         calls = self.answer_turns()
@@ -157,7 +159,7 @@ class _Judge:
             self.step()
         return made
 
-    def load(self, tensors: dict[str, Tensor], linears: list[Linear]) -> None:
+    def load(self, tensors: dict[str, Tensor], linears: list[LinearShape]) -> None:
         """Replaces the model's linear weights by the checkpoint's, unpacked."""
         for linear in linears:
             values = unpack(
@@ -170,7 +172,7 @@ class _Judge:
             weight.data.copy_(self.torch.from_numpy(values).to(weight.dtype))
 
     @contextlib.contextmanager
-    def rounding(self, tensors: dict[str, Tensor], linears: list[Linear]) -> Iterator[None]:
+    def rounding(self, tensors: dict[str, Tensor], linears: list[LinearShape]) -> Iterator[None]:
         """The linears' inputs are rounded to FP4 while the context is open."""
         hooks = []
         for linear in linears:
@@ -190,29 +192,29 @@ class _Judge:
                 hook.remove()
 
 
-def _logits(name: str, found: Agreement) -> Check:
+def _logits(name: str, found: Agreement) -> Verdict:
     good = found.divergence <= MOST_DIVERGENCE and found.top1 >= LEAST_AGREEMENT
     detail = (
         f"KL divergence {found.divergence:.4f} nats a token, the same likeliest token for "
         f"{found.top1:.1%} of {found.tokens}"
     )
     figures = {"kl_nats": found.divergence, "top1": found.top1, "tokens": found.tokens}
-    return Check(name, "passed" if good else "failed", detail, figures)
+    return Verdict(name, "passed" if good else "failed", detail, figures)
 
 
-def _turns(name: str, wanted: list[tuple[str, ...]], got: list[tuple[str, ...]]) -> Check:
+def _turns(name: str, wanted: list[tuple[str, ...]], got: list[tuple[str, ...]]) -> Verdict:
     pairs = [pair for pair in zip(wanted, got, strict=True) if any(pair)]
     if not pairs:
-        return Check(name, "skipped", "needs recorded explorations: --recordings DIR_OR_FILE")
+        return Verdict(name, "skipped", "needs recorded explorations: --recordings DIR_OR_FILE")
     same = sum(1 for left, right in pairs if left == right)
     share = same / len(pairs)
     detail = f"the same calls in {same} of {len(pairs)} turns, decoded greedily"
     good = share >= LEAST_AGREEMENT
     figures = {"turns": len(pairs), "same": same}
-    return Check(name, "passed" if good else "failed", detail, figures)
+    return Verdict(name, "passed" if good else "failed", detail, figures)
 
 
-def _packed(folder: Path) -> list[Linear]:
+def _packed(folder: Path) -> list[LinearShape]:
     excluded = excluded_modules(folder)
     linears = shape_of(read_json(folder / "config.json")).linears()
     return [each for each in linears if not is_excluded(each.name, excluded)]

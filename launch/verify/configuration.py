@@ -8,7 +8,7 @@ from typing import Any
 from launch.errors import CheckpointError
 from launch.verify.layout import GROUP
 from launch.verify.tensors import read_json
-from launch.verify.verdicts import Check, verdict
+from launch.verify.verdicts import Verdict, verdict
 
 REQUIRED = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 OPTIONAL = ("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
@@ -20,7 +20,7 @@ seven linears and four in the attention (q, k, v, softmax); beside the layers th
 since 0.47 three in the embedding. 36 layers make 903 and 906; the model card counts 903."""
 
 
-def check_quantization(config: Mapping[str, Any], folder: Path) -> Check:
+def check_quantization(config: Mapping[str, Any], folder: Path) -> Verdict:
     """Whether vLLM takes the checkpoint for ModelOpt's NVFP4 with blocks of 16.
 
     vLLM 0.23 to 0.32 read ``quantization_config`` of config.json, older ones
@@ -94,7 +94,7 @@ def excluded_modules(folder: Path) -> tuple[str, ...]:
     return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
-def check_companions(folder: Path, source: Path | None) -> Check:
+def check_companions(folder: Path, source: Path | None) -> Verdict:
     """Whether tokenizer, generation config and chat template are there and equal the source's."""
     problems = [f"{name} is missing" for name in REQUIRED if not (folder / name).is_file()]
     if not _has_template(folder):
@@ -127,16 +127,18 @@ def _has_template(folder: Path) -> bool:
     return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
-def check_quantizers(record: Mapping[str, Any] | None, layers: int, excluded: bool) -> Check:
+def check_quantizers(record: Mapping[str, Any] | None, layers: int, excluded: bool) -> Verdict:
     """Whether ModelOpt inserted the quantizers that its version inserts, by the kept record."""
     name = "quantizers"
     if record is None:
-        return Check(name, "skipped", "not known: counted while quantizing, and no record is kept")
+        return Verdict(
+            name, "skipped", "not known: counted while quantizing, and no record is kept"
+        )
     try:
         found, enabled = int(record["quantizers"]), int(record["enabled_quantizers"])
         version = str(record["versions"]["nvidia-modelopt"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        return Check(name, "failed", "the record of the quantization is garbled")
+        return Verdict(name, "failed", "the record of the quantization is garbled")
     extra = QUANTIZERS_BESIDE.get(".".join(version.split(".")[:2]))
     wanted = QUANTIZERS_A_LAYER * layers + (extra or 0)
     problems = []

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from launch.errors import CheckpointError
-from launch.verify.layout import GROUP, Linear
+from launch.verify.layout import GROUP, LinearShape
 from launch.verify.numbers import floats, unpack
 from launch.verify.packing import packed_parts, scalar
 from launch.verify.tensors import Tensor
-from launch.verify.verdicts import Check, verdict
+from launch.verify.verdicts import Verdict, verdict
 
 CHUNK_WEIGHTS = 1 << 20
 """Weights that are decoded at a time by each thread: stays within the processor's cache."""
@@ -34,7 +34,7 @@ class Distance:
     """Norm of the difference over the norm of the source."""
 
 
-def distance(packed: Tensors, source: Tensor, linear: Linear) -> Distance:
+def distance(packed: Tensors, source: Tensor, linear: LinearShape) -> Distance:
     """The distance of one linear, decoded a part at a time."""
     weight, scale = packed[f"{linear.name}.weight"], packed[f"{linear.name}.weight_scale"]
     tensor_scale = scalar(packed[f"{linear.name}.weight_scale_2"])
@@ -51,7 +51,7 @@ def distance(packed: Tensors, source: Tensor, linear: Linear) -> Distance:
     return Distance(linear.name, cross / (square * other) ** 0.5 if other else 0.0, error)
 
 
-def distances(packed: Tensors, source: Tensors, linears: list[Linear]) -> list[Distance]:
+def distances(packed: Tensors, source: Tensors, linears: list[LinearShape]) -> list[Distance]:
     """The distance of every linear, in order."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(
@@ -59,7 +59,7 @@ def distances(packed: Tensors, source: Tensors, linears: list[Linear]) -> list[D
         )
 
 
-def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Check:
+def check_weights(packed: Tensors, source: Tensors, linears: list[LinearShape]) -> Verdict:
     """Whether unpacked weights are close to the source's, with figures for every tensor."""
     name = "weights against source"
     usable = [each for each in linears if _comparable(packed, source, each)]
@@ -71,7 +71,7 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
     try:
         found = distances(packed, source, usable)
     except CheckpointError as error:
-        return Check(name, "failed", str(error))
+        return Verdict(name, "failed", str(error))
     problems += [
         f"{each.name}: cosine {each.cosine:.4f}, relative error {each.relative_error:.3f}"
         for each in found
@@ -89,7 +89,7 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
     return verdict(name, problems, good, tensors=figures)
 
 
-def check_copies(packed: Tensors, source: Tensors, names: list[str]) -> Check:
+def check_copies(packed: Tensors, source: Tensors, names: list[str]) -> Verdict:
     """Whether what stays in 16 bits is the source's, bit for bit."""
     problems = []
     for name in names:
@@ -112,7 +112,7 @@ def _same(left: Tensor, right: Tensor) -> bool:
     )
 
 
-def _comparable(packed: Tensors, source: Tensors, linear: Linear) -> bool:
+def _comparable(packed: Tensors, source: Tensors, linear: LinearShape) -> bool:
     wanted = source.get(f"{linear.name}.weight")
     return (
         wanted is not None

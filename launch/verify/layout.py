@@ -17,7 +17,7 @@ these the list of tensors alone would not fit the memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearShape:
     """A linear layer by its module's name."""
 
     name: str
@@ -40,7 +40,7 @@ class Shape:
     bias: bool
     qk_norm: bool
 
-    def linears(self) -> list[Linear]:
+    def linears(self) -> list[LinearShape]:
         """The linears of attention and MLP, layer by layer."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         parts = (
@@ -53,7 +53,7 @@ class Shape:
             ("mlp.down_proj", self.hidden, self.intermediate),
         )
         return [
-            Linear(f"model.layers.{layer}.{name}", out, inner)
+            LinearShape(f"model.layers.{layer}.{name}", out, inner)
             for layer in range(self.layers)
             for name, out, inner in parts
         ]

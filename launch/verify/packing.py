@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from launch.verify.layout import GROUP, HEAD, Linear, Shape, expected_bytes
+from launch.verify.layout import GROUP, HEAD, LinearShape, Shape, expected_bytes
 from launch.verify.numbers import E4M3
 from launch.verify.tensors import Tensor
-from launch.verify.verdicts import Check, verdict
+from launch.verify.verdicts import Verdict, verdict
 
 SIZE_TOLERANCE = 0.01
 Tensors = Mapping[str, Tensor]
@@ -20,7 +20,7 @@ MERGED = (
 _PARTS = (".weight", ".weight_scale", ".weight_scale_2", ".input_scale")
 
 
-def packed_parts(linear: Linear) -> dict[str, tuple[str, tuple[int, ...]]]:
+def packed_parts(linear: LinearShape) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape of each of a packed linear's tensors, by name."""
     return {
         f"{linear.name}.weight": ("U8", (linear.out, linear.inner // 2)),
@@ -30,7 +30,7 @@ def packed_parts(linear: Linear) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
 
 
-def check_linears(tensors: Tensors, linears: list[Linear]) -> Check:
+def check_linears(tensors: Tensors, linears: list[LinearShape]) -> Verdict:
     """Whether every linear is packed: uint8 weights, E4M3 block scales, float32 scalars."""
     problems = []
     for linear in linears:
@@ -40,7 +40,7 @@ def check_linears(tensors: Tensors, linears: list[Linear]) -> Check:
     return verdict("packed linears", problems, good, linears=len(linears))
 
 
-def check_others(tensors: Tensors, shape: Shape, unpacked: list[Linear]) -> Check:
+def check_others(tensors: Tensors, shape: Shape, unpacked: list[LinearShape]) -> Verdict:
     """Whether embeddings, norms and what was left out are in 16 bits, and nothing else is there."""
     wanted = shape.others() | {f"{each.name}.weight": (each.out, each.inner) for each in unpacked}
     problems = [
@@ -57,7 +57,7 @@ def check_others(tensors: Tensors, shape: Shape, unpacked: list[Linear]) -> Chec
     return verdict("16-bit tensors", problems, f"{len(wanted)} embeddings and norms{kept}")
 
 
-def check_head(tensors: Tensors, shape: Shape) -> Check:
+def check_head(tensors: Tensors, shape: Shape) -> Verdict:
     """Whether lm_head is absent where it is the embedding, and else in 16 bits."""
     found = sorted(name for name in tensors if name.startswith("lm_head"))
     problems = []
@@ -72,7 +72,7 @@ def check_head(tensors: Tensors, shape: Shape) -> Check:
     return verdict("lm_head", problems, good)
 
 
-def check_scales(tensors: Tensors, linears: list[Linear]) -> Check:
+def check_scales(tensors: Tensors, linears: list[LinearShape]) -> Verdict:
     """Whether all scales are positive numbers, and those that vLLM merges are one.
 
     A block scale may be 0, for a block of zeros; NaN and negative ones never come from ModelOpt.
@@ -95,7 +95,7 @@ def check_scales(tensors: Tensors, linears: list[Linear]) -> Check:
     )
 
 
-def _block_scales(tensors: Tensors, linear: Linear) -> list[str]:
+def _block_scales(tensors: Tensors, linear: LinearShape) -> list[str]:
     tensor = tensors.get(f"{linear.name}.weight_scale")
     if tensor is None or tensor.dtype != "F8_E4M3":
         return []
@@ -108,7 +108,7 @@ def _block_scales(tensors: Tensors, linear: Linear) -> list[str]:
     return [] if values.max(initial=0) > 0 else [f"{tensor.name} holds nothing but zeros"]
 
 
-def _unequal(scalars: Mapping[str, float], linears: list[Linear]) -> list[str]:
+def _unequal(scalars: Mapping[str, float], linears: list[LinearShape]) -> list[str]:
     problems = []
     layers = dict.fromkeys(linear.name.rsplit(".", 2)[0] for linear in linears)
     for prefix in layers:
@@ -126,7 +126,7 @@ def scalar(tensor: Tensor) -> float:
     return float(np.ascontiguousarray(tensor.rows()).view("<f4").ravel()[0])
 
 
-def check_size(tensors: Tensors, shape: Shape, excluded: tuple[str, ...]) -> Check:
+def check_size(tensors: Tensors, shape: Shape, excluded: tuple[str, ...]) -> Verdict:
     """Whether the tensors take the bytes that packing and the shape come to."""
     found = sum(tensor.bytes for tensor in tensors.values())
     wanted = expected_bytes(shape, excluded)

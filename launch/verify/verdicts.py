@@ -7,7 +7,7 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Verdict:
     """One line of the report."""
 
     name: str
@@ -18,11 +18,11 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Verification:
     """All lines, in the order in which they were made."""
 
     checkpoint: str
-    checks: tuple[Check, ...]
+    checks: tuple[Verdict, ...]
 
     @property
     def passed(self) -> bool:
@@ -35,9 +35,9 @@ class Report:
         return {"checkpoint": self.checkpoint, "passed": self.passed, "checks": checks}
 
 
-def verdict(name: str, problems: list[str], good: str, **figures: Any) -> Check:
+def verdict(name: str, problems: list[str], good: str, **figures: Any) -> Verdict:
     """A failed check that shows the first problems, or a passed one that says what is good."""
     if not problems:
-        return Check(name, "passed", good, figures)
+        return Verdict(name, "passed", good, figures)
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    return Check(name, "failed", "; ".join(problems[:3]) + more, figures)
+    return Verdict(name, "failed", "; ".join(problems[:3]) + more, figures)

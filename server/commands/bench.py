@@ -41,7 +41,7 @@ def engine(
     """Measure BF16, FP8 and NVFP4 engines: the model card's table, on this machine."""
     import tempfile
 
-    from launch.bench.engine import EnginePlan
+    from launch.bench.engine import BenchPlan
     from launch.bench.engine import measure as run
     from launch.bench.plots import plot_engine
     from launch.bench.report import engine_table
@@ -67,7 +67,7 @@ def engine(
         _refuse_unreadable(chosen)
         with _results(out, "engine") as folder:
             rows, emit = _collector(folder / "engine.jsonl")
-            plan = EnginePlan(repeats=repeats)
+            plan = BenchPlan(repeats=repeats)
             run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
             note = "Random weights: speed only, no quality.\n\n" if weightless else ""
             _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)

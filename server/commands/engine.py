@@ -12,7 +12,7 @@ import typer
 from server.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
-    from launch.plan.command import Plan
+    from launch.plan.command import EnginePlan
     from launch.plan.planner import Wanted
     from server.settings import Settings
 
@@ -153,7 +153,7 @@ def _plan(
     capability: str | None,
     memory_gib: float | None,
     held: str = "",
-) -> "Plan":
+) -> "EnginePlan":
     from launch.plan.detect import detect, given_back
     from launch.plan.gpus import gpu_of_capability, known_gpu, with_memory
     from launch.plan.planner import plan_for, plan_here
@@ -184,7 +184,7 @@ def _plan(
     return plan_here(wanted, replace(here, gpus=given_back(here.gpus, held)) if held else here)
 
 
-def _plan_text(made: "Plan") -> str:
+def _plan_text(made: "EnginePlan") -> str:
     rows = [(f"{each.name}={each.value}", each.reason) for each in made.variables]
     rows += [(" ".join(each.words), each.reason) for each in made.flags]
     width = min(46, max(len(left) for left, _ in rows))

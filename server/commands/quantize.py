@@ -14,7 +14,7 @@ from server.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from launch.quantize.calibration import Item
-    from launch.verify.verdicts import Check, Report
+    from launch.verify.verdicts import Verdict, Verification
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
@@ -54,13 +54,13 @@ def quantize(
     """Make the NVFP4 checkpoint of a BF16 one, and check it."""
     from launch.errors import QuantizeError
     from launch.quantize.recipe import Recipe
-    from launch.quantize.run import Request
+    from launch.quantize.run import QuantizeRequest
     from launch.quantize.run import quantize as make
 
     recipe = Recipe(samples=samples, tokens=tokens, batch=batch, exclude=tuple(exclude or ()))
     items = calibration_items(calibration) if calibration else []
     origin = calibration.name if calibration else ""
-    request = Request(source, out, recipe, tuple(items), origin, _device(device))
+    request = QuantizeRequest(source, out, recipe, tuple(items), origin, _device(device))
     try:
         with _progress() as progress:
             result = make(request, progress)
@@ -90,7 +90,7 @@ def verify(
     from launch.verify.behaviour import check_behaviour
     from launch.verify.run import verify as check_files
 
-    def show(check: "Check") -> None:
+    def show(check: "Verdict") -> None:
         if not as_json:
             sys.stdout.write(check_line(check) + "\n")
             sys.stdout.flush()
@@ -172,13 +172,13 @@ def conversations(path: Path) -> list[Any]:
     return found
 
 
-def check_line(check: "Check") -> str:
+def check_line(check: "Verdict") -> str:
     """One line about a check: its status, its name, and what was found."""
     word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[check.status]
     return f"{word:8}{check.name}: {check.detail}"
 
 
-def _status(report: "Report") -> int:
+def _status(report: "Verification") -> int:
     return 0 if report.passed else 1
 
 

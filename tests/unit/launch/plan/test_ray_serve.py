@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 
 from launch.errors import CannotRun
-from launch.plan.command import Address, Plan, plan
+from launch.plan.command import Address, EnginePlan, plan
 from launch.plan.gpus import known_gpu
 from launch.plan.install import Vllm
 from launch.plan.profile import Wishes, choose, published
 from launch.plan.ray_serve import application
 
 
-def made(gpu: str, **wishes: Any) -> Plan:
+def made(gpu: str, **wishes: Any) -> EnginePlan:
     wanted = Wishes(**wishes)
     profile = choose(known_gpu(gpu), (published("nvfp4"), published("bf16")), wanted)
     vllm = Vllm(("vllm",), "0.23.0", for_cpu=False)

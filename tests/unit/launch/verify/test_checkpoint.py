@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from launch.verify.run import RECORD, verify
-from launch.verify.verdicts import Report
+from launch.verify.verdicts import Verification
 from tests.checkpoints import CONFIG, Damage, Draft, drafts, write_safetensors
 
 Q = "model.layers.0.self_attn.q_proj"
 
 
-def status(report: Report) -> dict[str, str]:
+def status(report: Verification) -> dict[str, str]:
     return {check.name: check.status for check in report.checks}
 
 
-def detail(report: Report, name: str) -> str:
+def detail(report: Verification, name: str) -> str:
     return next(check.detail for check in report.checks if check.name == name)
 
 
