@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from launch.errors import QuantizeError
+from launch.plan.detect import meminfo
+from launch.plan.gpus import GIB
 
-GIB = 1 << 30
 ACTIVATION_BYTES = 2 * GIB
 """Activations of a calibration batch of 16 x 1,024 tokens in a 4B model, with room to spare."""
 DISK_MARGIN = 1.05
@@ -22,18 +23,6 @@ class CalibrationDevice:
     unified: bool
     """Whether the GPU's memory is the host's own, as on GB10."""
     free_bytes: int
-
-
-def available_host_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Memory that can be had without swapping; 0 where the system does not say."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def choose_place(torch: Any, wanted: str) -> CalibrationDevice:
@@ -51,11 +40,11 @@ def choose_place(torch: Any, wanted: str) -> CalibrationDevice:
             "torch finds no CUDA device", "install torch's CUDA build, or give --device cpu"
         )
     if wanted == "cpu" or not cuda:
-        return CalibrationDevice("cpu", False, available_host_bytes())
+        return CalibrationDevice("cpu", False, meminfo("MemAvailable"))
     unified = bool(getattr(torch.cuda.get_device_properties(0), "is_integrated", False))
     free = int(torch.cuda.mem_get_info(0)[0])
     return CalibrationDevice(
-        "cuda", unified, max(free, available_host_bytes()) if unified else free
+        "cuda", unified, max(free, meminfo("MemAvailable")) if unified else free
     )
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from launch.errors import QuantizeError
+from launch.plan.detect import meminfo
 from launch.quantize.room import (
     GIB,
     CalibrationDevice,
-    available_host_bytes,
     choose_place,
     require_disk,
     require_memory,
@@ -50,8 +50,8 @@ def test_unified_memory_counts_what_the_host_would_give_back() -> None:
 def test_available_memory_is_read_from_the_kernels_figures(tmp_path: Path) -> None:
     path = tmp_path / "meminfo"
     path.write_text("MemTotal:       100 kB\nMemAvailable:    12 kB\n")
-    assert available_host_bytes(path) == 12 * 1024
-    assert available_host_bytes(tmp_path / "none") == 0
+    assert meminfo("MemAvailable", path) == 12 * 1024
+    assert meminfo("MemAvailable", tmp_path / "none") == 0
 
 
 def test_too_little_memory_is_said_with_both_figures() -> None:
