@@ -66,6 +66,11 @@ class Places:
         """How long starts took."""
         return self.logs / "starts.json"
 
+    def clear(self) -> None:
+        """Remove what lasts as long as the engine, all but the lock."""
+        for path in (self.state, self.control, self.api):
+            path.unlink(missing_ok=True)
+
 
 def places_for(runtime: Path, logs: Path, model: str) -> Places:
     """The places of the engine for a model, under the user's directories of both kinds."""

@@ -11,11 +11,35 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+# Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
+_BOOT = (
+    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
+    "main(sys.argv[2:])"
+)
+
+
+def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
+    """The command that runs ``main`` of one of this package's modules, from any directory."""
+    options = ["-I"] if site else ["-I", "-S"]
+    places = _places() if site else str(PACKAGE_ROOT)
+    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
+
+
+def _places() -> str:
+    """Directories of this package and of what it imports, wherever they were installed."""
+    found = [PACKAGE_ROOT]
+    for name in ("anyio", "watchfiles"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).resolve().parent.parent)
+    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

@@ -1,14 +1,13 @@
-"""The lock that makes a keeper the only one, and the file that tells clients about its engine."""
+"""What a keeper writes down: its engine for clients, and what outlasts it for the next one."""
 
-import contextlib
-import fcntl
 import json
-import os
-import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from launch import process
+from launch.files import write_private
+from launch.places import Places
 
 FORMAT = 1
 
@@ -41,19 +40,6 @@ def write_state(path: Path, state: State) -> None:
     write_private(path, json.dumps(record, indent=1))
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by one of mode 600, at once: nobody reads half of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def read_state(path: Path) -> State | None:
     """The state that was written last, or None where there is none of this format."""
     try:
@@ -76,31 +62,33 @@ def live_state(path: Path) -> State | None:
     return state
 
 
-class Lock:
-    """An exclusive lock that the system drops when its holder dies, however it dies."""
+def start_times(places: Places) -> dict[str, float]:
+    """Seconds until ready of the last good start, by kind of engine."""
+    try:
+        record = json.loads(places.history.read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in record.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
 
-    def take(self) -> bool:
-        """Whether the lock is held now. Never waits."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        return True
+def remember_start(places: Places, kind: str, took_s: float) -> None:
+    """Keep how long a good start took; what made an earlier one fail is over."""
+    record = {**start_times(places), kind: round(took_s, 1)}
+    with suppress(OSError):
+        places.failure.unlink(missing_ok=True)
+        write_private(places.history, json.dumps(record, indent=1))
 
-    def drop(self) -> None:
-        """Give the lock back. Its file stays: removing it would let two hold it."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(self._descriptor)
-            self._descriptor = -1
+
+def last_failure(places: Places) -> tuple[str, str]:
+    """Why the last engine was given up and what to do; empty where none was, or one works since."""
+    try:
+        record = json.loads(places.failure.read_text(encoding="utf-8"))
+        return str(record["detail"]), str(record["hint"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return "", ""
+
+
+def remember_failure(places: Places, problem: str, hint: str) -> None:
+    """Keep why an engine was given up, for those who ask when its keeper has gone."""
+    with suppress(OSError):
+        write_private(places.failure, json.dumps({"detail": problem, "hint": hint}, indent=1))

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from launch.bench.engine import BenchPlan
 from launch.bench.engine import measure as measure_engines
-from launch.bench.layers import layer_shapes
+from launch.bench.matmul import layer_shapes
 from launch.bench.matmul import measure as measure_matmuls
 from launch.bench.variants import Variant, standard_variants, write_weightless
 
@@ -112,7 +112,7 @@ def matmul(run: Run, emit: Emit) -> None:
 
 def quantize(run: Run, emit: Emit) -> None:
     from launch.quantize.calibration import Item
-    from launch.quantize.recipe import Recipe
+    from launch.quantize.modelopt_steps import Recipe
     from launch.quantize.run import QuantizeRequest
     from launch.quantize.run import quantize as make
 

@@ -2,10 +2,8 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -14,34 +12,10 @@ from anyio import to_thread
 
 from launch import process
 from launch.errors import EngineStartFailed
-from launch.health import Api
 from launch.keeper import lifeline, ports
+from launch.keeper.health import Api
 from launch.places import Places
 from launch.plan.command import EnginePlan
-
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-# Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
-_BOOT = (
-    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
-    "main(sys.argv[2:])"
-)
-
-
-def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
-    """The command that runs ``main`` of one of this package's modules, from any directory."""
-    options = ["-I"] if site else ["-I", "-S"]
-    places = _places() if site else str(PACKAGE_ROOT)
-    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
-
-
-def _places() -> str:
-    """Directories of this package and of what it imports, wherever they were installed."""
-    found = [PACKAGE_ROOT]
-    for name in ("anyio", "watchfiles"):
-        spec = find_spec(name)
-        if spec is not None and spec.origin is not None:
-            found.append(Path(spec.origin).resolve().parent.parent)
-    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
 
 
 class Child:
@@ -81,7 +55,7 @@ class Child:
         try:
             environment |= lifeline.install(places.plugin, environment)
             guard = await anyio.open_process(
-                boot("launch.keeper.guard", str(grace_s), *argv, site=False),
+                process.boot("launch.keeper.guard", str(grace_s), *argv, site=False),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

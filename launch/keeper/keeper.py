@@ -16,14 +16,15 @@ import anyio
 
 from launch import process
 from launch.errors import LaunchError
+from launch.files import Lock
 from launch.keeper.control import serve_control
 from launch.keeper.supervisor import Supervisor
 from launch.keeper.upkeep import mind_home, mind_idleness, mind_sources
 from launch.places import prepare
 from launch.plan.spec import ALREADY_KEPT, Spec, read_spec
-from launch.state import Lock, read_state
+from launch.state import read_state
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 
 def main(_arguments: list[str]) -> NoReturn:
@@ -44,8 +45,7 @@ def main(_arguments: list[str]) -> NoReturn:
     except BaseException:
         logger.exception("the keeper ends on an error")
         status = 1
-    for path in (spec.places.state, spec.places.control, spec.places.api):
-        path.unlink(missing_ok=True)
+    spec.places.clear()
     logging.shutdown()
     lock.drop()
     # A thread may still wait for an answer that will not come.
@@ -88,8 +88,7 @@ def _clear_leftovers(spec: Spec) -> None:
     if earlier is not None:
         ended = process.end_session(earlier.guard_pid, earlier.guard_birth)
         logger.warning("an earlier keeper was killed; it left %d process(es)", len(ended))
-    for path in (spec.places.state, spec.places.control, spec.places.api):
-        path.unlink(missing_ok=True)
+    spec.places.clear()
 
 
 async def _end_on_signals(supervisor: Supervisor) -> None:

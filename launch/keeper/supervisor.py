@@ -12,17 +12,17 @@ from typing import Any, Literal
 import anyio
 from anyio import to_thread
 
-from launch import health, process
+from launch import process
 from launch.errors import EngineNotReady, EngineStartFailed
+from launch.keeper import health
 from launch.keeper.child import Child
 from launch.keeper.diagnose import Diagnosis, diagnose
-from launch.keeper.history import remember_failure, remember_start, start_times
 from launch.keeper.log import RotatingLog
 from launch.plan.command import EnginePlan
 from launch.plan.spec import Spec
-from launch.state import State, write_state
+from launch.state import State, remember_failure, remember_start, start_times, write_state
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 Phase = Literal[
     "starting",

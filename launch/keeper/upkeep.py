@@ -12,14 +12,14 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from launch import health
 from launch.errors import EngineNotReady
+from launch.keeper import health
 from launch.keeper.supervisor import Supervisor
 from launch.plan.command import EnginePlan, from_record
 from launch.plan.spec import Timings, read_timings
 from launch.watch import batches
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 Files = tuple[tuple[str, int, int], ...]
 """Name, size and time of last change of each file."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 from launch.errors import CannotRun, LaunchError
+from launch.files import Lock
 from launch.plan.checkpoint import cache_folder
-from launch.state import Lock
 
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 _TIMEOUT_S = 30.0

@@ -1,7 +1,6 @@
 """A folder that appears under its name only when it is whole."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launch.errors import QuantizeError
+from launch.files import Lock
 
 
 def refuse_existing(out: Path) -> None:
@@ -51,22 +51,21 @@ def partial_folder(out: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _lock(out: Path) -> Iterator[None]:
     path = out.parent / f".{out.name}.lock"
+    lock = Lock(path)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        taken = lock.take()
     except OSError as error:
         raise QuantizeError(f"{str(out.parent)!r} cannot be written: {error}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise QuantizeError(
-                f"another run is making {str(out)!r}", "wait for it, or choose another folder"
-            ) from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    if not taken:
+        raise QuantizeError(
+            f"another run is making {str(out)!r}", "wait for it, or choose another folder"
+        )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.drop()
 
 
 def _settle(folder: Path) -> None:

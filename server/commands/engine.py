@@ -129,7 +129,7 @@ def wake() -> None:
 @app.command()
 def down() -> None:
     """End the engine and everything that belongs to it."""
-    from launch import client
+    from launch.keeper import client
 
     places = _wanted().places
 
@@ -243,7 +243,7 @@ def _fetch(wanted: "Wanted") -> None:
 
 def _down() -> dict[str, Any]:
     """The status where no engine runs, with the reason where the last one was given up."""
-    from launch.keeper.history import last_failure
+    from launch.state import last_failure
 
     problem, hint = last_failure(_wanted().places)
     return {"phase": "down", "detail": problem, "hint": hint} if problem else {"phase": "down"}
@@ -264,7 +264,7 @@ def _show_ready(wanted: "Wanted") -> None:
 
 
 async def _until_ready(wanted: "Wanted") -> dict[str, Any]:
-    from launch import client
+    from launch.keeper import client
 
     began = time.monotonic()
     shown = ""
@@ -282,7 +282,7 @@ async def _until_ready(wanted: "Wanted") -> dict[str, Any]:
 
 
 async def _ask(do: str, timeout_s: float = 5.0) -> dict[str, Any] | None:
-    from launch import client
+    from launch.keeper import client
 
     places = _wanted().places
     found = await client.ask(places, do, timeout_s=timeout_s)

@@ -13,10 +13,10 @@ import anyio
 import anyio.abc
 import pytest
 
-from launch import client, process
+from launch import process
 from launch.errors import EngineNotReady
-from launch.health import ask
-from launch.keeper import ports
+from launch.keeper import client, ports
+from launch.keeper.health import ask
 from launch.plan.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
 from tests.integration.launch.launch_support import (
@@ -110,8 +110,8 @@ async def test_two_starts_at_the_same_moment_give_one_engine(spec: Spec) -> None
 
 
 async def test_a_start_outlasts_a_lock_that_somebody_holds_for_a_moment(spec: Spec) -> None:
+    from launch.files import Lock
     from launch.places import prepare
-    from launch.state import Lock
 
     prepare(spec.places)
     lock = Lock(spec.places.lock)

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from launch import client
+from launch.keeper import client
 from launch.plan.spec import Spec, plan_record
 from tests.integration.launch.launch_support import (
     alive,

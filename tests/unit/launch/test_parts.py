@@ -7,8 +7,9 @@ import pytest
 
 from launch import process
 from launch.errors import CannotRun, LaunchError
-from launch.health import metric
+from launch.files import Lock, write_private
 from launch.keeper.diagnose import diagnose
+from launch.keeper.health import metric
 from launch.keeper.log import RotatingLog, read_tail
 from launch.keeper.upkeep import held
 from launch.places import Places, places_for, prepare
@@ -17,7 +18,6 @@ from launch.plan.detect import detect, given_back, parse_smi, visible
 from launch.plan.gpus import GIB, known_gpu
 from launch.plan.install import Vllm, find_vllm
 from launch.plan.profile import Wishes, choose, published
-from launch.state import Lock, write_private
 
 H200 = "0, NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"
 GB10 = "1, NVIDIA GB10, 12.1, [N/A], [N/A], 580.95.05, GPU-2"

@@ -12,8 +12,8 @@ from types import MappingProxyType
 import pytest
 
 from benchmarks.gpu.weightless import write_models
-from launch.keeper.history import remember_failure
 from launch.places import prepare
+from launch.state import remember_failure
 from server.exploring.engine_settings import wanted_engine
 from server.exploring.local_engine import LocalEngine
 from server.settings import load_settings

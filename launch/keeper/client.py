@@ -18,8 +18,9 @@ from anyio import to_thread
 
 from launch import process
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
+from launch.files import Lock
 from launch.places import Places, prepare
-from launch.state import Lock, State, live_state, read_state
+from launch.state import State, live_state, read_state
 
 if TYPE_CHECKING:
     from launch.plan.spec import Spec
@@ -154,7 +155,6 @@ async def _spawn(spec: "Spec") -> bool:
     """Start a keeper; False where the lock is another's."""
     import tempfile
 
-    from launch.keeper.child import boot
     from launch.plan.spec import ALREADY_KEPT, spec_record
 
     said = json.dumps(spec_record(spec)).encode()
@@ -162,7 +162,7 @@ async def _spawn(spec: "Spec") -> bool:
     with tempfile.TemporaryFile() as errors:
         try:
             done = await anyio.run_process(
-                boot("launch.keeper.keeper"),
+                process.boot("launch.keeper.keeper"),
                 input=said,
                 stdout=errors,
                 stderr=errors,
@@ -234,8 +234,7 @@ def clear_remains(places: Places) -> bool:
         return False
     try:
         ended = process.end_session(state.guard_pid, state.guard_birth)
-        for path in (places.state, places.control, places.api):
-            path.unlink(missing_ok=True)
+        places.clear()
     finally:
         lock.drop()
     return bool(ended)
