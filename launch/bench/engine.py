@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from launch.bench.variants import Variant, weight_bytes
+from launch.process import PACKAGE_ROOT
 
-PACKAGE_ROOT = Path(__file__).parents[2]
 POLL_S = 0.5
 STOP_GRACE_S = 10.0
 """Seconds that a child gets between SIGTERM and SIGKILL: vLLM needs 2 to 4."""

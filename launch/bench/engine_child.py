@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launch.bench.power import Sampler
-from launch.bench.samples import summary
+from launch.bench.samples import Sampler, summary
 
 STARTED = time.monotonic()
 

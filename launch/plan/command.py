@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -93,39 +93,13 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Engi
     )
 
 
-def as_record(made: EnginePlan) -> dict[str, Any]:
-    """The plan as JSON's types; ``from_record`` reads it back."""
-    return {
-        "argv": list(made.argv),
-        "environment": made.environment,
-        "flags": [[each.name, each.value, each.reason] for each in made.flags],
-        "variables": [[each.name, each.value, each.reason] for each in made.variables],
-        "profile": made.profile,
-        "reason": made.reason,
-        "model": made.model,
-        "model_path": made.model_path,
-        "version": made.version,
-        "sleeps": made.sleeps,
-        "notes": list(made.notes),
-    }
-
-
 def from_record(record: Mapping[str, Any]) -> EnginePlan:
-    """A plan out of ``as_record``'s form.
+    """A plan out of what ``asdict`` made of one, perhaps through JSON.
 
     Raises:
         KeyError, TypeError, ValueError: it is of another form.
     """
-    return EnginePlan(
-        argv=tuple(map(str, record["argv"])),
-        environment={str(name): str(value) for name, value in record["environment"].items()},
-        flags=tuple(Flag(*each) for each in record["flags"]),
-        variables=tuple(Flag(*each) for each in record["variables"]),
-        profile=str(record["profile"]),
-        reason=str(record["reason"]),
-        model=str(record["model"]),
-        model_path=str(record["model_path"]),
-        version=str(record["version"]),
-        sleeps=bool(record["sleeps"]),
-        notes=tuple(map(str, record["notes"])),
-    )
+    values = {field.name: record[field.name] for field in fields(EnginePlan)}
+    values |= {name: tuple(Flag(*each) for each in record[name]) for name in ("flags", "variables")}
+    values |= {name: tuple(map(str, record[name])) for name in ("argv", "notes")}
+    return EnginePlan(**values | {"environment": dict(record["environment"])})

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from launch.plan.fit import CARD_CONTEXT, CARD_SEQUENCES, CARD_SHARE, Fit
 from launch.plan.gpus import Gpu
@@ -21,9 +21,11 @@ _OWN = "FASTCONTEXT_ENGINE_ARGS; last, so that it wins"
 _NUMBER = re.compile(r"-[0-9.]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A flag or variable, its value (None for a switch), and why it is there."""
+class Flag(NamedTuple):
+    """A flag or variable, its value (None for a switch), and why it is there.
+
+    A tuple, because JSON has it as a list: ``engine plan --json``.
+    """
 
     name: str
     value: str | None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.places import Places
-from launch.plan.command import EnginePlan, as_record, from_record
+from launch.plan.command import EnginePlan, from_record
 
 ALREADY_KEPT = 75
 """Exit status of a keeper that finds another one at work."""
@@ -57,7 +57,7 @@ class Spec:
 def spec_record(spec: Spec) -> dict[str, Any]:
     """The spec as JSON's types."""
     return {
-        "plan": as_record(spec.plan),
+        "plan": asdict(spec.plan),
         "runtime": str(spec.places.runtime),
         "logs": str(spec.places.logs),
         "timings": asdict(spec.timings),
@@ -92,4 +92,4 @@ def read_timings(record: Mapping[str, Any]) -> Timings:
 
 def plan_record(plan: EnginePlan, timings: Timings) -> dict[str, Any]:
     """A plan, and the patience with which it is kept, as JSON's types."""
-    return {**as_record(plan), "timings": asdict(timings)}
+    return {**asdict(plan), "timings": asdict(timings)}

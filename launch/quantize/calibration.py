@@ -2,22 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launch.errors import QuantizeError
+from launch.verify.probes import Conversation, render
 
 NEWS = "abisee/cnn_dailymail"
 NEWS_VERSION = "3.0.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A recorded exploration: chat messages and the tools that were offered."""
-
-    messages: tuple[dict[str, Any], ...]
-    tools: tuple[dict[str, Any], ...] = ()
 
 
 Item = str | Conversation
@@ -100,19 +92,6 @@ def token_windows(items: Iterable[Item], tokenizer: Any, tokens: int) -> Iterato
         for queue in queues:
             if turn < len(queue):
                 yield queue[turn]
-
-
-def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> list[int]:
-    """Token ids of a conversation under the chat template, with the next turn opened or not."""
-    ids = tokenizer.apply_chat_template(
-        list(item.messages),
-        tools=list(item.tools) or None,
-        add_generation_prompt=generate,
-        tokenize=True,
-        return_dict=False,
-        enable_thinking=False,
-    )
-    return list(ids)
 
 
 def batches(

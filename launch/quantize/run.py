@@ -12,12 +12,13 @@ from typing import Any
 
 from launch.errors import CheckpointError, QuantizeError
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.calibration import Conversation, Item, batches, news, token_windows
+from launch.quantize.calibration import Item, batches, news, token_windows
+from launch.quantize.modelopt_steps import Recipe
 from launch.quantize.publish import partial_folder, refuse_existing
-from launch.quantize.recipe import Recipe
 from launch.quantize.room import CalibrationDevice, choose_place, require_disk, require_memory
 from launch.verify.behaviour import check_behaviour
 from launch.verify.layout import expected_bytes, shape_of
+from launch.verify.probes import Conversation
 from launch.verify.run import RECORD, verify
 from launch.verify.tensors import read_json, read_tensors
 from launch.verify.verdicts import Verification
@@ -100,9 +101,7 @@ def _checked(folder: Path, request: QuantizeRequest, progress: Progress) -> Veri
     report = verify(folder, request.source)
     progress("verify", 1, 1)
     if report.passed and request.behaviour:
-        talks = [
-            (item.messages, item.tools) for item in request.items if isinstance(item, Conversation)
-        ]
+        talks = [item for item in request.items if isinstance(item, Conversation)]
         more = check_behaviour(
             folder,
             request.source,

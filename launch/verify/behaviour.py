@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from launch.errors import CheckpointError
-from launch.nvfp4 import rounded
+from launch.nvfp4 import GROUP, rounded
 from launch.verify.configuration import excluded_modules
-from launch.verify.layout import GROUP, LinearShape, is_excluded, shape_of
-from launch.verify.numbers import unpack
+from launch.verify.layout import LinearShape, is_excluded, shape_of
 from launch.verify.packing import scalar
 from launch.verify.probes import Conversation, Probes, calls_in, held_out_texts, make_probes
-from launch.verify.tensors import Tensor, read_json, read_tensors
+from launch.verify.tensors import Tensor, read_json, read_tensors, unpack
 from launch.verify.verdicts import Verdict
 
 MOST_DIVERGENCE = 0.25

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.errors import CheckpointError
-from launch.verify.layout import GROUP
+from launch.nvfp4 import GROUP
 from launch.verify.tensors import read_json
 from launch.verify.verdicts import Verdict, verdict
 

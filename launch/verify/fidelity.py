@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from launch.errors import CheckpointError
-from launch.verify.layout import GROUP, LinearShape
-from launch.verify.numbers import floats, unpack
+from launch.nvfp4 import GROUP
+from launch.verify.layout import LinearShape
 from launch.verify.packing import packed_parts, scalar
-from launch.verify.tensors import Tensor
+from launch.verify.tensors import Tensor, floats, unpack
 from launch.verify.verdicts import Verdict, verdict
 
 CHUNK_WEIGHTS = 1 << 20

@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from launch.errors import CheckpointError
+from launch.nvfp4 import GROUP
 
-GROUP = 16
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 MOST_LAYERS = 1_000

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from launch.verify.layout import GROUP, HEAD, LinearShape, Shape, expected_bytes
-from launch.verify.numbers import E4M3
-from launch.verify.tensors import Tensor
+from launch.nvfp4 import GROUP
+from launch.verify.layout import HEAD, LinearShape, Shape, expected_bytes
+from launch.verify.tensors import E4M3, Tensor
 from launch.verify.verdicts import Verdict, verdict
 
 SIZE_TOLERANCE = 0.01

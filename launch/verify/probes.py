@@ -3,8 +3,8 @@
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ MOST_PROMPT_TOKENS = 16_384
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
-Conversation = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
-"""Messages, and the tools that were offered."""
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A recorded exploration: chat messages and the tools that were offered."""
+
+    messages: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +51,27 @@ def make_probes(
     """Texts cut to 256 tokens; of conversations their ends, and every turn up to 24 of them."""
     read = [tokenizer(text)["input_ids"][:TEXT_TOKENS] for text in texts]
     turns: list[tuple[int, ...]] = []
-    for messages, tools in conversations:
-        whole = _render(tokenizer, messages, tools, generate=False)
-        read.append(whole[-TEXT_TOKENS:])
-        turns.extend(_prompts(tokenizer, messages, tools))
+    for each in conversations:
+        read.append(render(each, tokenizer)[-TEXT_TOKENS:])
+        turns.extend(_prompts(each, tokenizer))
     kept = tuple(tuple(ids) for ids in read if len(ids) > 1)
     return Probes(kept, tuple(turns[:MOST_TURNS]))
 
 
-def _prompts(
-    tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[int, ...]]:
-    for position, message in enumerate(messages):
+def _prompts(conversation: Conversation, tokenizer: Any) -> Iterator[tuple[int, ...]]:
+    for position, message in enumerate(conversation.messages):
         if message.get("role") == "assistant":
-            ids = _render(tokenizer, messages[:position], tools, generate=True)
+            before = replace(conversation, messages=conversation.messages[:position])
+            ids = render(before, tokenizer, generate=True)
             if len(ids) <= MOST_PROMPT_TOKENS:
                 yield tuple(ids)
 
 
-def _render(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]],
-    *,
-    generate: bool,
-) -> list[int]:
+def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> list[int]:
+    """Token ids of a conversation under the chat template, with the next turn opened or not."""
     ids = tokenizer.apply_chat_template(
-        [dict(each) for each in messages],
-        tools=[dict(each) for each in tools] or None,
+        list(item.messages),
+        tools=list(item.tools) or None,
         add_generation_prompt=generate,
         tokenize=True,
         return_dict=False,

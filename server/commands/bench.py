@@ -80,7 +80,7 @@ def matmul(
     out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
 ) -> None:
     """Measure BF16 against NVFP4 linears over the batch, as vLLM computes them on this GPU."""
-    from launch.bench.layers import BATCHES
+    from launch.bench.matmul import BATCHES
     from launch.bench.matmul import measure as run
     from launch.bench.plots import plot_matmul
     from launch.bench.report import matmul_text

@@ -14,6 +14,7 @@ from server.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from launch.quantize.calibration import Item
+    from launch.verify.probes import Conversation
     from launch.verify.verdicts import Verdict, Verification
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -53,7 +54,7 @@ def quantize(
 ) -> None:
     """Make the NVFP4 checkpoint of a BF16 one, and check it."""
     from launch.errors import QuantizeError
-    from launch.quantize.recipe import Recipe
+    from launch.quantize.modelopt_steps import Recipe
     from launch.quantize.run import QuantizeRequest
     from launch.quantize.run import quantize as make
 
@@ -102,7 +103,7 @@ def verify(
             more = check_behaviour(
                 checkpoint,
                 against,
-                conversations=[(talk.messages, talk.tools) for talk in talks],
+                conversations=talks,
                 device=_device(device),
                 progress=progress,
             )
@@ -131,15 +132,15 @@ def calibration_items(path: Path) -> "list[Item]":
         raise QuantizationFailed(str(error), error.hint) from None
 
 
-def conversations(path: Path) -> list[Any]:
-    """The chats of a trajectory, or of every one in a folder, as ``calibration.Conversation``.
+def conversations(path: Path) -> "list[Conversation]":
+    """The chats of a trajectory, or of every trajectory in a folder.
 
     Raises:
         QuantizationFailed: there is none, or one cannot be read.
     """
     from explorer.events import RunStarted, TurnFinished, TurnStarted
     from explorer.trajectory import TrajectoryError, read
-    from launch.quantize.calibration import Conversation
+    from launch.verify.probes import Conversation
 
     found = []
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]

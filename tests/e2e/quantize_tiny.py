@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from launch.quantize.calibration import read_items
-from launch.quantize.recipe import Recipe
+from launch.quantize.modelopt_steps import Recipe
 from launch.quantize.run import QuantizeRequest, quantize
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from launch.bench.engine import BenchPlan, RowFile, measure
-from launch.bench.layers import layer_shapes
+from launch.bench.matmul import layer_shapes
 from launch.bench.variants import Variant, standard_variants, weight_bytes, write_weightless
 from tests.tooling import python_that_runs
 
@@ -141,5 +141,5 @@ def test_a_weightless_model_has_the_shape_that_the_card_describes(tmp_path: Path
 def test_the_four_shapes_of_the_card_are_measured_and_what_vllm_merges() -> None:
     card = {(shape.out, shape.inner) for shape in layer_shapes() if shape.card}
     assert card == {(2560, 9728), (9728, 2560), (4096, 2560), (2560, 4096)}
-    merged = {shape.name: (shape.out, shape.inner) for shape in layer_shapes() if shape.merged}
+    merged = {shape.layer: (shape.out, shape.inner) for shape in layer_shapes() if shape.merged}
     assert merged == {"qkv_proj": (6144, 2560), "gate_up_proj": (19456, 2560)}

@@ -6,13 +6,12 @@ import pytest
 
 from launch.errors import QuantizeError
 from launch.quantize.calibration import (
-    Conversation,
     Item,
     batches,
     read_items,
-    render,
     token_windows,
 )
+from launch.verify.probes import Conversation, render
 
 
 class Words:

@@ -10,7 +10,7 @@ import pytest
 
 from launch.errors import QuantizeError
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.recipe import Recipe
+from launch.quantize.modelopt_steps import Recipe
 
 
 class OutOfMemory(RuntimeError):

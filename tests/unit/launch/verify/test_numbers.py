@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from launch.errors import CheckpointError
-from launch.verify.numbers import E4M3, floats, unpack
+from launch.verify.tensors import E4M3, floats, unpack
 from tests.checkpoints import bf16, pack
 
 
