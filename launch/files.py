@@ -1,4 +1,4 @@
-"""Files that are replaced whole, and a lock that ends with its holder."""
+"""Replacing a file as a whole, and a lock that ends with its holder."""
 
 import contextlib
 import os
@@ -10,9 +10,10 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` at the end: nobody reads half of it.
+    """A new file that replaces ``path`` at the end, so that nobody reads half of it.
 
-    After an error ``path`` is as it was. By hand, because no library that is kept up does it.
+    After an error ``path`` is as it was. Written by hand, because the library for it,
+    atomicwrites, is no longer maintained.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -29,7 +30,7 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that its owner alone can read."""
+    """Replace a file by one that only its owner can read."""
     with replacing(path) as file:
         file.write(text.encode())
 
@@ -37,8 +38,7 @@ def write_private(path: Path, text: str) -> None:
 class Lock:
     """An exclusive lock that the system drops when its holder dies, however it dies.
 
-    By hand: the keeper holds it across a fork, which the package filelock does not provide for, and
-    loads no package that it can do without.
+    Not the package filelock: the keeper holds this lock across a fork, and loads few packages.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,8 +46,8 @@ class Lock:
         self._descriptor = -1
 
     def take(self) -> bool:
-        """Whether the lock is held now. Never waits."""
-        # Not at the top: Windows, where files are replaced as well, has none.
+        """Take the lock without waiting; whether it is held now."""
+        # Not at the top: Windows has no fcntl, and files are replaced there as well.
         import fcntl
 
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -64,7 +64,7 @@ class Lock:
         return True
 
     def drop(self) -> None:
-        """Give the lock back. Its file stays: removing it would let two hold it."""
+        """Give the lock back. Its file stays: if it were removed, two could hold the lock."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)

@@ -1,8 +1,8 @@
-"""What a keeper writes down: its engine for clients, and what outlasts it for the next one."""
+"""What a keeper writes to disk: how its engine is reached, and what the next keeper should know."""
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from launch import process
@@ -14,47 +14,40 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What clients need to use the engine. ``api_key`` is a secret and not in the repr."""
+    """How the engine is reached and which processes it has. ``api_key`` is a secret."""
 
     url: str
     """Base URL of the API, up to /v1."""
     socket: str
-    """Unix socket to reach it through; empty: TCP."""
+    """Unix socket to connect to; empty: TCP."""
     api_key: str = field(repr=False)
     keeper_pid: int
     keeper_birth: str
     guard_pid: int
     guard_birth: str
-    profile: str
-    model: str
-    version: str
-    """vLLM's."""
-    started_at: float
-    """Seconds since the epoch."""
-    phase: str
 
 
 def write_state(path: Path, state: State) -> None:
-    """Replace the state file, readable by its owner alone."""
+    """Replace the state file."""
     record = {"format": FORMAT, **asdict(state)}
     write_private(path, json.dumps(record, indent=1))
 
 
 def read_state(path: Path) -> State | None:
-    """The state that was written last, or None where there is none of this format."""
+    """The state that was written last, or None if there is none of this format."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.pop("format") != FORMAT:
             return None
-        return State(**record)
+        return State(**{each.name: record[each.name] for each in fields(State)})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def live_state(path: Path) -> State | None:
-    """The state, where the keeper that wrote it is still there.
+    """The state if the keeper that wrote it still runs, else None.
 
-    A later process with the keeper's number does not count as the keeper.
+    A later process with the keeper's number does not count.
     """
     state = read_state(path)
     if state is None or not process.is_alive(state.keeper_pid, state.keeper_birth):
@@ -63,7 +56,7 @@ def live_state(path: Path) -> State | None:
 
 
 def start_times(places: Places) -> dict[str, float]:
-    """Seconds until ready of the last good start, by kind of engine."""
+    """Seconds that the last successful start took, by kind of engine."""
     try:
         record = json.loads(places.history.read_text(encoding="utf-8"))
         return {str(name): float(value) for name, value in record.items()}
@@ -72,7 +65,7 @@ def start_times(places: Places) -> dict[str, float]:
 
 
 def remember_start(places: Places, kind: str, took_s: float) -> None:
-    """Keep how long a good start took; what made an earlier one fail is over."""
+    """Keep how long a successful start took, and forget the last failure."""
     record = {**start_times(places), kind: round(took_s, 1)}
     with suppress(OSError):
         places.failure.unlink(missing_ok=True)
@@ -80,7 +73,7 @@ def remember_start(places: Places, kind: str, took_s: float) -> None:
 
 
 def last_failure(places: Places) -> tuple[str, str]:
-    """Why the last engine was given up and what to do; empty where none was, or one works since."""
+    """Why the last engine failed and what to do; empty if none did since the last good start."""
     try:
         record = json.loads(places.failure.read_text(encoding="utf-8"))
         return str(record["detail"]), str(record["hint"])
@@ -89,6 +82,6 @@ def last_failure(places: Places) -> tuple[str, str]:
 
 
 def remember_failure(places: Places, problem: str, hint: str) -> None:
-    """Keep why an engine was given up, for those who ask when its keeper has gone."""
+    """Keep why an engine failed, for those who ask after its keeper has ended."""
     with suppress(OSError):
         write_private(places.failure, json.dumps({"detail": problem, "hint": hint}, indent=1))

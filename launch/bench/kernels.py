@@ -1,4 +1,4 @@
-"""The linear kernels to compare: BF16 as vLLM runs it, and the NVFP4 one that vLLM chooses here."""
+"""The linear kernels to compare: BF16 as vLLM runs it, and the NVFP4 kernel that vLLM selects."""
 
 import contextlib
 import copy
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinearKernel:
-    """A layer that is ready to run."""
+    """A linear layer that is ready to run."""
 
     kernel: str
     weight_bytes: int
     reference: Any
-    """The float32 matrix that the kernel's weights stand for."""
+    """The float32 matrix that the weights stand for."""
     activation_bits: int
-    """16 for weight-only kernels; 4 where the activations are quantized too."""
+    """16 for weight-only kernels; 4 if the activations are quantized too."""
     copies: Callable[[int], list[Callable[[Any], Any]]]
-    """``copies(n)`` gives n functions of the input, each with operands of its own."""
+    """``copies(n)`` gives n functions of the input, each with its own operands."""
 
 
 def bf16_linear(torch: Any, matrix: Any) -> LinearKernel:
@@ -42,7 +42,7 @@ def nvfp4_linear(torch: Any, matrix: Any) -> LinearKernel:
     """An NVFP4 layer through the kernel that vLLM selects for this GPU (0.23.0 and later).
 
     Raises:
-        ImportError: there is no vLLM, or not one with selectable NVFP4 kernels.
+        ImportError: there is no vLLM, or its NVFP4 kernels cannot be selected.
         ValueError: vLLM has no kernel for this GPU.
     """
     from vllm.model_executor.kernels.linear import init_nvfp4_linear_kernel
@@ -66,7 +66,7 @@ def _bind(linear: Callable[[Any, Any], Any], weight: Any) -> Callable[[Any], Any
 
 
 def reference_linear(torch: Any, matrix: Any) -> LinearKernel:
-    """An NVFP4 layer that is unpacked on every call: slow, for trying the bench on a CPU."""
+    """An NVFP4 layer that is unpacked at every call: slow, for trying the bench on a CPU."""
     packed = quantize(torch, matrix)
     linear = torch.nn.functional.linear
 
@@ -82,7 +82,7 @@ def reference_linear(torch: Any, matrix: Any) -> LinearKernel:
 
 
 def _layer(torch: Any, packed: Packed, shape: tuple[int, int]) -> Any:
-    """A module with the names that vLLM's ModelOpt method gives to an NVFP4 layer's parts."""
+    """A module whose parts have the names that vLLM gives to those of an NVFP4 layer."""
     out, inner = shape
     layer = torch.nn.Module()
 
@@ -107,7 +107,7 @@ def _layer(torch: Any, packed: Packed, shape: tuple[int, int]) -> Any:
 
 @contextlib.contextmanager
 def vllm_config() -> Iterator[str]:
-    """Gives vLLM's version, with a default configuration current, which some kernels ask for.
+    """The version of vLLM. While open, a default configuration is set, which some kernels need.
 
     Raises:
         ImportError: there is no vLLM.
@@ -119,6 +119,6 @@ def vllm_config() -> Iterator[str]:
         try:
             stack.enter_context(set_current_vllm_config(VllmConfig()))
         except (ValueError, TypeError, RuntimeError) as error:
-            # Only FlashInfer's kernels need one: Marlin and CUTLASS are measured without.
+            # Only FlashInfer's kernels need it; Marlin and CUTLASS are measured without.
             log.warning("vLLM makes no default configuration: %s", error)
         yield str(vllm.__version__)

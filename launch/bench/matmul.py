@@ -1,4 +1,4 @@
-"""BF16 against NVFP4 for every linear layer over the batch: for which work NVFP4 pays."""
+"""BF16 against NVFP4 for every linear layer and batch size: where NVFP4 is faster."""
 
 import contextlib
 import time
@@ -19,12 +19,12 @@ from launch.bench.timing import copies_for, matmul_flop_per_s, memory_bytes_per_
 FP4_OVER_BF16 = 4
 """Dense FP4 over dense BF16 operations a second on Blackwell, by NVIDIA's data sheets."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-"""Rows of the input: tokens that one step computes, from one stream's decode to a prefill chunk."""
+"""Rows of the input: tokens computed in one step, from decoding one stream to a prefill chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """A linear layer: ``out`` x ``inner`` weights, ``count`` of them in the model."""
+    """A linear layer of ``out`` x ``inner`` weights; the model has ``count`` of them."""
 
     layer: str
     out: int
@@ -33,7 +33,7 @@ class LayerShape:
     card: bool = False
     """Whether the model card has a figure for it."""
     merged: bool = False
-    """Whether it is what vLLM computes in place of its parts."""
+    """Whether vLLM computes it in place of its parts."""
 
 
 def layer_shapes(
@@ -45,7 +45,7 @@ def layer_shapes(
     head_dim: int = 128,
     layers: int = 36,
 ) -> tuple[LayerShape, ...]:
-    """All distinct quantized linears. The defaults are FastContext-1.0-4B's."""
+    """All different quantized linear layers. The defaults are FastContext-1.0-4B's."""
     query, key = heads * head_dim, kv_heads * head_dim
     return (
         LayerShape("q_proj", query, hidden, layers, card=True),
@@ -60,7 +60,7 @@ def layer_shapes(
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """What this GPU was measured to reach."""
+    """The rates that this GPU was measured to reach."""
 
     bytes_per_s: float
     bf16_flop_per_s: float
@@ -75,10 +75,10 @@ def measure(
     emit: Callable[[dict[str, Any]], None],
     deadline: float = float("inf"),
 ) -> None:
-    """Measures and hands every row to ``emit`` as soon as it is there.
+    """Measure, and pass every row to ``emit`` as soon as it is made.
 
-    The first row is the machine's. A shape that fails becomes a row with ``error``; past
-    ``deadline`` (of ``time.monotonic``) the rest is left out, which is a row too.
+    The first row describes the machine. A shape that fails gives a row with ``error``; after
+    ``deadline`` (of ``time.monotonic``) each shape gives a row of kind ``skipped``.
 
     Raises:
         ImportError: there is no torch, or on a GPU no vLLM.
@@ -107,7 +107,7 @@ def measure(
                 for row in _shape(torch, device, shape, batches, repeats, ceilings):
                     emit(row)
             except Exception as error:
-                # One kernel that this GPU lacks must not cost the other shapes' figures.
+                # A kernel that this GPU lacks must not cost the other shapes' figures.
                 emit({"kind": "error", "layer": shape.layer, "error": repr(error)})
         emit({"kind": "total", "elapsed_s": time.monotonic() - start})
 
@@ -143,7 +143,7 @@ def _shape(
             calls = [lambda f=f, x=x: f(x) for f, x in zip(copies, inputs, strict=True)]
             taken, timing = time_calls(torch, device, calls, repeats)
             yield _row(shape, batch, precision, linear, taken, timing, error, ceilings)
-        # The next precision's copies need the room.
+        # The copies of the next precision need the memory.
         del copies, linear
 
 

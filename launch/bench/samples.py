@@ -1,4 +1,4 @@
-"""Samples, what is said of them, and those of a GPU: its power, temperature and memory, by NVML."""
+"""Statistics of samples, and sampling a GPU's power, temperature and memory through NVML."""
 
 import contextlib
 import statistics
@@ -13,7 +13,7 @@ INTERVAL_S = 0.05
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of the samples lie, interpolated; NaN for no samples."""
+    """The value below which a ``share`` of the samples lies, interpolated; NaN without samples."""
     if not values:
         return float("nan")
     ordered = sorted(values)
@@ -38,7 +38,7 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One reading: watts, degrees Celsius, bytes in use on the whole GPU."""
+    """One reading of the whole GPU: watts, degrees Celsius (-1: unknown), bytes (0: unknown)."""
 
     power_w: float
     temperature_c: float
@@ -46,13 +46,11 @@ class Sample:
 
 
 class Sampler:
-    """Samples a GPU in a thread from entry to exit. Says why in ``problem`` where it cannot."""
+    """Samples the first GPU in a thread from entry to exit. ``problem`` says why it cannot."""
 
-    def __init__(self, index: int = 0, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self) -> None:
         self.samples: list[Sample] = []
         self.problem = ""
-        self._index = index
-        self._interval_s = interval_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._nvml: ModuleType | None = None
@@ -63,7 +61,7 @@ class Sampler:
 
             pynvml.nvmlInit()
         except Exception as error:
-            # Without the package, the driver or the right to ask: the bench goes on without.
+            # The package, the driver or the permission is missing: measure without power.
             self.problem = f"NVML is not usable: {error}"
             return self
         self._nvml = pynvml
@@ -86,16 +84,16 @@ class Sampler:
 
     def _run(self, nvml: Any) -> None:
         try:
-            device = nvml.nvmlDeviceGetHandleByIndex(self._index)
+            device = nvml.nvmlDeviceGetHandleByIndex(0)
         except nvml.NVMLError as error:
-            self.problem = f"NVML has no GPU {self._index}: {error}"
+            self.problem = f"NVML finds no GPU: {error}"
             return
-        while not self._ended.wait(self._interval_s):
+        while not self._ended.wait(INTERVAL_S):
             with contextlib.suppress(nvml.NVMLError):
                 self.samples.append(_read(nvml, device))
 
     def row(self) -> dict[str, Any]:
-        """What was sampled: ``power_w``, ``temperature_c`` and ``memory_bytes`` with spread."""
+        """``power_w`` and ``temperature_c`` with their spread, and the largest ``memory_bytes``."""
         if not self.samples:
             return {"problem": self.problem or "no sample was taken"}
         temperatures = [s.temperature_c for s in self.samples if s.temperature_c >= 0]

@@ -1,4 +1,4 @@
-"""Why vLLM did not start, in a sentence, with the next step, read off its log."""
+"""Why vLLM did not start, read from its log: one sentence and the next step."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _CAUSES = (
     _Cause(
         r"(gated repo|GatedRepoError|access to model .* is restricted|401 Client Error)",
         "the model is gated: its publisher has to grant access",
-        "accept its terms on huggingface.co, log in with `hf auth login`, then "
+        "accept its terms on huggingface.co, log in with `hf auth login`, then run "
         "`fastcontext engine up --download`",
     ),
     _Cause(
@@ -35,7 +35,7 @@ _CAUSES = (
         r"|Cannot find any model weights|Could not find .*safetensors|couldn't connect to "
         r"'https://huggingface|outgoing traffic has been disabled|LocalEntryNotFoundError)",
         "the model's files are missing or only partly downloaded",
-        "`fastcontext engine up --download` fetches what is missing",
+        "fetch what is missing with `fastcontext engine up --download`",
     ),
     _Cause(
         r"(driver .*(too old|insufficient)|CUDA driver version is insufficient"
@@ -54,7 +54,7 @@ _CAUSES = (
     ),
     _Cause(
         r"(Address already in use|\[Errno 98\]|\[Errno 48\])",
-        "the engine's address is taken by another program",
+        "another program uses the engine's address",
         ports.HINT,
         retry=True,
     ),
@@ -66,24 +66,24 @@ _CAUSES = (
     ),
     _Cause(
         r"invalid literal for int\(\) with base 10: '(GPU|MIG)-",
-        "this vLLM takes no UUID in CUDA_VISIBLE_DEVICES",
-        "name the GPU there by its number, or update vLLM",
+        "this vLLM does not accept a UUID in CUDA_VISIBLE_DEVICES",
+        "put the GPU's number there, or update vLLM",
     ),
     _Cause(
         r"(No CUDA GPUs are available|Failed to infer device type|no CUDA-capable device)",
         "vLLM sees no GPU",
-        "check `nvidia-smi`; in a container the GPU has to be passed in",
+        "check `nvidia-smi`; a container must be given access to the GPU",
     ),
     _Cause(
         r"(unrecognized arguments?: \S+|error: argument .*)",
-        "this vLLM does not know a flag of the profile",
+        "this vLLM does not know one of the flags",
         "update vLLM to 0.23 or newer, or look at `fastcontext engine plan`",
     ),
     _Cause(
         r"(ModuleNotFoundError: No module named \S+|PackageNotFoundError.*|undefined symbol\S*"
         r"|operator torchvision::nms does not exist|cannot open shared object file)",
         "vLLM's installation is broken",
-        "install vLLM afresh in an environment of its own and set FASTCONTEXT_VLLM to it",
+        "install vLLM again in an environment of its own and set FASTCONTEXT_VLLM to its command",
     ),
     _Cause(
         r"(max_model_len .*greater than the derived|User-specified max_model_len)",
@@ -93,7 +93,7 @@ _CAUSES = (
     _Cause(
         r"(No space left on device|Disk quota exceeded)",
         "the disk is full",
-        "free some space; the log says where",
+        "free some space; the log says on which disk",
     ),
     _Cause(
         r"(Cannot allocate memory|std::bad_alloc|MemoryError|oom-kill)",
@@ -101,23 +101,19 @@ _CAUSES = (
         "close other programs",
         retry=True,
     ),
-    _Cause(
-        r"cannot run '[^']*': .*",
-        "the vLLM command cannot be run",
-        "check FASTCONTEXT_VLLM",
-    ),
+    _Cause(r"cannot run '[^']*': .*", "the vLLM command cannot be run", "check FASTCONTEXT_VLLM"),
 )
-_SIGNALS = {137: "it was killed, by the system for memory or by somebody", 139: "it crashed"}
+_SIGNALS = {137: "it was killed, perhaps for using too much memory", 139: "it crashed"}
 
 
 def diagnose(log: str, returncode: int | None) -> Diagnosis:
-    """The likeliest cause. What the log says first in the list above counts most."""
+    """The likeliest cause: the first in the list above that the log shows."""
     for cause in _CAUSES:
         found = re.search(cause.pattern, log, re.IGNORECASE)
         if found:
             said = " ".join(found.group(0).split())[:160]
             return Diagnosis(f"{cause.problem} ({said})", cause.hint, cause.retry)
-    hint = "`fastcontext engine logs` shows what it printed"
+    hint = "see `fastcontext engine logs`"
     if returncode is None:
         return Diagnosis("vLLM did not become ready in time", hint, retry=True)
     how = _SIGNALS.get(returncode, f"exit status {returncode}")

@@ -1,4 +1,4 @@
-"""The packed weights against those that they were made of."""
+"""The packed weights compared with the source's weights."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,19 +14,19 @@ from launch.verify.tensors import Tensor, floats, unpack
 from launch.verify.verdicts import Verdict, verdict
 
 CHUNK_WEIGHTS = 1 << 20
-"""Weights that are decoded at a time by each thread: stays within the processor's cache."""
+"""Weights that each thread decodes at a time; they fit into the processor's cache."""
 THREADS = 2
 LEAST_COSINE = 0.98
 MOST_ERROR = 0.20
-"""Normal weights come to a cosine of 0.995 and an error of 0.095 in NVFP4; with other weights both
-vary a little. Past these limits the tensor is not the source's, or its scales are not."""
+"""Normally distributed weights have a cosine of 0.995 and an error of 0.095 in NVFP4; for other
+weights both vary a little. Beyond these limits the tensor or its scales are not the source's."""
 
 Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far a linear's packed weights are from the source's."""
+    """How far a linear layer's packed weights are from the source's."""
 
     name: str
     cosine: float
@@ -35,7 +35,7 @@ class Distance:
 
 
 def distance(packed: Tensors, source: Tensor, linear: LinearShape) -> Distance:
-    """The distance of one linear, decoded a part at a time."""
+    """The distance of one linear layer, decoded in parts."""
     weight, scale = packed[f"{linear.name}.weight"], packed[f"{linear.name}.weight_scale"]
     tensor_scale = scalar(packed[f"{linear.name}.weight_scale_2"])
     step = max(1, CHUNK_WEIGHTS // linear.inner)
@@ -51,14 +51,6 @@ def distance(packed: Tensors, source: Tensor, linear: LinearShape) -> Distance:
     return Distance(linear.name, cross / (square * other) ** 0.5 if other else 0.0, error)
 
 
-def distances(packed: Tensors, source: Tensors, linears: list[LinearShape]) -> list[Distance]:
-    """The distance of every linear, in order."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(
-            pool.map(lambda each: distance(packed, source[f"{each.name}.weight"], each), linears)
-        )
-
-
 def check_weights(packed: Tensors, source: Tensors, linears: list[LinearShape]) -> Verdict:
     """Whether unpacked weights are close to the source's, with figures for every tensor."""
     name = "weights against source"
@@ -69,7 +61,10 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[LinearShape]) 
         if each not in usable
     ]
     try:
-        found = distances(packed, source, usable)
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(
+                pool.map(lambda each: distance(packed, source[f"{each.name}.weight"], each), usable)
+            )
     except CheckpointError as error:
         return Verdict(name, "failed", str(error))
     problems += [
@@ -79,7 +74,7 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[LinearShape]) 
     ]
     figures = {each.name: [each.cosine, each.relative_error] for each in found}
     if not found:
-        return verdict(name, problems or ["there is nothing to compare"], "")
+        return verdict(name, problems or ["there are no tensors to compare"], "")
     worst = min(found, key=lambda each: each.cosine)
     mean = sum(each.relative_error for each in found) / len(found)
     good = (

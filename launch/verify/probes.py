@@ -1,4 +1,4 @@
-"""What the models are asked: token ids of texts and of recorded turns."""
+"""What the models are given to compare them: texts and recorded turns, as token ids."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HELD_OUT = ("textwrap", "heapq", "difflib", "shlex")
-"""Modules of Python's library whose sources are read where no text is given."""
+"""Modules of Python's library whose sources are the texts."""
 TEXT_TOKENS = 256
 MOST_TURNS = 24
 MOST_PROMPT_TOKENS = 16_384
@@ -30,13 +30,13 @@ class Probes:
     """Token ids to run."""
 
     texts: tuple[tuple[int, ...], ...]
-    """Read for their logits."""
+    """Texts, for their logits."""
     turns: tuple[tuple[int, ...], ...]
-    """Prompts to answer greedily."""
+    """Prompts, to be answered with greedy decoding."""
 
 
 def held_out_texts() -> list[str]:
-    """Source code that is the same on every machine with this Python and was not calibrated on."""
+    """Source code that is the same on every machine with this Python, not used for calibration."""
     texts = []
     for name in HELD_OUT:
         spec = importlib.util.find_spec(name)
@@ -48,7 +48,7 @@ def held_out_texts() -> list[str]:
 def make_probes(
     tokenizer: Any, texts: Iterable[str], conversations: Iterable[Conversation]
 ) -> Probes:
-    """Texts cut to 256 tokens; of conversations their ends, and every turn up to 24 of them."""
+    """Texts and ends of conversations, 256 tokens each, and turns of conversations, at most 24."""
     read = [tokenizer(text)["input_ids"][:TEXT_TOKENS] for text in texts]
     turns: list[tuple[int, ...]] = []
     for each in conversations:
@@ -68,7 +68,7 @@ def _prompts(conversation: Conversation, tokenizer: Any) -> Iterator[tuple[int, 
 
 
 def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> list[int]:
-    """Token ids of a conversation under the chat template, with the next turn opened or not."""
+    """Token ids of a conversation under the chat template; ``generate`` opens the next turn."""
     ids = tokenizer.apply_chat_template(
         list(item.messages),
         tools=list(item.tools) or None,
@@ -81,7 +81,7 @@ def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> lis
 
 
 def calls_in(text: str) -> tuple[str, ...]:
-    """The calls of a turn's text, each as JSON with sorted keys, or as it is if it is no JSON."""
+    """The tool calls in a turn's text, as JSON with sorted keys; unchanged if not JSON."""
     found = []
     for body in _CALL.findall(text):
         try:

@@ -1,4 +1,4 @@
-"""All checks of a checkpoint that need neither torch nor a GPU."""
+"""Runs all checks of a checkpoint that need neither torch nor a GPU."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,18 +13,12 @@ from launch.verify.configuration import (
 )
 from launch.verify.fidelity import check_copies, check_weights
 from launch.verify.layout import is_excluded, shape_of
-from launch.verify.packing import (
-    check_head,
-    check_linears,
-    check_others,
-    check_scales,
-    check_size,
-)
+from launch.verify.packing import check_head, check_linears, check_others, check_scales, check_size
 from launch.verify.tensors import Tensor, read_json, read_tensors
 from launch.verify.verdicts import Verdict, Verification
 
 RECORD = "fastcontext_quantization.json"
-"""What ``fastcontext quantize`` keeps in the checkpoint about how it was made."""
+"""File in which ``fastcontext quantize`` records how the checkpoint was made."""
 
 _NO_SOURCE = "needs the BF16 checkpoint: --against SOURCE"
 
@@ -32,9 +26,9 @@ _NO_SOURCE = "needs the BF16 checkpoint: --against SOURCE"
 def verify(
     folder: Path, source: Path | None = None, *, listener: Callable[[Verdict], None] | None = None
 ) -> Verification:
-    """The report on a checkpoint; each check is handed to ``listener`` as soon as it is made.
+    """Verify a checkpoint; each verdict is passed to ``listener`` as soon as it is made.
 
-    Reads headers, scales and, with ``source``, the weights a part at a time: never the whole.
+    Reads headers, scales and, with ``source``, the weights, in parts and never as a whole.
     """
     checks: list[Verdict] = []
 
@@ -51,7 +45,7 @@ def verify(
         add(Verdict("files", "failed", f"{error}" + (f"; {error.hint}" if error.hint else "")))
         return Verification(str(folder), tuple(checks))
     files = {tensor.file for tensor in tensors.values()}
-    add(Verdict("files", "passed", f"{len(tensors)} tensors in {len(files)} whole files"))
+    add(Verdict("files", "passed", f"{len(tensors)} tensors in {len(files)} complete files"))
     excluded = excluded_modules(folder)
     packed = [each for each in shape.linears() if not is_excluded(each.name, excluded)]
     unpacked = [each for each in shape.linears() if is_excluded(each.name, excluded)]
@@ -74,14 +68,14 @@ def verify(
 def _source(
     source: Path | None, config: Mapping[str, Any], add: Callable[[Verdict], None]
 ) -> Mapping[str, Tensor] | None:
-    """The source's tensors, or a check that says why there are none."""
+    """The source's tensors, or a verdict that says why there are none."""
     name = "weights against source"
     if source is None:
         add(Verdict(name, "skipped", _NO_SOURCE))
         return None
     try:
         if shape_of(read_json(source / "config.json")) != shape_of(config):
-            add(Verdict(name, "failed", "the source is a model of another shape"))
+            add(Verdict(name, "failed", "the source's model has another shape"))
             return None
         return read_tensors(source)
     except CheckpointError as error:

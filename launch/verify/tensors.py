@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Where a tensor lies and what it is."""
+    """A tensor's type and shape, and where its bytes are."""
 
     name: str
     dtype: str
@@ -52,7 +52,7 @@ class Tensor:
     start: int
     """First byte in the file."""
     end: int
-    """Byte after the last."""
+    """The byte after its last."""
 
     @property
     def bytes(self) -> int:
@@ -60,7 +60,7 @@ class Tensor:
         return self.end - self.start
 
     def rows(self, first: int = 0, count: int | None = None) -> Bytes:
-        """The bytes of ``count`` rows from ``first``, shape [rows, bytes a row], not loaded yet."""
+        """``count`` rows from ``first`` as bytes, shape [rows, bytes of a row], not loaded yet."""
         height = self.shape[0] if self.shape else 1
         width = self.bytes // height if height else 0
         taken = height - first if count is None else min(count, height - first)
@@ -74,7 +74,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """The tensors of one file, by name.
 
     Raises:
-        CheckpointError: it is no safetensors file, or shorter than its header says.
+        CheckpointError: it is not a safetensors file, or shorter than its header says.
     """
     try:
         size = path.stat().st_size
@@ -89,7 +89,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError, RecursionError, struct.error) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}") from None
     if not isinstance(header, dict):
-        raise CheckpointError(f"the header of {path.name} is no object")
+        raise CheckpointError(f"the header of {path.name} is not an object")
     base = 8 + length
     found = {}
     for name, entry in header.items():
@@ -105,7 +105,7 @@ def _tensor(path: Path, base: int, size: int, name: str, entry: Any) -> Tensor:
         if min(shape, default=0) < 0 or not 0 <= first <= last:
             raise ValueError(name)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise CheckpointError(f"{path.name} describes {name!r} in no known form") from None
+        raise CheckpointError(f"{path.name} describes {name!r} in an unknown form") from None
     if base + last > size:
         raise CheckpointError(
             f"{path.name} is truncated: {name!r} ends at byte {base + last}, the file at {size}",
@@ -139,12 +139,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     for name in sorted(set(map(str, placed.values()))):
         if not (folder / name).is_file():
             raise CheckpointError(
-                f"the shard {name!r} is missing, which the index names", "copy or download it again"
+                f"the shard {name!r} is missing; the index names it", "copy or download it again"
             )
         found.update(read_header(folder / name))
     lost = sorted(set(placed) - set(found))
     if lost:
-        raise CheckpointError(f"no shard holds {lost[0]!r}, which the index names")
+        raise CheckpointError(f"no shard holds {lost[0]!r}, although the index names it")
     return found
 
 
@@ -152,7 +152,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: it cannot be read, or holds no object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -202,7 +202,7 @@ def floats(data: Bytes, dtype: str) -> Floats:
         return raw.view("<f4").astype(np.float32, copy=False)
     if dtype == "F8_E4M3":
         return E4M3[raw]
-    raise CheckpointError(f"tensors of type {dtype} are not read")
+    raise CheckpointError(f"tensors of type {dtype} cannot be read")
 
 
 def unpack(packed: Bytes, scale: Bytes, tensor_scale: float, group: int = GROUP) -> Floats:

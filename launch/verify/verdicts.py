@@ -1,4 +1,4 @@
-"""What the checks say."""
+"""What the checks of a checkpoint have found."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -8,35 +8,35 @@ Status = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line of the report."""
+    """What one check has found."""
 
     name: str
     status: Status
     detail: str
-    """What was found, or the first things that are wrong."""
+    """What is there, or the first things that are wrong."""
     figures: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All lines, in the order in which they were made."""
+    """All verdicts, in the order in which they were made."""
 
     checkpoint: str
     checks: tuple[Verdict, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed. Skipped ones count for nothing."""
+        """Whether no check failed. Skipped checks do not count."""
         return all(check.status != "failed" for check in self.checks)
 
     def as_record(self) -> dict[str, Any]:
-        """The report as JSON's types."""
+        """The verdicts as JSON's types."""
         checks = [asdict(check) for check in self.checks]
         return {"checkpoint": self.checkpoint, "passed": self.passed, "checks": checks}
 
 
 def verdict(name: str, problems: list[str], good: str, **figures: Any) -> Verdict:
-    """A failed check that shows the first problems, or a passed one that says what is good."""
+    """A failed verdict with the first problems, or a passed one with ``good`` as its detail."""
     if not problems:
         return Verdict(name, "passed", good, figures)
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""

@@ -1,4 +1,4 @@
-"""``fastcontext quantize`` and ``fastcontext verify``; ``register`` adds ``bench`` too."""
+"""``fastcontext quantize`` and ``fastcontext verify``; ``register`` adds ``bench`` as well."""
 
 import json
 import sys
@@ -21,16 +21,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
 Recordings = Annotated[
     Path | None,
-    typer.Option(help="Recorded explorations: a trajectory, or a directory of them."),
+    typer.Option(help="Recorded explorations: a file, or a folder of them."),
 ]
 
 
 class QuantizationFailed(ServerError):
-    """No checkpoint was made, or one is not right."""
+    """No checkpoint was made, or its input cannot be used."""
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to ``fastcontext``."""
+    """Add the commands to ``fastcontext``."""
     app.command()(quantize)
     app.command()(verify)
     app.add_typer(bench, name="bench")
@@ -38,21 +38,24 @@ def register(app: typer.Typer) -> None:
 
 def quantize(
     source: Annotated[Path, typer.Argument(help="Folder of the BF16 checkpoint.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make; must not exist.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the NVFP4 checkpoint.")],
     calibration: Annotated[
         Path | None,
-        typer.Option(help="JSON lines of texts or chats, a trajectory, or a folder of them."),
+        typer.Option(
+            help="JSON lines of texts or chats, or recorded explorations: a file or a folder."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration samples.")] = 512,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample at most.")] = 1024,
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a sample.")] = 1024,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 16,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Modules that stay in BF16; * allowed; repeatable.")
+        list[str] | None,
+        typer.Option(help="Modules that stay in BF16; may hold *; may be given several times."),
     ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Make the NVFP4 checkpoint of a BF16 one, and check it."""
+    """Make an NVFP4 checkpoint from a BF16 one, and check it."""
     from launch.errors import QuantizeError
     from launch.quantize.modelopt_steps import Recipe
     from launch.quantize.run import QuantizeRequest
@@ -77,15 +80,17 @@ def quantize(
 
 def verify(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of the NVFP4 checkpoint.")],
-    against: Annotated[Path | None, typer.Option(help="Folder of the BF16 one.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of the BF16 checkpoint that it was made from.")
+    ] = None,
     behaviour: Annotated[
-        bool, typer.Option(help="Compare logits and tool calls too, with --against.")
+        bool, typer.Option(help="Compare logits and tool calls as well; needs --against.")
     ] = True,
     recordings: Recordings = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Check a checkpoint, a line for each thing; exit status 1 if one of them is wrong."""
+    """Check a checkpoint and print a line for each check; exit status 1 if one fails."""
     from dataclasses import replace
 
     from launch.verify.behaviour import check_behaviour
@@ -119,7 +124,7 @@ def calibration_items(path: Path) -> "list[Item]":
     """Texts and chats of a JSON-lines file, or the recorded explorations of a file or folder.
 
     Raises:
-        QuantizationFailed: the file is none of these.
+        QuantizationFailed: the file has another form.
     """
     from launch.errors import QuantizeError
     from launch.quantize.calibration import read_items
@@ -149,8 +154,8 @@ def conversations(path: Path) -> "list[Conversation]":
             events = [timed.event for timed in read(file)]
         except TrajectoryError as error:
             raise QuantizationFailed(
-                f"{str(file)!r} is no recorded exploration: {error}",
-                "record some with `fastcontext explore QUESTION --record DIR`",
+                f"{str(file)!r} is not a recorded exploration: {error}",
+                "record one with `fastcontext explore QUESTION --record DIR`",
             ) from None
         messages: list[Any] = []
         last: TurnFinished | None = None
@@ -168,13 +173,13 @@ def conversations(path: Path) -> "list[Conversation]":
     if not found:
         raise QuantizationFailed(
             f"{str(path)!r} holds no recorded exploration",
-            "record some with `fastcontext explore QUESTION --record DIR`",
+            "record one with `fastcontext explore QUESTION --record DIR`",
         )
     return found
 
 
 def check_line(check: "Verdict") -> str:
-    """One line about a check: its status, its name, and what was found."""
+    """One line about a check: its status, its name and its detail."""
     word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[check.status]
     return f"{word:8}{check.name}: {check.detail}"
 
@@ -194,16 +199,13 @@ def _is_trajectory(path: Path) -> bool:
 
 def _device(name: str) -> str:
     if name not in ("auto", "cuda", "cpu"):
-        raise UsageError(f"no device {name!r}", "use auto, cuda or cpu")
+        raise UsageError(f"unknown device {name!r}", "use auto, cuda or cpu")
     return name
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each stage on stderr, with the time that is left; nothing where it is no terminal.
-
-    One that is piped gets a line when a stage begins.
-    """
+    """A progress bar on stderr for each stage; without a terminal, a line when a stage begins."""
     if not sys.stderr.isatty():
         seen: set[str] = set()
 

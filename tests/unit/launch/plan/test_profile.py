@@ -226,7 +226,7 @@ def test_gpus_are_found_by_loose_names(name: str) -> None:
     assert isinstance(known_gpu(name), Gpu)
 
 
-@pytest.mark.parametrize(("name", "problem"), [("A100", "several"), ("Voodoo", "not a GPU")])
+@pytest.mark.parametrize(("name", "problem"), [("A100", "several"), ("Voodoo", "not a known GPU")])
 def test_an_unknown_or_ambiguous_gpu_name_lists_the_names(name: str, problem: str) -> None:
     with pytest.raises(CannotRun, match=problem):
         known_gpu(name)
@@ -234,7 +234,7 @@ def test_an_unknown_or_ambiguous_gpu_name_lists_the_names(name: str, problem: st
 
 @pytest.mark.parametrize("capability", ["9", "9.", ".0", "9.²", "9.٣", "-9.0", "9.0.1", "121", ""])
 def test_what_is_no_capability_is_refused(capability: str) -> None:
-    with pytest.raises(CannotRun, match="no compute capability"):
+    with pytest.raises(CannotRun, match="not a compute capability"):
         gpu_of_capability(capability, 24)
 
 
