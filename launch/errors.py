@@ -1,16 +1,16 @@
 """What the engine's parts raise.
 
 LaunchError
-  CannotRun           this machine, this vLLM or this checkpoint cannot be served; nothing was tried
+  CannotRun           this machine cannot serve the model; nothing was tried
   EngineStartFailed   vLLM ended, or was ended, before it was ready
-  EngineNotReady      the engine is loading, restarting or asleep and was not waited for any longer
-  EngineDied          vLLM ended while it served
-  QuantizeError       no checkpoint was made (launch.quantize.errors)
+  EngineNotReady      the engine is loading, restarting or asleep, and the wait is over
+  QuantizeError       no NVFP4 checkpoint was made
+  CheckpointError     a checkpoint cannot be read at all
 """
 
 
 class LaunchError(Exception):
-    """Base. ``str()`` says what happened in one sentence, ``hint`` what to do next."""
+    """Base. ``str()`` says what happened in one sentence, ``hint`` says what to do next."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -24,13 +24,6 @@ class CannotRun(LaunchError):
 class EngineStartFailed(LaunchError):
     """vLLM did not become ready."""
 
-    def __init__(
-        self, message: str, hint: str = "", *, returncode: int | None = None, log_tail: str = ""
-    ) -> None:
-        super().__init__(message, hint)
-        self.returncode = returncode
-        self.log_tail = log_tail
-
 
 class EngineNotReady(LaunchError):
     """The engine cannot answer yet. ``ready_in_s`` is a guess from the last start, or None."""
@@ -40,5 +33,9 @@ class EngineNotReady(LaunchError):
         self.ready_in_s = ready_in_s
 
 
-class EngineDied(LaunchError):
-    """vLLM ended while it was serving."""
+class QuantizeError(LaunchError):
+    """No NVFP4 checkpoint was made."""
+
+
+class CheckpointError(LaunchError):
+    """The checkpoint cannot be read at all."""

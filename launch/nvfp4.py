@@ -1,8 +1,8 @@
-"""NVFP4 in torch: blocks of 16 four-bit floats, a scale in E4M3 each, one float32 over all.
+"""NVFP4 in torch: blocks of 16 four-bit floats, an E4M3 scale for each, one float32 for all.
 
 The format is NVIDIA's: value = e2m1 x block scale x tensor scale; the first of two elements is the
 low half of a byte. ModelOpt calls the three ``weight``, ``weight_scale`` and ``weight_scale_2``.
-torch is handed in: the module can be imported without it.
+torch is passed as an argument, so that this module can be imported without it.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 GROUP = 16
 LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""What three bits without the sign stand for in E2M1."""
+"""What the three bits beside the sign stand for in E2M1."""
 MIDPOINTS = (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)
 SCALE_MAX = 448.0
 """Largest finite E4M3."""
@@ -33,7 +33,7 @@ class Packed:
 def quantize(torch: Any, matrix: Any, tensor_scale: Any = None) -> Packed:
     """The matrix in NVFP4, rounded to nearest as ModelOpt 0.44 and 0.47 do with max calibration.
 
-    The tensor scale is made for the matrix, unless one is given, as calibration does for inputs.
+    Unless a tensor scale is given, as calibration does for inputs, the matrix decides it.
     """
     rows, columns = matrix.shape
     blocks = matrix.float().reshape(rows, columns // GROUP, GROUP)
@@ -62,7 +62,7 @@ def dequantize(torch: Any, packed: Packed) -> Any:
 
 
 def rounded(torch: Any, values: Any, tensor_scale: Any) -> Any:
-    """Activations [..., in] as a kernel for FP4 sees them, in their own type."""
+    """Activations [..., in] as an FP4 kernel sees them, in their own type."""
     flat = values.reshape(-1, values.shape[-1])
     packed = quantize(torch, flat, tensor_scale)
     return dequantize(torch, packed).reshape(values.shape).to(values.dtype)

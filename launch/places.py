@@ -14,21 +14,21 @@ _LONGEST_SOCKET = 100
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The files of one engine: one for each user and model on a machine."""
+    """The files of one engine. Each user has one engine for each choice of models."""
 
     runtime: Path
-    """Directory of mode 700 for what lasts as long as the engine."""
+    """Directory of mode 700 for files that last as long as the engine."""
     logs: Path
-    """Directory for what outlasts it."""
+    """Directory for files that outlast the engine."""
 
     @property
     def lock(self) -> Path:
-        """Locked by the keeper as long as it lives."""
+        """Locked by the keeper as long as it runs."""
         return self.runtime / "lock"
 
     @property
     def state(self) -> Path:
-        """What clients need to find and use the engine, key included; mode 600."""
+        """How the engine is reached, key included, and which processes it has; mode 600."""
         return self.runtime / "state.json"
 
     @property
@@ -58,17 +58,22 @@ class Places:
 
     @property
     def failure(self) -> Path:
-        """Why the last engine was given up, until one is ready again."""
+        """Why the last engine failed; removed when one is ready again."""
         return self.logs / "failure.json"
 
     @property
     def history(self) -> Path:
-        """How long starts took."""
+        """How long earlier starts took."""
         return self.logs / "starts.json"
+
+    def clear(self) -> None:
+        """Remove the files that last as long as the engine, except the lock."""
+        for path in (self.state, self.control, self.api):
+            path.unlink(missing_ok=True)
 
 
 def places_for(runtime: Path, logs: Path, model: str) -> Places:
-    """The places of the engine for a model, under the user's directories of both kinds."""
+    """The places of the engine for a model, in the user's two directories for engines."""
     name = hashlib.sha256(model.encode()).hexdigest()[:8]
     return Places(runtime / name, logs / name)
 
@@ -77,7 +82,7 @@ def prepare(places: Places) -> None:
     """Make the directories, readable by this user alone.
 
     Raises:
-        LaunchError: one belongs to somebody else, is no directory, or its path is too long.
+        LaunchError: one belongs to another user, is no directory, or has too long a path.
     """
     if len(os.fsencode(places.control)) > _LONGEST_SOCKET:
         problem = f"the path {str(places.control)!r} is too long for a socket"

@@ -1,7 +1,7 @@
-"""Processes: who they are although numbers are reused, whom they started, how they all end.
+"""Processes: starting them, telling them apart although numbers are reused, ending all of them.
 
-Linux offers what the rest here needs: a signal when the parent dies, orphans handed to the nearest
-subreaper, /proc. Elsewhere (macOS) process groups do most of the work.
+Linux has what is needed here: a signal when the parent dies, orphans that go to the nearest
+subreaper, and /proc. Elsewhere (macOS) process groups do most of the work.
 """
 
 import contextlib
@@ -11,17 +11,41 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+# Isolated (-I): neither the working directory nor PYTHONPATH can shadow a module.
+_BOOT = (
+    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
+    "main(sys.argv[2:])"
+)
 
 
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the system send this process a signal when its parent dies. Linux only."""
+def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
+    """The command that runs ``main`` of one of this package's modules, from any directory."""
+    options = ["-I"] if site else ["-I", "-S"]
+    places = _places() if site else str(PACKAGE_ROOT)
+    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
+
+
+def _places() -> str:
+    """Directories of this package and of the packages it imports, wherever they are installed."""
+    found = [PACKAGE_ROOT]
+    for name in ("anyio", "watchfiles"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).resolve().parent.parent)
+    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process when its parent dies. Linux only."""
     if LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def adopt_orphans() -> None:
@@ -31,10 +55,10 @@ def adopt_orphans() -> None:
 
 
 def birth(pid: int) -> str:
-    """What tells a process from a later one with its number; empty where there is none now."""
+    """What tells a process from a later one with the same number; empty if no such process runs."""
     if LINUX:
         stat = _stat(pid)
-        # Field 22, ticks since boot; a zombie is no process any more.
+        # Field 22, ticks since boot. A zombie does not count.
         return "" if stat is None or stat[0] in "ZX" else stat[19]
     done = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)],
@@ -47,7 +71,7 @@ def birth(pid: int) -> str:
 
 
 def is_alive(pid: int, born: str) -> bool:
-    """Whether that very process is still there."""
+    """Whether the process of that number and birth still runs."""
     return pid > 0 and bool(born) and birth(pid) == born
 
 
@@ -68,10 +92,10 @@ def descendants(pid: int) -> list[int]:
 
 
 def session(leader: int) -> list[int]:
-    """Living processes of the session that a process founded, itself included. Linux only.
+    """Living processes of the session that a process leads, itself included. Linux only.
 
-    vLLM's processes stay in the session of their guard, whoever becomes their parent. (A variable
-    in the environment would not do as a mark: vLLM's engine core writes its title over it.)
+    vLLM's processes stay in the session of their guard, whoever becomes their parent. (An
+    environment variable cannot mark them: vLLM's engine core overwrites it with its title.)
     """
     found = []
     for pid in _pids():
@@ -82,17 +106,17 @@ def session(leader: int) -> list[int]:
 
 
 def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
-    """Send a signal to each process that is still there."""
+    """Send a signal to each process that still runs."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
 def end_session(leader: int, born: str, timeout_s: float = 5.0) -> list[int]:
-    """Kill all processes of a session until there are none; which these were.
+    """Kill the processes of a session until none is left; returns those that were killed.
 
-    A number is not given to another process while a session of that number has members. So if the
-    leader's number belongs to a process of another birth, the session is gone.
+    The system gives a number to no other process while a session of that number has members. So
+    if the leader's number belongs to a process of another birth, the session is gone.
     """
     ended: list[int] = []
     until = time.monotonic() + timeout_s

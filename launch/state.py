@@ -1,74 +1,53 @@
-"""The lock that makes a keeper the only one, and the file that tells clients about its engine."""
+"""What a keeper writes to disk: how its engine is reached, and what the next keeper should know."""
 
-import contextlib
-import fcntl
 import json
-import os
-import secrets
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from launch import process
+from launch.files import write_private
+from launch.places import Places
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What clients need to use the engine. ``api_key`` is a secret and not in the repr."""
+    """How the engine is reached and which processes it has. ``api_key`` is a secret."""
 
     url: str
     """Base URL of the API, up to /v1."""
     socket: str
-    """Unix socket to reach it through; empty: TCP."""
+    """Unix socket to connect to; empty: TCP."""
     api_key: str = field(repr=False)
     keeper_pid: int
     keeper_birth: str
     guard_pid: int
     guard_birth: str
-    profile: str
-    model: str
-    version: str
-    """vLLM's."""
-    started_at: float
-    """Seconds since the epoch."""
-    phase: str
 
 
 def write_state(path: Path, state: State) -> None:
-    """Replace the state file, readable by its owner alone."""
+    """Replace the state file."""
     record = {"format": FORMAT, **asdict(state)}
     write_private(path, json.dumps(record, indent=1))
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by one of mode 600, at once: nobody reads half of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def read_state(path: Path) -> State | None:
-    """The state that was written last, or None where there is none of this format."""
+    """The state that was written last, or None if there is none of this format."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.pop("format") != FORMAT:
             return None
-        return State(**record)
+        return State(**{each.name: record[each.name] for each in fields(State)})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def live_state(path: Path) -> State | None:
-    """The state, where the keeper that wrote it is still there.
+    """The state if the keeper that wrote it still runs, else None.
 
-    A later process with the keeper's number does not count as the keeper.
+    A later process with the keeper's number does not count.
     """
     state = read_state(path)
     if state is None or not process.is_alive(state.keeper_pid, state.keeper_birth):
@@ -76,31 +55,33 @@ def live_state(path: Path) -> State | None:
     return state
 
 
-class Lock:
-    """An exclusive lock that the system drops when its holder dies, however it dies."""
+def start_times(places: Places) -> dict[str, float]:
+    """Seconds that the last successful start took, by kind of engine."""
+    try:
+        record = json.loads(places.history.read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in record.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
 
-    def take(self) -> bool:
-        """Whether the lock is held now. Never waits."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        return True
+def remember_start(places: Places, kind: str, took_s: float) -> None:
+    """Keep how long a successful start took, and forget the last failure."""
+    record = {**start_times(places), kind: round(took_s, 1)}
+    with suppress(OSError):
+        places.failure.unlink(missing_ok=True)
+        write_private(places.history, json.dumps(record, indent=1))
 
-    def drop(self) -> None:
-        """Give the lock back. Its file stays: removing it would let two hold it."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(self._descriptor)
-            self._descriptor = -1
+
+def last_failure(places: Places) -> tuple[str, str]:
+    """Why the last engine failed and what to do; empty if none did since the last good start."""
+    try:
+        record = json.loads(places.failure.read_text(encoding="utf-8"))
+        return str(record["detail"]), str(record["hint"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return "", ""
+
+
+def remember_failure(places: Places, problem: str, hint: str) -> None:
+    """Keep why an engine failed, for those who ask after its keeper has ended."""
+    with suppress(OSError):
+        write_private(places.failure, json.dumps({"detail": problem, "hint": hint}, indent=1))

@@ -1,7 +1,7 @@
-"""Changes of a directory tree as they settle, without looking into what is ignored.
+"""Changes in a directory tree, in batches, without looking into ignored directories.
 
-Only the directories that the caller names are watched, each for itself: a build folder with
-thousands of files costs nothing. One watch of the kernel's is used for each directory.
+Only the directories that the caller names are watched, not those below them: a build folder with
+thousands of files costs nothing. Each directory uses one of the kernel's watches.
 """
 
 import logging
@@ -17,24 +17,24 @@ from watchfiles import Change, watch
 logger = logging.getLogger(__name__)
 
 SETTLE_MS = 1_000
-"""Without a further change before a batch is given; a branch switch comes as one batch."""
+"""How long no further change may come before a batch is given: a branch switch is one batch."""
 LONGEST_MS = 5_000
-"""A tree that never comes to rest gives a batch this often."""
+"""A tree that keeps changing gives a batch this often."""
 MAX_DIRECTORIES = 50_000
-"""More are not watched: half of what Linux grants a user by default in its newer versions."""
+"""More are not watched. Half of what newer versions of Linux allow a user by default."""
 
 
 async def batches(
     paths: Sequence[Path], *, settle_ms: int = SETTLE_MS
 ) -> AsyncGenerator[frozenset[str], None]:
-    """Paths of the files that changed, a batch each time the watched paths have come to rest.
+    """Paths of the changed files, one batch each time the watched paths have come to rest.
 
-    Ends when one of them is gone at the start, or when the system refuses to watch so many, which
-    is logged: then the caller should look what there is and, if that has changed, begin again.
+    Ends when one of the paths is gone at the start, or when the system refuses to watch so many,
+    which is logged. Then the caller should look itself, and begin again if something changed.
     """
     if len(paths) > MAX_DIRECTORIES:
         return
-    # Not awatch: when it is cancelled, it waits for its thread, which looks at nothing meanwhile.
+    # Not awatch: when cancelled, it waits for its thread, which does not notice that meanwhile.
     stop = threading.Event()
     changes = _changes(paths, settle_ms, stop)
     try:
@@ -54,7 +54,7 @@ def _changes(
 ) -> Generator[set[tuple[Change, str]], None, None]:
     for lenient in (False, True):
         try:
-            # Lenient, it would also say nothing of all paths beyond the system's limit.
+            # If lenient, it would also be silent about all paths beyond the system's limit.
             yield from watch(
                 *paths,
                 watch_filter=None,
@@ -83,11 +83,11 @@ def _next(changes: Generator[set[tuple[Change, str]], None, None]) -> frozenset[
 
 @cache
 def _warn(problem: str) -> None:
-    """Say it once: whoever cannot watch looks again and again."""
+    """Say it once: a caller that cannot watch tries again and again."""
     text = "changes are not noticed as they happen: %s; hint: raise fs.inotify.max_user_watches"
     logger.warning(text, problem)
 
 
 def _watchers() -> anyio.CapacityLimiter:
-    """Threads for watching alone: they wait for ever, and others must not wait for them."""
+    """Threads for watching only: they wait for ever, and nothing else may wait for them."""
     return anyio.CapacityLimiter(1)

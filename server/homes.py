@@ -1,6 +1,9 @@
 """Paths as people write them, on machines where a home or the working directory may be missing."""
 
 from pathlib import Path
+from typing import Literal
+
+import platformdirs
 
 from server.errors import SettingsError, UsageError
 
@@ -19,6 +22,23 @@ def home() -> Path:
     except RuntimeError:
         return NO_HOME
     return found if found.is_absolute() else NO_HOME
+
+
+def own_folder(kind: Literal["cache", "config", "state"]) -> Path:
+    """This program's own folder of that kind, in the user's place for it; it need not exist.
+
+    A variable such as ``XDG_CACHE_HOME`` counts where it is absolute. Without a home directory the
+    folder cannot exist.
+    """
+    find = {
+        "cache": platformdirs.user_cache_path,
+        "config": platformdirs.user_config_path,
+        "state": platformdirs.user_state_path,
+    }[kind]
+    try:
+        return find("fastcontext", appauthor=False)
+    except RuntimeError:
+        return NO_HOME / "fastcontext"
 
 
 def expanded(path: Path) -> Path:

@@ -1,14 +1,14 @@
 """Settings: flags over environment over the user's file over defaults.
 
 This is the only module that reads the environment and the configuration file. The file is
-``$XDG_CONFIG_HOME/fastcontext/config.toml`` (``~/.config`` where that is unset or relative).
+``config.toml`` in ``own_folder("config")``: ``$XDG_CONFIG_HOME/fastcontext``, by default
+``~/.config/fastcontext``, on macOS ``~/Library/Application Support/fastcontext``.
 Nothing in the explored repository is ever read as configuration, nor is any ``.env`` file.
 """
 
 import difflib
 import os
 import shlex
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 
 from explorer.engines.endpoint import parse_endpoint
 from server.errors import SettingsError
-from server.homes import absolute, expanded, home
+from server.homes import absolute, expanded, home, own_folder
 
 PREFIX = "FASTCONTEXT_"
 # Read by the test suite's own fixtures, so not a mistake in the environment.
@@ -232,12 +232,9 @@ class _UserFile(PydanticBaseSettingsSource):
         return _read_user_file()
 
 
-def user_file(environ: Mapping[str, str] = os.environ) -> Path:
+def user_file() -> Path:
     """Where the user's configuration file is looked for, whether or not it exists."""
-    base = environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification says to ignore a relative value; it would mean the working directory.
-    folder = Path(base) if base.startswith("/") else home() / ".config"
-    return folder / "fastcontext" / "config.toml"
+    return own_folder("config") / "config.toml"
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -256,12 +253,9 @@ def load_settings(**flags: Any) -> Settings:
         raise SettingsError(str(error), "see `fastcontext doctor`") from None
 
 
-def index_dir(environ: Mapping[str, str] = os.environ) -> Path:
+def index_dir() -> Path:
     """Where the scout keeps its indexes between processes; it may not exist, or not be writable."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    usual = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    folder = Path(base) if base.startswith("/") else home() / usual
-    return folder / "fastcontext" / "scout"
+    return own_folder("cache") / "scout"
 
 
 def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
@@ -269,20 +263,21 @@ def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
     return environ.get("CLAUDE_PROJECT_DIR", "")
 
 
-def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where Hugging Face's libraries keep models, by their variables; it need not exist."""
-    cache = _absolute(environ, "XDG_CACHE_HOME") or home() / ".cache"
-    theirs = _absolute(environ, "HF_HOME") or cache / "huggingface"
-    return _absolute(environ, "HF_HUB_CACHE") or theirs / "hub"
+def hub_cache() -> Path:
+    """Where Hugging Face's libraries keep models, by their own rules; it need not exist."""
+    cache = _absolute("XDG_CACHE_HOME") or home() / ".cache"
+    theirs = _absolute("HF_HOME") or cache / "huggingface"
+    return _absolute("HF_HUB_CACHE") or theirs / "hub"
 
 
-def engine_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path, Path]:
+def engine_directories() -> tuple[Path, Path, Path]:
     """Directories for the engine's sockets and state, for its logs, and the Hugging Face cache."""
-    runtime = _absolute(environ, "XDG_RUNTIME_DIR") or _runtime_of_user(os.getuid())
+    # Not platformdirs' runtime directory: its last resort depends on TMPDIR, which a shell and a
+    # server that a client started need not share. Then they would start two engines.
+    runtime = _absolute("XDG_RUNTIME_DIR") or _runtime_of_user(os.getuid())
     # Without one, a directory of this user's own in /tmp; who owns it is checked before its use.
     sockets = runtime / "fastcontext" if runtime else Path(f"/tmp/fastcontext-{os.getuid()}")
-    state = _absolute(environ, "XDG_STATE_HOME") or home() / ".local" / "state"
-    return sockets, state / "fastcontext", hub_cache(environ)
+    return sockets, own_folder("state"), hub_cache()
 
 
 def _runtime_of_user(uid: int, parent: Path = Path("/run/user")) -> Path | None:
@@ -295,8 +290,8 @@ def _runtime_of_user(uid: int, parent: Path = Path("/run/user")) -> Path | None:
     return directory if mine else None
 
 
-def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
-    value = environ.get(name, "")
+def _absolute(name: str) -> Path | None:
+    value = os.environ.get(name, "")
     return Path(value) if value.startswith("/") else None
 
 

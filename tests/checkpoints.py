@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from launch.verify.layout import Linear, shape_of
+from launch.verify.layout import LinearShape, shape_of
 
 CONFIG: dict[str, Any] = {
     "architectures": ["Qwen3ForCausalLM"],
@@ -110,7 +110,7 @@ def drafts(config: Mapping[str, Any] = CONFIG, seed: int = 0) -> tuple[Draft, Dr
     return source, packed
 
 
-def _add_packed(draft: Draft, linear: Linear, matrix: np.ndarray) -> None:
+def _add_packed(draft: Draft, linear: LinearShape, matrix: np.ndarray) -> None:
     # One scale for all, as ModelOpt shares it between layers that vLLM merges.
     weight, scale = pack(matrix, 6.0 / (6.0 * 448.0))
     draft.tensors[f"{linear.name}.weight"] = ("U8", weight)

@@ -15,7 +15,8 @@ import anyio
 from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.seen import cpu_s, gpu_used_mib, is_core, rss_mib
 from benchmarks.gpu.timed import api, complete
-from launch import client, process
+from launch import process
+from launch.keeper import client
 from launch.plan.planner import Wanted
 from launch.state import read_state
 
@@ -78,7 +79,8 @@ class Bench:
                 times.append((time.perf_counter() - began) * 1000)
         code = (
             "import time; t = time.perf_counter(); import sys; sys.path.insert(0, sys.argv[1])\n"
-            "import anyio, pathlib\nfrom launch import client\nfrom launch.places import Places\n"
+            "import anyio, pathlib\nfrom launch.keeper import client\n"
+            "from launch.places import Places\n"
             "p = Places(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))\n"
             "async def go():\n    async with client.use(p, wait_s=5):\n"
             "        print((time.perf_counter() - t) * 1000)\nanyio.run(go)\n"

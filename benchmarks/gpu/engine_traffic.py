@@ -17,7 +17,7 @@ from benchmarks.gpu.engine_life import ROOT, Bench
 from benchmarks.gpu.timed import api, complete, speeds
 from explorer.events import Event, TurnFinished
 from explorer.records import Usage
-from launch import client
+from launch.keeper import client
 from server.settings import load_settings
 
 TURNS = 8

@@ -25,9 +25,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from launch.bench.engine import EnginePlan
+from launch.bench.engine import BenchPlan
 from launch.bench.engine import measure as measure_engines
-from launch.bench.layers import layer_shapes
+from launch.bench.matmul import layer_shapes
 from launch.bench.matmul import measure as measure_matmuls
 from launch.bench.variants import Variant, standard_variants, write_weightless
 
@@ -44,7 +44,7 @@ TINY = {
     "bos_token_id": 1,
     "eos_token_id": 1,
 }
-TINY_PLAN = EnginePlan(
+TINY_PLAN = BenchPlan(
     prompts=(32, 256), cached=(512, 64), streams=4, context=64, long_context=512, tokens=16,
     repeats=2,
 )  # fmt: skip
@@ -112,8 +112,8 @@ def matmul(run: Run, emit: Emit) -> None:
 
 def quantize(run: Run, emit: Emit) -> None:
     from launch.quantize.calibration import Item
-    from launch.quantize.recipe import Recipe
-    from launch.quantize.run import Request
+    from launch.quantize.modelopt_steps import Recipe
+    from launch.quantize.run import QuantizeRequest
     from launch.quantize.run import quantize as make
 
     source, out = run.work / "random-bf16", run.work / "random-nvfp4"
@@ -142,7 +142,8 @@ def quantize(run: Run, emit: Emit) -> None:
             )
 
     result = make(
-        Request(source, out, recipe, items=items, origin="random words", behaviour=False), progress
+        QuantizeRequest(source, out, recipe, items=items, origin="random words", behaviour=False),
+        progress,
     )
     emit({"kind": "quantized", **result.record})
     for check in result.report.checks:
@@ -209,7 +210,7 @@ def variants(run: Run, *names: str) -> list[Variant]:
 def engine(run: Run, emit: Emit) -> None:
     measure_engines(
         variants(run, "bf16", "fp8", "nvfp4"),
-        TINY_PLAN if run.dry else EnginePlan(),
+        TINY_PLAN if run.dry else BenchPlan(),
         emit=emit,
         warm_starts=0,
         cache=run.work / "cache",
@@ -221,7 +222,7 @@ def engine(run: Run, emit: Emit) -> None:
 
 def more(run: Run, emit: Emit) -> None:
     cache = run.work / "cache"
-    plan = TINY_PLAN if run.dry else EnginePlan()
+    plan = TINY_PLAN if run.dry else BenchPlan()
     measure_engines(variants(run, "nvfp4-card"), plan, emit=emit, warm_starts=0, cache=cache,
                     timeout_s=300, deadline=run.deadline, log=run.out / "engine.log")  # fmt: skip
     made = run.work / "random-nvfp4"

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx
 
-from launch.client import Access
+from launch.keeper.client import Access
 
 STREAMS = 16
 WRITTEN = 256

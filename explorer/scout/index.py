@@ -304,6 +304,7 @@ def save(path: Path, rows: Rows) -> bool:
     sizes = struct.pack(f"<{len(parts)}Q", *(len(part) for part in parts))
     body = b"".join([sizes, *parts])
     temporary = None
+    # As launch.files.replacing does, which this package may not import.
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)

@@ -1,4 +1,4 @@
-"""Measurements on this machine's GPU: the engine as the model card measures it, and its matmuls.
+"""Measurements on this machine's GPU: engines as the model card measures them, and matmuls.
 
-It starts engines of its own and leaves the shared one alone.
+It starts its own engines and leaves the shared one alone.
 """

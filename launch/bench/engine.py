@@ -14,31 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from launch.bench.variants import Variant, weight_bytes
+from launch.process import PACKAGE_ROOT
 
-PACKAGE_ROOT = Path(__file__).parents[2]
 POLL_S = 0.5
 STOP_GRACE_S = 10.0
-"""Seconds that a child gets between SIGTERM and SIGKILL: vLLM needs 2 to 4."""
+"""Seconds between SIGTERM and SIGKILL for a child: vLLM needs 2 to 4."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class EnginePlan:
+class BenchPlan:
     """What to measure. Lengths in tokens."""
 
     prompts: tuple[int, ...] = (32, 1024, 8192, 32_768)
     cached: tuple[int, int] = (16_384, 1024)
-    """Cached prefix, and what is new after it."""
+    """The cached prefix, and the new tokens after it."""
     streams: int = 16
     context: int = 512
     long_context: int = 32_768
     tokens: int = 512
     repeats: int = 5
-    """Samples of a time to first token and of single-stream decoding; streams get 3."""
+    """Samples of times to first token and of one stream's decoding; the rest gets 3 at most."""
 
     def measurements(self) -> list[list[Any]]:
-        """As the child takes them: a method's name and its arguments."""
+        """The measurements as the child takes them: a method's name and its arguments."""
         several = min(3, self.repeats)
         return [
             ["decode", self.context, self.tokens, self.repeats],
@@ -51,7 +51,7 @@ class EnginePlan:
 
 def measure(
     variants: Sequence[Variant],
-    plan: EnginePlan | None,
+    plan: BenchPlan | None,
     *,
     emit: Callable[[Row], None],
     python: str = sys.executable,
@@ -62,13 +62,13 @@ def measure(
     deadline: float = float("inf"),
     log: Path | None = None,
 ) -> None:
-    """Measures each variant in turn and hands its rows to ``emit``.
+    """Measure each variant in turn and pass its rows to ``emit``.
 
-    Without a plan they are started only. Each starts with what ``cache`` holds (by default an empty
-    compile cache of this run, so "cold"), is measured, and is started ``warm_starts`` times again.
-    A variant that fails or takes longer than ``timeout_s`` becomes a row with ``error``; past
-    ``deadline`` (of ``time.monotonic``) what is left becomes rows of kind ``skipped``. The engines'
-    output goes to ``log``; its end is in the row of an engine that fails.
+    Without a plan the variants are only started. Each starts with the compile cache in ``cache``
+    (by default an empty one, so "cold"), is measured, and is started ``warm_starts`` times again.
+    A variant that fails or takes longer than ``timeout_s`` gives a row with ``error``; after
+    ``deadline`` (of ``time.monotonic``) each variant gives a row of kind ``skipped``. The engines'
+    output goes to ``log``; the row of a failed engine holds the end of it.
     """
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -76,7 +76,7 @@ def measure(
         kept = cache if cache is not None else folder / "cache"
         for variant in variants:
             emit({"variant": variant.name, "kind": "weight_bytes", "median": weight_bytes(variant)})
-            # A folder that was given may hold earlier compilations of this very variant.
+            # A given folder may hold what was compiled for this variant before.
             state = "cold" if cache is None or not (cache / f"seen-{variant.name}").exists() else ""
             first = plan.measurements() if plan is not None else []
             runs = [(state or "warm", first)] + [("warm", [])] * warm_starts
@@ -118,7 +118,7 @@ def _run_child(
     timeout_s: float,
     emit: Callable[[Row], None],
 ) -> bool:
-    """Whether the child ended well. Its rows are handed on as they come; no process is left."""
+    """Whether the child succeeded. Its rows are passed on as they come; no process is left."""
     rows = Path(spec["rows"])
     rows.unlink(missing_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _run_child(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        problem = _wait(child, timeout_s, Rows(rows), emit)
+        problem = _wait(child, timeout_s, RowFile(rows), emit)
     if not problem:
         return True
     tail = log.read_bytes()[before:][-4000:].decode("utf-8", "replace")
@@ -142,7 +142,7 @@ def _run_child(
 
 
 def _environment(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The child's variables: this process's, with every compile cache in one folder."""
+    """This process's variables for the child, with every compile cache in one folder."""
     inherited = dict(os.environ)
     path = [str(PACKAGE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
     return {
@@ -159,9 +159,9 @@ def _environment(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait(
-    child: "subprocess.Popen[bytes]", timeout_s: float, rows: "Rows", emit: Callable[[Row], None]
+    child: "subprocess.Popen[bytes]", timeout_s: float, rows: "RowFile", emit: Callable[[Row], None]
 ) -> str:
-    """What went wrong, or nothing. The child's whole group is gone afterwards."""
+    """What went wrong, or an empty string. Afterwards the child's whole group is gone."""
     until = time.monotonic() + timeout_s
     code: int | None = None
     try:
@@ -187,7 +187,7 @@ def _end_group(child: "subprocess.Popen[bytes]") -> None:
             child.wait(timeout=STOP_GRACE_S)
 
 
-class Rows:
+class RowFile:
     """A file of JSON lines that another process appends to."""
 
     def __init__(self, path: Path) -> None:
@@ -195,7 +195,7 @@ class Rows:
         self._read_bytes = 0
 
     def new(self) -> Iterator[Row]:
-        """The whole lines that were written since the last call."""
+        """The complete lines that were written since the last call."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Measures one engine in a process of its own, so that the next one finds the GPU's memory free.
+"""Measures one engine in a process of its own, so that the next engine finds the GPU's memory free.
 
-Called by ``launch.bench.engine``: a plan as one JSON argument; writes rows of JSON to the plan's
-file, each as soon as it is there. Imports nothing but vLLM and the standard library, so that it
-runs in whichever Python has vLLM.
+``launch.bench.engine`` starts it with a plan as one JSON argument. It writes each row of JSON to
+the plan's file at once. It imports nothing but vLLM and the standard library, so it runs in
+whichever Python has vLLM.
 """
 
 import asyncio
@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launch.bench.power import Sampler
-from launch.bench.samples import summary
+from launch.bench.samples import Sampler, summary
 
 STARTED = time.monotonic()
 
@@ -31,7 +30,7 @@ class Bench:
         self.measuring_s = 0.0
 
     def emit(self, row: dict[str, Any]) -> None:
-        """Writes a row for the parent and shows it."""
+        """Write a row for the parent, and to stderr."""
         line = json.dumps({"variant": self.plan["name"], **row})
         with self.rows.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -39,12 +38,12 @@ class Bench:
         sys.stderr.flush()
 
     def prompt(self, tokens: int) -> list[int]:
-        """Token ids that no other prompt of this run begins with."""
+        """Random token ids: no other prompt of this run begins with them."""
         top = int(self.plan["vocabulary"])
         return [self.random.randrange(top // 100, top * 6 // 10) for _ in range(tokens)]
 
     async def request(self, prompt: list[int], tokens: int) -> tuple[float, float, int]:
-        """Seconds to the first token, tokens a second after it, and tokens, of one request."""
+        """Of one request: seconds to the first token, tokens a second after it, and tokens."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -74,14 +73,14 @@ class Bench:
         return first - start, rate, count
 
     async def first_tokens(self, prompt_tokens: int, repeats: int) -> None:
-        """TTFT of prompts that are not cached."""
+        """Time to first token of prompts that are not cached."""
         taken = [
             1e3 * (await self.request(self.prompt(prompt_tokens), 2))[0] for _ in range(repeats)
         ]
         self.emit({"kind": "ttft_ms", "prompt_tokens": prompt_tokens, **summary(taken)})
 
     async def cached_prefix(self, cached: int, new: int, repeats: int) -> None:
-        """TTFT of prompts whose beginning is cached, as in the second turn of an exploration."""
+        """Time to first token of prompts whose beginning is cached, as in a second turn."""
         base = self.prompt(cached)
         await self.request(base, 2)
         taken = [1e3 * (await self.request(base + self.prompt(new), 2))[0] for _ in range(repeats)]
@@ -89,14 +88,13 @@ class Bench:
         self.emit({**row, **summary(taken)})
 
     async def decode(self, context: int, tokens: int, repeats: int) -> None:
-        """Tokens a second of one stream, with power and temperature meanwhile."""
+        """Tokens a second of one stream, with power and temperature."""
         with Sampler() as sampler:
             rates = [(await self.request(self.prompt(context), tokens))[1] for _ in range(repeats)]
-        row = {"kind": "decode_tok_s", "streams": 1, "context_tokens": context, "tokens": tokens}
-        self.emit({**row, **summary(rates), "gpu": sampler.row()})
+        self._emit_decoding(1, context, tokens, rates, sampler)
 
     async def streams(self, count: int, context: int, tokens: int, repeats: int) -> None:
-        """Tokens a second of several streams together, prefill included."""
+        """Tokens a second of several streams together, including prefill."""
         rates = []
         with Sampler() as sampler:
             for _ in range(repeats):
@@ -104,16 +102,17 @@ class Bench:
                 start = time.perf_counter()
                 done = await asyncio.gather(*(self.request(each, tokens) for each in prompts))
                 rates.append(sum(each[2] for each in done) / (time.perf_counter() - start))
-        row = {
-            "kind": "decode_tok_s",
-            "streams": count,
-            "context_tokens": context,
-            "tokens": tokens,
-        }
+        self._emit_decoding(count, context, tokens, rates, sampler)
+
+    def _emit_decoding(
+        self, streams: int, context: int, tokens: int, rates: list[float], sampler: Sampler
+    ) -> None:
+        row = {"kind": "decode_tok_s", "streams": streams}
+        row |= {"context_tokens": context, "tokens": tokens}
         self.emit({**row, **summary(rates), "gpu": sampler.row()})
 
     async def run(self) -> None:
-        """Every measurement of the plan. One that fails is a row; the others are still made."""
+        """Make every measurement of the plan. One that fails gives a row; the others go on."""
         begun = time.monotonic()
         await self.request(self.prompt(64), 8)
         await self.request(self.prompt(self.plan["warm_up_tokens"]), 32)
@@ -129,7 +128,7 @@ class Bench:
 
 
 async def measure(plan: dict[str, Any]) -> None:
-    """Starts the engine of the plan, measures it and shuts it down."""
+    """Start the engine of the plan, measure it and shut it down."""
     from vllm import __version__
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -154,7 +153,7 @@ async def measure(plan: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Runs the plan given as the only argument."""
+    """Run the plan that is the only argument."""
     asyncio.run(measure(json.loads(sys.argv[1])))
 
 

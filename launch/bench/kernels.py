@@ -1,4 +1,4 @@
-"""The linear kernels to compare: BF16 as vLLM runs it, and the NVFP4 one that vLLM chooses here."""
+"""The linear kernels to compare: BF16 as vLLM runs it, and the NVFP4 kernel that vLLM selects."""
 
 import contextlib
 import copy
@@ -14,20 +14,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
-    """A layer that is ready to run."""
+class LinearKernel:
+    """A linear layer that is ready to run."""
 
     kernel: str
     weight_bytes: int
     reference: Any
-    """The float32 matrix that the kernel's weights stand for."""
+    """The float32 matrix that the weights stand for."""
     activation_bits: int
-    """16 for weight-only kernels; 4 where the activations are quantized too."""
+    """16 for weight-only kernels; 4 if the activations are quantized too."""
     copies: Callable[[int], list[Callable[[Any], Any]]]
-    """``copies(n)`` gives n functions of the input, each with operands of its own."""
+    """``copies(n)`` gives n functions of the input, each with its own operands."""
 
 
-def bf16_linear(torch: Any, matrix: Any) -> Linear:
+def bf16_linear(torch: Any, matrix: Any) -> LinearKernel:
     """A BF16 layer through ``torch.nn.functional.linear``, which vLLM 0.23 uses on CUDA."""
     linear = torch.nn.functional.linear
 
@@ -35,14 +35,14 @@ def bf16_linear(torch: Any, matrix: Any) -> Linear:
         weights = [matrix.clone() for _ in range(count)]
         return [_bind(linear, weight) for weight in weights]
 
-    return Linear("torch linear", matrix.numel() * 2, matrix.float(), 16, copies)
+    return LinearKernel("torch linear", matrix.numel() * 2, matrix.float(), 16, copies)
 
 
-def nvfp4_linear(torch: Any, matrix: Any) -> Linear:
+def nvfp4_linear(torch: Any, matrix: Any) -> LinearKernel:
     """An NVFP4 layer through the kernel that vLLM selects for this GPU (0.23.0 and later).
 
     Raises:
-        ImportError: there is no vLLM, or not one with selectable NVFP4 kernels.
+        ImportError: there is no vLLM, or its NVFP4 kernels cannot be selected.
         ValueError: vLLM has no kernel for this GPU.
     """
     from vllm.model_executor.kernels.linear import init_nvfp4_linear_kernel
@@ -58,15 +58,15 @@ def nvfp4_linear(torch: Any, matrix: Any) -> Linear:
         return [functools.partial(kernel.apply_weights, each) for each in layers]
 
     bits = 16 if any(word in name for word in ("Marlin", "A16", "Humming")) else 4
-    return Linear(name, packed.bytes, dequantize(torch, packed), bits, copies)
+    return LinearKernel(name, packed.bytes, dequantize(torch, packed), bits, copies)
 
 
 def _bind(linear: Callable[[Any, Any], Any], weight: Any) -> Callable[[Any], Any]:
     return lambda x: linear(x, weight)
 
 
-def reference_linear(torch: Any, matrix: Any) -> Linear:
-    """An NVFP4 layer that is unpacked on every call: slow, for trying the bench on a CPU."""
+def reference_linear(torch: Any, matrix: Any) -> LinearKernel:
+    """An NVFP4 layer that is unpacked at every call: slow, for trying the bench on a CPU."""
     packed = quantize(torch, matrix)
     linear = torch.nn.functional.linear
 
@@ -76,11 +76,13 @@ def reference_linear(torch: Any, matrix: Any) -> Linear:
 
         return [run] * count
 
-    return Linear("unpacked on every call", packed.bytes, dequantize(torch, packed), 16, copies)
+    return LinearKernel(
+        "unpacked on every call", packed.bytes, dequantize(torch, packed), 16, copies
+    )
 
 
 def _layer(torch: Any, packed: Packed, shape: tuple[int, int]) -> Any:
-    """A module with the names that vLLM's ModelOpt method gives to an NVFP4 layer's parts."""
+    """A module whose parts have the names that vLLM gives to those of an NVFP4 layer."""
     out, inner = shape
     layer = torch.nn.Module()
 
@@ -105,7 +107,7 @@ def _layer(torch: Any, packed: Packed, shape: tuple[int, int]) -> Any:
 
 @contextlib.contextmanager
 def vllm_config() -> Iterator[str]:
-    """Gives vLLM's version, with a default configuration current, which some kernels ask for.
+    """The version of vLLM. While open, a default configuration is set, which some kernels need.
 
     Raises:
         ImportError: there is no vLLM.
@@ -117,6 +119,6 @@ def vllm_config() -> Iterator[str]:
         try:
             stack.enter_context(set_current_vllm_config(VllmConfig()))
         except (ValueError, TypeError, RuntimeError) as error:
-            # Only FlashInfer's kernels need one: Marlin and CUTLASS are measured without.
+            # Only FlashInfer's kernels need it; Marlin and CUTLASS are measured without.
             log.warning("vLLM makes no default configuration: %s", error)
         yield str(vllm.__version__)

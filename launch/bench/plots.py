@@ -1,4 +1,4 @@
-"""Plots of the measurements as PNG. Needs matplotlib, from the extra ``bench``."""
+"""Plots of the measurements as PNG files. Needs matplotlib, from the extra ``bench``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ _PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def plot_matmul(rows: Sequence[Row], path: Path) -> None:
-    """Writes BF16 time over NVFP4 time over the batch, a line for each layer.
+    """Plot BF16 time / NVFP4 time against the batch size, one line for each layer.
 
     Raises:
         ImportError: there is no matplotlib.
@@ -35,14 +35,14 @@ def plot_matmul(rows: Sequence[Row], path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlabel("batch (tokens computed in a step)")
     axes.set_ylabel("BF16 time / NVFP4 time")
-    axes.set_title(f"NVFP4 pays above the line: {_machine(rows)}")
+    axes.set_title(f"NVFP4 is faster above the line: {_machine(rows)}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 def plot_engine(rows: Sequence[Row], path: Path) -> None:
-    """Writes bars for decoding, time to first token, power and size of each variant.
+    """Plot decoding, time to first token, power and size of each variant as bars.
 
     Raises:
         ImportError: there is no matplotlib.
@@ -66,7 +66,7 @@ def _value(row: Row, kind: str, wanted: Mapping[str, Any]) -> float | None:
         return None
     if kind == "power":
         power = (row.get("gpu") or {}).get("power_w") or {}
-        # The first context measured is the short one, which the card's figure is about.
+        # The model card's figure is for the short context.
         return power.get("median") if row.get("context_tokens", 0) < 1024 else None
     if row.get("kind") != kind or "median" not in row:
         return None
@@ -83,7 +83,7 @@ def _machine(rows: Sequence[Row]) -> str:
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
-    # The figure is drawn without a display, and pyplot's global state is left alone.
+    # Needs no display, and leaves pyplot's global state alone.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

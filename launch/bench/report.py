@@ -1,4 +1,4 @@
-"""Rows of measurements as Markdown: the model card's table, and the matmuls over the batch."""
+"""Rows of measurements as Markdown: the model card's table, and the matmuls by batch size."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +9,9 @@ Row = Mapping[str, Any]
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of a JSON-lines file, and a sentence for each line that is none.
+    """The rows of a JSON-lines file, and a sentence for each line that is not a row.
 
-    A run that was killed leaves half a line.
+    A run that was killed may leave half a line.
 
     Raises:
         OSError: the file cannot be read.
@@ -29,15 +29,15 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         if isinstance(row, dict) and isinstance(row.get("kind"), str):
             rows.append(row)
         else:
-            wrong.append(f"line {number} of {path.name!r} is no row and is left out")
+            wrong.append(f"line {number} of {path.name!r} is not a row and is left out")
     return rows, wrong
 
 
 def engine_table(rows: Sequence[Row]) -> str:
-    """A line for each measurement, a column for each variant, ratios to the first one.
+    """A line for each measurement, a column for each variant, and ratios to the first variant.
 
-    Ratios say how many times better: more tokens a second, or less of anything else. Empty cells
-    were not measured; n is the fewest samples of a variant.
+    Ratios say how many times better: more tokens a second, or less of anything else. An empty cell
+    was not measured; n is the smallest number of samples of a variant.
     """
     rows = [row for row in rows if "variant" in row]
     names = list(dict.fromkeys(str(row["variant"]) for row in rows))
@@ -73,7 +73,7 @@ def _figure(row: Row) -> bool:
 
 
 def _lines(row: Row) -> Iterable[tuple[str, float, int]]:
-    """Label, value and number of samples of what a row says."""
+    """Label, value and number of samples of each figure in a row."""
     kind, count = row.get("kind"), int(row.get("n", 1))
     if kind == "weight_bytes":
         yield "model size, GB", row["median"] / 1e9, 1
@@ -105,9 +105,9 @@ def _ratio(label: str, found: Mapping[str, tuple[float, int]], base: str, name: 
 
 
 def matmul_table(rows: Sequence[Row]) -> str:
-    """A line for each layer and batch: both times, the ratio, and each one's share of its limit.
+    """A line for each layer and batch size: both times, their ratio, and the share of the limit.
 
-    Where a product was faster than what the limit was measured by, it is the limit.
+    If a product was faster than the measured limit, it is taken as the limit.
     """
     pairs = matmul_pairs(rows)
     if not pairs:
@@ -131,7 +131,7 @@ def matmul_table(rows: Sequence[Row]) -> str:
 
 
 def matmul_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """BF16 and NVFP4 rows of the same layer and batch, in the order of the rows."""
+    """Pairs of a BF16 and an NVFP4 row of the same layer and batch, in the order of the rows."""
     found = {
         (row["layer"], row["batch"], row["precision"]): row
         for row in rows
@@ -145,7 +145,7 @@ def matmul_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 
 def crossover(rows: Sequence[Row]) -> dict[str, int | None]:
-    """For each layer the smallest batch from which NVFP4 is no longer faster; None: always is."""
+    """For each layer the batch size from which NVFP4 is never faster; None: it stays faster."""
     made: dict[str, int | None] = {}
     for plain, packed in sorted(matmul_pairs(rows), key=lambda pair: pair[0]["batch"]):
         faster = packed["time_us"]["median"] < plain["time_us"]["median"]
@@ -158,7 +158,7 @@ def crossover(rows: Sequence[Row]) -> dict[str, int | None]:
 
 
 def matmul_text(rows: Sequence[Row]) -> str:
-    """The table of the matmuls, and from which batch on NVFP4 no longer pays."""
+    """The table of the matmuls, and the batch sizes from which NVFP4 is no longer faster."""
     found = crossover(rows)
     if not found:
         return matmul_table(rows)
@@ -170,7 +170,7 @@ def matmul_text(rows: Sequence[Row]) -> str:
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
-    """A sentence for everything that failed or was left out."""
+    """A line for everything that failed or was skipped."""
     said = []
     for row in rows:
         if row.get("kind") in ("error", "skipped"):

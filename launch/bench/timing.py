@@ -1,4 +1,4 @@
-"""Time of GPU work: CUDA events around replays of a graph, on operands that outgrow the cache."""
+"""Timing GPU work: CUDA events around replays of a graph, on operands larger than the cache."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 CACHE_MULTIPLE = 4
-"""Operands that are rotated add up to this many times the L2 cache."""
+"""The rotated operands are this many times as large as the L2 cache."""
 MOST_COPIES = 64
 WARM_UPS = 3
 
 
 def copies_for(torch: Any, device: str, operand_bytes: int) -> int:
-    """How many sets of operands to rotate so that none is still in the cache when used again."""
+    """How many sets of operands to rotate, so that none is still cached when it is used again."""
     if device == "cpu":
         return 2
     properties = torch.cuda.get_device_properties(0)
@@ -23,10 +23,10 @@ def copies_for(torch: Any, device: str, operand_bytes: int) -> int:
 def time_calls(
     torch: Any, device: str, calls: Sequence[Callable[[], Any]], repeats: int
 ) -> tuple[list[float], str]:
-    """Seconds per call for each of ``repeats`` rounds over all calls, and how they were timed.
+    """Seconds per call in each of ``repeats`` rounds over all calls, and how they were timed.
 
-    "graph": as vLLM decodes, without launch gaps. "eager": the calls could not be captured.
-    "wall": the CPU, where there are no events.
+    "graph": as vLLM decodes, without gaps between kernels. "eager": the calls could not be
+    captured in a graph. "wall": on the CPU, which has no events.
     """
     if device == "cpu":
         return _wall(calls, repeats), "wall"
@@ -78,17 +78,16 @@ def _wall(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
     return taken
 
 
-def memory_bytes_per_s(torch: Any, device: str, size_bytes: int = 4 << 30) -> float:
-    """Memory bandwidth: bytes read and written in a second, by the fastest of several ways.
+def memory_bytes_per_s(torch: Any, device: str) -> float:
+    """Memory bandwidth: bytes read and written in a second, in the fastest of several ways.
 
-    A copy inside a CUDA graph alone is no ceiling: on an H200 it reached 2.8 TB/s, where products
-    with one token, which read and hardly write, got their weights at 3.5.
+    A copy inside a CUDA graph is not the limit: on an H200 it reached 2.8 TB/s, while products
+    with one token, which read much and write little, read their weights at 3.5 TB/s.
     """
-    if device == "cpu":
-        size_bytes = 16 << 20
+    size_bytes = 16 << 20 if device == "cpu" else 4 << 30
     source = torch.randint(0, 255, (size_bytes // 4,), dtype=torch.int32, device=device)
     target = torch.empty_like(source)
-    # Half of it: kernels count the elements of a matrix in 31 bits.
+    # Only half of it: kernels count the elements of a matrix in 31 bits.
     weights = source[: len(source) // 2].view(torch.bfloat16).view(-1, 8192)
     token = torch.ones(1, 8192, dtype=torch.bfloat16, device=device)
     ways: list[tuple[int, Callable[[], Any]]] = [
@@ -107,18 +106,14 @@ def memory_bytes_per_s(torch: Any, device: str, size_bytes: int = 4 << 30) -> fl
 
 
 PRODUCTS = ((8192, 8192, 8192), (4096, 4096, 4096), (4096, 9728, 2560))
-"""Rows, inner length and columns; the last is down_proj with 4,096 tokens, which on an H200 ran
-faster than the first."""
+"""Rows, inner length and columns. The last is down_proj with 4,096 tokens, which was faster than
+the first on an H200."""
 
 
-def matmul_flop_per_s(
-    torch: Any, device: str, products: Sequence[tuple[int, int, int]] = PRODUCTS
-) -> float:
-    """Operations a second of BF16 products on random data, the fastest round of the fastest."""
-    if device == "cpu":
-        products = ((128, 128, 128),)
+def matmul_flop_per_s(torch: Any, device: str) -> float:
+    """Operations a second of BF16 products of random data: the fastest round of all."""
     rates = []
-    for rows, inner, columns in products:
+    for rows, inner, columns in PRODUCTS if device != "cpu" else ((128, 128, 128),):
         left = torch.randn(rows, inner, dtype=torch.bfloat16, device=device)
         right = torch.randn(columns, inner, dtype=torch.bfloat16, device=device)
         taken, _ = time_calls(torch, device, [partial(torch.matmul, left, right.T)] * 4, 10)

@@ -1,4 +1,4 @@
-"""What is measured against what: precisions, their model folders and vLLM arguments."""
+"""The variants to measure: precisions with their model folders and vLLM arguments."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from launch.verify.layout import expected_bytes, shape_of
 CONTEXT_TOKENS = 131_072
 SEQUENCES = 16
 MEMORY_SHARE = 0.40
-"""These three are the model card's."""
+"""The model card's values, like the two above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Variant:
     model: Path
     arguments: dict[str, Any] = field(default_factory=dict)
     weightless: bool = False
-    """Random weights in place of the checkpoint's: measures speed alone."""
+    """Use random weights instead of the checkpoint's: measures only speed."""
 
 
 def standard_variants(
@@ -38,7 +38,7 @@ def standard_variants(
     "nvfp4-card" is NVFP4 with the card's flags on any GPU.
 
     Raises:
-        KeyError: a name that is none of these.
+        KeyError: a name is not one of these.
     """
     common = {
         "gpu_memory_utilization": MEMORY_SHARE,
@@ -58,10 +58,10 @@ def standard_variants(
 
 
 def write_weightless(folder: Path, **changes: Any) -> tuple[Path, Path]:
-    """Folders of a BF16 and an NVFP4 model of FastContext-1.0-4B's shape without weights.
+    """Write folders of a BF16 and an NVFP4 model of FastContext-1.0-4B's shape without weights.
 
-    vLLM fills them with random numbers (``load_format="dummy"``). ``changes`` replace entries of
-    the configuration, for a smaller model.
+    vLLM makes random weights (``load_format="dummy"``). ``changes`` replace entries of the
+    configuration, for a smaller model.
     """
     shape: dict[str, Any] = {
         "architectures": ["Qwen3ForCausalLM"],
@@ -92,11 +92,7 @@ def write_weightless(folder: Path, **changes: Any) -> tuple[Path, Path]:
         "group_size": 16,
         "ignore": ["lm_head"],
         "config_groups": {
-            "group_0": {
-                "input_activations": four_bits,
-                "weights": four_bits,
-                "targets": ["Linear"],
-            }
+            "group_0": {"input_activations": four_bits, "weights": four_bits, "targets": ["Linear"]}
         },
     }
     exported = {
@@ -116,7 +112,7 @@ def write_weightless(folder: Path, **changes: Any) -> tuple[Path, Path]:
 
 
 def weight_bytes(variant: Variant) -> int:
-    """Bytes of the weights: of the files, or what a weightless or FP8 model's would be."""
+    """Bytes of the weights: of the files, or computed for a weightless or FP8 model."""
     files = sum(path.stat().st_size for path in variant.model.glob("*.safetensors"))
     scheme = variant.arguments.get("quantization")
     if files and scheme != "fp8":

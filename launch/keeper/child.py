@@ -2,10 +2,8 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -14,38 +12,14 @@ from anyio import to_thread
 
 from launch import process
 from launch.errors import EngineStartFailed
-from launch.health import Api
 from launch.keeper import lifeline, ports
+from launch.keeper.health import Api
 from launch.places import Places
-from launch.plan.command import Plan
-
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-# Isolated (-I): neither the working directory nor PYTHONPATH can put another module in the way.
-_BOOT = (
-    "import os, sys; sys.path += sys.argv[1].split(os.pathsep); from {0} import main; "
-    "main(sys.argv[2:])"
-)
-
-
-def boot(module: str, *arguments: str, site: bool = True) -> list[str]:
-    """The command that runs ``main`` of one of this package's modules, from any directory."""
-    options = ["-I"] if site else ["-I", "-S"]
-    places = _places() if site else str(PACKAGE_ROOT)
-    return [sys.executable, *options, "-c", _BOOT.format(module), places, *arguments]
-
-
-def _places() -> str:
-    """Directories of this package and of what it imports, wherever they were installed."""
-    found = [PACKAGE_ROOT]
-    for name in ("anyio", "watchfiles"):
-        spec = find_spec(name)
-        if spec is not None and spec.origin is not None:
-            found.append(Path(spec.origin).resolve().parent.parent)
-    return os.pathsep.join(str(path) for path in dict.fromkeys(found))
+from launch.plan.command import EnginePlan
 
 
 class Child:
-    """vLLM as the keeper sees it: an API, output, and an end."""
+    """A running vLLM as the keeper sees it: its API, its output and its end."""
 
     def __init__(self, guard: anyio.abc.Process, api: Api) -> None:
         self._guard = guard
@@ -58,11 +32,11 @@ class Child:
         self._ended = anyio.Event()
 
     @classmethod
-    async def start(cls, plan: Plan, places: Places, key: str, grace_s: float) -> "Child":
-        """vLLM, started a moment ago and not ready.
+    async def start(cls, plan: EnginePlan, places: Places, key: str, grace_s: float) -> "Child":
+        """A vLLM that was just started and is not ready yet.
 
         Raises:
-            EngineStartFailed: the guard cannot be started, or its port is another program's.
+            EngineStartFailed: the guard cannot be started, or another program uses the port.
         """
         places.api.unlink(missing_ok=True)
         argv, port = list(plan.argv), 0
@@ -81,7 +55,7 @@ class Child:
         try:
             environment |= lifeline.install(places.plugin, environment)
             guard = await anyio.open_process(
-                boot("launch.keeper.guard", str(grace_s), *argv, site=False),
+                process.boot("launch.keeper.guard", str(grace_s), *argv, site=False),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -94,7 +68,7 @@ class Child:
         return cls(guard, api)
 
     def answers(self) -> bool:
-        """Whether what listens at its address is this vLLM, which alone is to see the key."""
+        """Whether this vLLM listens at its address: only it may see the key."""
         return not self.api.port or ports.is_listened_on_by(self.api.port, self.pid)
 
     @property
@@ -103,15 +77,15 @@ class Child:
         return self._ended.is_set()
 
     async def pump(self, take: Callable[[bytes], None], lost: Callable[[], None]) -> None:
-        """Hand on the output until the end, then bury the guard and what outlived it.
+        """Pass the output on until vLLM ends, then reap the guard and end what outlived it.
 
-        ``lost`` is called the moment the end is noticed.
+        ``lost`` is called as soon as the end is noticed.
         """
         async with anyio.create_task_group() as group:
             group.start_soon(self._read, take)
             self.returncode = await self._guard.wait()
             lost()
-            # Only a guard that was killed leaves any. They hold the pipe, so they go first.
+            # Only a killed guard leaves processes. They hold the pipe, so they are ended first.
             await to_thread.run_sync(self._bury)
             with anyio.move_on_after(1.0):
                 await self._drained.wait()
@@ -126,13 +100,13 @@ class Child:
         self._drained.set()
 
     async def find_cores(self) -> None:
-        """Take down which engine cores and workers there are, once all have started."""
+        """Note the engine cores and workers, once all have started."""
         self._cores = await to_thread.run_sync(self._titled)
 
     async def end_with_core(self) -> None:
-        """End vLLM at once when one of its engine cores or workers has gone.
+        """End vLLM at once when one of its engine cores or workers has ended.
 
-        It notices by itself as well, but takes some 4 s to leave (vLLM 0.32.0).
+        vLLM notices this itself, but takes some 4 s to end (0.32.0).
         """
         if not self._cores:
             return
@@ -142,7 +116,7 @@ class Child:
         process.kill([pid for pid in process.session(self.pid) if pid != self.pid])
 
     def _titled(self) -> list[int]:
-        """The processes that vLLM titles ``VLLM::...``."""
+        """Processes whose title vLLM has set to ``VLLM::...``."""
         found = []
         for pid in process.session(self.pid):
             with suppress(OSError):
@@ -150,13 +124,12 @@ class Child:
                     found.append(pid)
         return found
 
-    async def wait(self) -> int | None:
-        """The exit status, once everything is gone."""
+    async def wait(self) -> None:
+        """Return once everything is gone."""
         await self._ended.wait()
-        return self.returncode
 
     async def stop(self, patience_s: float) -> None:
-        """End vLLM: politely, then not."""
+        """End vLLM: by closing the guard's input, after ``patience_s`` by killing."""
         with anyio.CancelScope(shield=True):
             if self._guard.stdin is not None:
                 await self._guard.stdin.aclose()
@@ -169,13 +142,13 @@ class Child:
 
     def _bury(self) -> None:
         for pid in process.end_session(self.pid, self.birth):
-            # Those whose parent died are the keeper's now.
+            # Processes whose parent died are the keeper's children now.
             with suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)
 
 
 async def _until_gone(pid: int, scope: anyio.CancelScope) -> None:
-    """Cancel the scope when a process has ended. Linux only; elsewhere nothing is titled so."""
+    """Cancel the scope when a process has ended. Linux only; elsewhere no cores are found."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:

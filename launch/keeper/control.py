@@ -1,7 +1,7 @@
 """The keeper's socket: a line of JSON asks, a line of JSON answers.
 
-``use`` holds the engine for as long as its connection is open, so that a client that is killed
-lets go of it at that moment.
+``use`` holds the engine for as long as its connection is open, so a client that is killed lets go
+of it at once.
 """
 
 import json
@@ -19,9 +19,7 @@ _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError
 
 
 async def serve_control(
-    supervisor: Supervisor,
-    *,
-    task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    supervisor: Supervisor, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
     """Answer until cancelled."""
     path = supervisor.spec.places.control
@@ -54,7 +52,7 @@ async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
         case "wake":
             done = await supervisor.ready(float(request.get("wait_s", 60)))
         case "restart":
-            # Another vLLM, model or setting may be there since the start.
+            # vLLM, the models or the settings may have changed since the start.
             plan = await plan_afresh(supervisor)
             supervisor.ask_to_restart("asked for", plan)
         case "down":
@@ -72,7 +70,7 @@ async def _lend(
     if not await supervisor.ready(wait_s, wake=wake):
         await _write(stream, {**supervisor.status(), "ok": False})
         return
-    # Those that wait are not counted: a restart waits for those that are.
+    # Clients that still wait do not count: a restart waits for those that count.
     supervisor.notify_use(1, quiet=not wake)
     try:
         await _write(stream, {**supervisor.status(), "ok": True} | _access(supervisor))

@@ -1,11 +1,11 @@
-"""The process between keeper and vLLM: whatever ends, nothing of vLLM stays behind.
+"""The process between keeper and vLLM: whichever of them ends, no process of vLLM stays behind.
 
 It starts the command as its only child and holds one end of a pipe whose other end the keeper
-holds. The pipe closing means stop: the keeper asked for it, or was killed. Then, and when vLLM's
-own first process ends for any reason, every descendant is ended; orphans come here because this
-process is their subreaper. When the guard itself is killed, the system kills vLLM's first process
-and hands the rest to the keeper, which does the same. Exit status: the command's, 128 + the signal
-where one killed it.
+holds. When the pipe closes, the keeper has asked for the end or was killed. Then, and when vLLM's
+first process ends for any reason, every descendant is ended; orphans come here because this process
+is their subreaper. When the guard itself is killed, the system kills vLLM's first process, and the
+other processes go to the keeper, which ends them. Exit status: the command's, or 128 + the number
+of the signal that killed it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ CANNOT_RUN = 127
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run ``GRACE_S COMMAND...`` under guard. Never returns."""
+    """Guard the command of ``GRACE_S COMMAND...``. Never returns."""
     grace_s, command = float(arguments[0]), arguments[1:]
     process.adopt_orphans()
     wake = _wake_on_signals()
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> NoReturn:
     ending_at = 0.0
     while status is None:
         wait_s = max(0.0, ending_at - time.monotonic()) if ending_at else None
-        # After the end began stdin stays readable, so it is left out.
+        # Once stdin has closed it stays readable, so it is left out.
         sources = [wake] if ending_at else [wake, 0]
         ready, _, _ = select.select(sources, [], [], wait_s)
         stop = 0 in ready and not os.read(0, 64)
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> NoReturn:
         if status is None and ending_at and time.monotonic() >= ending_at:
             process.kill([child])
             ending_at = time.monotonic() + grace_s
-    _end_all(child)
+    _end_all()
     os._exit(status)
 
 
@@ -52,9 +52,9 @@ def _start(command: list[str]) -> int:
     child = os.fork()
     if child:
         return child
-    # From here on in the child, which becomes the command.
+    # From here on this is the child, which becomes the command.
     guard = os.getppid()
-    process.die_with_parent(signal.SIGKILL)
+    process.die_with_parent()
     if os.getppid() != guard:
         os._exit(CANNOT_RUN)
     signal.set_wakeup_fd(-1)
@@ -71,18 +71,13 @@ def _start(command: list[str]) -> int:
 
 def _wake_on_signals() -> int:
     """A file descriptor on which the number of each signal arrives as a byte."""
-    readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if process.LINUX else _pipe()
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     return readable
-
-
-def _pipe() -> tuple[int, int]:
-    readable, writable = os.pipe()
-    os.set_blocking(readable, False)
-    os.set_blocking(writable, False)
-    return readable, writable
 
 
 def _asked_to_end(wake: int) -> bool:
@@ -92,7 +87,7 @@ def _asked_to_end(wake: int) -> bool:
 
 
 def _reap(child: int) -> int | None:
-    """The child's exit status once it has ended; also buries adopted orphans."""
+    """The child's exit status once it has ended; also reaps adopted orphans."""
     status = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -105,9 +100,8 @@ def _reap(child: int) -> int | None:
     return status
 
 
-def _end_all(child: int) -> None:
-    """Kill what is left until nothing is. The group covers systems without /proc."""
-    del child
+def _end_all() -> None:
+    """Kill descendants until none is left; the process group where there is no /proc."""
     for _ in range(500):
         left = process.descendants(os.getpid())
         if not left:

@@ -1,8 +1,8 @@
 """The process that owns an engine: starts it, watches it, lets it sleep, ends it.
 
-``main`` is its entry. It takes the engine's lock, or leaves at once where another keeper has it,
-and detaches itself from whoever started it. Its memory counts, so it imports the standard library,
-anyio and watchfiles alone.
+``main`` is its entry. It takes the engine's lock, or ends at once if another keeper has it, and
+detaches itself from the process that started it. It runs for hours and should be small, so it
+imports only the standard library, anyio and watchfiles.
 """
 
 import json
@@ -16,14 +16,15 @@ import anyio
 
 from launch import process
 from launch.errors import LaunchError
+from launch.files import Lock
 from launch.keeper.control import serve_control
 from launch.keeper.supervisor import Supervisor
 from launch.keeper.upkeep import mind_home, mind_idleness, mind_sources
 from launch.places import prepare
 from launch.plan.spec import ALREADY_KEPT, Spec, read_spec
-from launch.state import Lock, read_state
+from launch.state import read_state
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 
 def main(_arguments: list[str]) -> NoReturn:
@@ -44,16 +45,15 @@ def main(_arguments: list[str]) -> NoReturn:
     except BaseException:
         logger.exception("the keeper ends on an error")
         status = 1
-    for path in (spec.places.state, spec.places.control, spec.places.api):
-        path.unlink(missing_ok=True)
+    spec.places.clear()
     logging.shutdown()
     lock.drop()
-    # A thread may still wait for an answer that will not come.
+    # A thread may still be waiting for an answer that will not come.
     os._exit(status)
 
 
 def _detach(spec: Spec) -> None:
-    """Go on in the background, in a session of its own, with a log for output."""
+    """Continue in the background, in a session of its own, with the log as output."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -83,13 +83,12 @@ async def _keep(spec: Spec) -> None:
 
 
 def _clear_leftovers(spec: Spec) -> None:
-    """End what an earlier keeper left that was killed together with its guard."""
+    """End the processes of an earlier keeper that was killed together with its guard."""
     earlier = read_state(spec.places.state)
     if earlier is not None:
         ended = process.end_session(earlier.guard_pid, earlier.guard_birth)
-        logger.warning("an earlier keeper was killed; it left %d process(es)", len(ended))
-    for path in (spec.places.state, spec.places.control, spec.places.api):
-        path.unlink(missing_ok=True)
+        logger.warning("ended %d process(es) of an earlier keeper that was killed", len(ended))
+    spec.places.clear()
 
 
 async def _end_on_signals(supervisor: Supervisor) -> None:

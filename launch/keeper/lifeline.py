@@ -1,10 +1,10 @@
-"""A plug-in for vLLM with which each of its processes ends when its parent or the keeper has gone.
+"""A plug-in for vLLM: each process of vLLM ends when its parent or the keeper has ended.
 
-The guard ends an engine's processes when the keeper is killed, and the keeper when the guard is.
-When both are killed at the same moment, the system ends vLLM's first process, and this ends those
-that they started. vLLM loads plug-ins into all its processes.
+The guard ends an engine's processes when the keeper is killed, and the keeper does when the guard
+is killed. When both are killed at the same moment, the system kills vLLM's first process, and this
+plug-in ends the processes that it started. vLLM loads plug-ins into all its processes.
 
-This file is copied beside vLLM's modules, so it imports the standard library alone.
+This file is copied and loaded by vLLM, so it imports only the standard library.
 """
 
 import os
@@ -18,22 +18,22 @@ NAME = "fastcontext_lifeline"
 KEEPER = "FASTCONTEXT_KEEPER"
 """Variable that holds the keeper's number and birth, with a space between."""
 LOOK_S = 0.5
-"""How often a process looks for its parent."""
+"""How often a process checks that its parent still runs."""
 _METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1\n"
-# General plug-ins are loaded late: an engine core waits for its parent before. Those for platforms
-# are loaded while vLLM is imported; one that names no platform changes nothing.
+# General plug-ins are loaded late: before that an engine core waits for its parent. Platform
+# plug-ins are loaded while vLLM is imported; one that names no platform changes nothing.
 _ENTRY = "".join(
     f"[vllm.{group}]\n{NAME} = {NAME}:register\n"
     for group in ("platform_plugins", "general_plugins")
 )
 _watching = 0
-"""The process that is watched over: a forked one has to begin again."""
+"""The process whose parent is watched; a forked process has to begin again."""
 
 
 def register() -> None:
-    """Watch this process's parent from now on, and in every process that it forks."""
+    """Watch this process's parent from now on, also in every process that this one forks."""
     if not _watching:
-        # A forked engine core inherits the knowledge that all plug-ins are loaded, but no threads.
+        # A forked engine core believes that the plug-ins are loaded, but it inherits no threads.
         os.register_at_fork(after_in_child=_watch)
     _watch()
 
@@ -56,13 +56,13 @@ def _end_with(parent: int, keeper: str) -> None:
 
 
 def birth(pid: int) -> str:
-    """When a process began, in ticks since the system did; empty where there is none. Linux only.
+    """When a process began, in ticks since boot; empty if it does not run. Linux only.
 
     As in ``launch.process``, which cannot be imported here.
     """
     try:
-        # As bytes: a process that was forked while this thread's first text was being decoded may
-        # have half a codec for ever.
+        # As bytes: a process forked while this thread decodes its first text may have a codec that
+        # is half imported for ever.
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return ""
@@ -71,9 +71,9 @@ def birth(pid: int) -> str:
 
 
 def install(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Write the plug-in into ``folder``; the variables with which vLLM finds it.
+    """Write the plug-in into ``folder``; returns the variables that make vLLM load it.
 
-    The process that calls this is the keeper. ``environment`` is what vLLM would have without it.
+    The keeper calls this. ``environment`` is vLLM's environment without the plug-in.
 
     Raises:
         OSError: the folder cannot be written.
@@ -93,6 +93,6 @@ def install(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
         KEEPER: f"{os.getpid()} {birth(os.getpid())}",
     }
     if environment.get("VLLM_PLUGINS"):
-        # It names the only ones that are loaded.
+        # It lists all plug-ins that vLLM loads.
         found["VLLM_PLUGINS"] = f"{environment['VLLM_PLUGINS']},{NAME}"
     return found

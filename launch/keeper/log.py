@@ -1,4 +1,4 @@
-"""A log that does not grow without bound and keeps its end at hand."""
+"""A log file of limited size whose last lines are kept in memory."""
 
 import io
 import os
@@ -14,7 +14,7 @@ _LONGEST_LINE = 4_000
 
 
 class RotatingLog:
-    """Takes a program's output in pieces. Secrets given to it are blanked."""
+    """Takes a program's output in pieces. The secret is blanked."""
 
     def __init__(self, path: Path, *, secret: str = "", max_bytes: int = MAX_BYTES) -> None:
         self._path = path
@@ -25,20 +25,20 @@ class RotatingLog:
         self._file = self._open()
 
     def write(self, data: bytes) -> None:
-        """Take a piece; whole lines go to the file."""
+        """Take a piece of output; whole lines go to the file."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _LONGEST_LINE:
             lines.append(self._rest)
             self._rest = b""
         for line in lines:
             self._put(line)
-        # A full disk costs lines of the file, and never what writes them.
+        # On a full disk lines are lost, but the writer goes on.
         with suppress(OSError):
             if self._file.tell() >= self._max:
                 self._rotate()
 
     def close(self) -> None:
-        """Write what is left of a last line and close the file."""
+        """Write an unfinished last line and close the file."""
         if self._rest:
             self._put(self._rest)
             self._rest = b""
@@ -49,14 +49,14 @@ class RotatingLog:
         return "\n".join(list(self._lines)[-lines:])
 
     def clear_tail(self) -> None:
-        """Forget the lines at hand, so that a new start is not judged by the last one's."""
+        """Forget the lines in memory, so that a new start is not judged by those of the last."""
         self._lines.clear()
 
     def _put(self, line: bytes) -> None:
         if self._secret:
             line = line.replace(self._secret, b"***")
         line = line[:_LONGEST_LINE]
-        # A progress bar redraws itself after a carriage return; the last drawing counts.
+        # A progress bar redraws itself after a carriage return; keep the last drawing.
         text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
         self._lines.append(text)
         with suppress(OSError):
@@ -64,7 +64,7 @@ class RotatingLog:
 
     def _open(self) -> io.FileIO:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        # Without a buffer: what a full disk refuses must not be tried again at the next line.
+        # Unbuffered: what a full disk refuses must not be written again with the next line.
         return io.FileIO(os.open(self._path, flags, 0o600), "ab")
 
     def _rotate(self) -> None:
@@ -77,7 +77,7 @@ class RotatingLog:
 
 
 def read_tail(path: Path, lines: int) -> str:
-    """The last lines of a log file; empty where there is none."""
+    """The last lines of a log file; empty if there is no file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Loopback ports: a free one, one that is asked for, and who listens on it."""
+"""Loopback ports: finding a free one, and telling who listens on one."""
 
 import errno
 import os
@@ -12,22 +12,22 @@ from launch.errors import EngineStartFailed
 HINT = "set FASTCONTEXT_ENGINE_PORT to another, 0 for a free one"
 _LISTENING = "0A"
 _REACHED = ("127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::")
-"""Addresses whose listeners a connection to 127.0.0.1 may reach."""
+"""A connection to 127.0.0.1 may reach listeners on these addresses."""
 
 
 def take(port: int) -> int:
-    """The port, where it is free; for 0 one that is.
+    """The port if it is free; for 0 any free port.
 
     Raises:
         EngineStartFailed: another program listens on it, or this user may not.
     """
     with socket.socket() as probe:
-        # Without it a port counts as taken for a minute after its last connection.
+        # Without this, a port counts as used for a minute after its last connection.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            why = "is taken by another program"
+            why = "is used by another program"
             if error.errno != errno.EADDRINUSE:
                 why = f"cannot be listened on: {error.strerror}"
             raise EngineStartFailed(f"port {port} {why}", HINT) from None
@@ -35,9 +35,9 @@ def take(port: int) -> int:
 
 
 def is_listened_on_by(port: int, leader: int) -> bool:
-    """Whether processes of that session alone listen on a loopback port.
+    """Whether only processes of that session listen on a loopback port.
 
-    True as well where the system does not tell (all but Linux): then ``take`` has to do.
+    Also True where the system does not tell (all but Linux): there ``take`` must suffice.
     """
     try:
         listening = _listening(port)
@@ -47,7 +47,7 @@ def is_listened_on_by(port: int, leader: int) -> bool:
 
 
 def _listening(port: int) -> set[str]:
-    """Inodes of the sockets that a connection to the port may reach.
+    """Inodes of the listening sockets that a connection to the port may reach.
 
     Raises:
         OSError: the kernel's table cannot be read.
@@ -66,7 +66,7 @@ def _listening(port: int) -> set[str]:
 
 
 def _in_table(address: str) -> str:
-    """An address as the kernel's table has it: words of 32 bits in the machine's order."""
+    """An address as the kernel's table writes it: words of 32 bits in the machine's byte order."""
     packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
     return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
@@ -76,7 +76,7 @@ def _sockets(pids: list[int]) -> set[str]:
     """Inodes of the sockets that processes hold.
 
     Raises:
-        OSError: one of them does not let this user look.
+        OSError: this user may not look into one of them.
     """
     found = set()
     for pid in pids:

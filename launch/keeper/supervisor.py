@@ -1,4 +1,4 @@
-"""The life of an engine: starting, ready, asleep, restarting, given up, and what moves it on."""
+"""The life of an engine: its phases, and what moves it from one to the next."""
 
 import logging
 import os
@@ -12,17 +12,17 @@ from typing import Any, Literal
 import anyio
 from anyio import to_thread
 
-from launch import health, process
+from launch import process
 from launch.errors import EngineNotReady, EngineStartFailed
+from launch.keeper import health
 from launch.keeper.child import Child
 from launch.keeper.diagnose import Diagnosis, diagnose
-from launch.keeper.history import remember_failure, remember_start, start_times
 from launch.keeper.log import RotatingLog
-from launch.plan.command import Plan
+from launch.plan.command import EnginePlan
 from launch.plan.spec import Spec
-from launch.state import State, write_state
+from launch.state import State, remember_failure, remember_start, start_times, write_state
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 Phase = Literal[
     "starting",
@@ -41,27 +41,27 @@ _POLL_S = 0.2
 
 @dataclass(slots=True)
 class _Orders:
-    """What the supervisor was asked to do at the next chance."""
+    """What the supervisor was asked to do as soon as it can."""
 
     end: str = ""
     restart: str = ""
-    plan: Plan | None = None
-    """For the next start; None: the same."""
+    plan: EnginePlan | None = None
+    """For the next start; None: the plan stays the same."""
 
 
 class Supervisor:
-    """Runs one engine and tells everybody in the keeper about it. For one event loop."""
+    """Runs one engine; the keeper's other tasks read its state here. For one event loop."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.plan: Plan = spec.plan
+        self.plan: EnginePlan = spec.plan
         self.phase: Phase = "starting"
         self.detail = ""
         self.hint = ""
         self.users = 0
         """Explorations that hold the engine now."""
         self.quiet_requests = 0
-        """Requests of warm-ups, which are not use."""
+        """Requests of warm-ups, which do not count as use."""
         self.last_use = time.monotonic()
         self.restarts = 0
         self.key = secrets.token_urlsafe(32)
@@ -70,7 +70,7 @@ class Supervisor:
         self._changed = anyio.Event()
         self._crashes: list[float] = []
         self._unready = ""
-        """Why the last start failed, where it never became ready."""
+        """Why the last engine failed, if it never became ready."""
         self._was_ready = False
         """Whether the engine that runs, or ran last, has been ready."""
         self._begun = time.monotonic()
@@ -85,10 +85,10 @@ class Supervisor:
         self._orders.end = why
         self._notify()
 
-    def ask_to_restart(self, why: str, plan: Plan | None = None) -> None:
-        """Have the engine started afresh, once the explorations that hold it are through.
+    def ask_to_restart(self, why: str, plan: EnginePlan | None = None) -> None:
+        """Have the engine restarted, once the explorations that hold it have ended.
 
-        From now on nobody is given the engine that runs. ``plan`` is for the one that follows.
+        From now on nobody is given the running engine. ``plan`` is for the next one.
         """
         self._orders.plan = plan or self._orders.plan
         self._crashes.clear()
@@ -98,8 +98,8 @@ class Supervisor:
             self._enter("draining" if self.child else "restarting", why)
 
     @property
-    def due(self) -> Plan:
-        """The plan of the engine after the next start, which may be the one that runs."""
+    def due(self) -> EnginePlan:
+        """The plan for the next start: a new one, or that of the running engine."""
         return self._orders.plan or self.plan
 
     async def changed(self) -> None:
@@ -107,7 +107,7 @@ class Supervisor:
         await self._changed.wait()
 
     async def ready(self, wait_s: float, *, wake: bool = True) -> bool:
-        """Whether the engine can answer now, or within ``wait_s``; an engine asleep is woken."""
+        """Whether the engine can answer now or within ``wait_s``; a sleeping engine is woken."""
         with anyio.move_on_after(wait_s) as scope:
             while self.phase != "ready":
                 if self.phase in ("failed", "ending"):
@@ -129,7 +129,7 @@ class Supervisor:
                 return True
             if self.phase != "ready" or self.users or self.child is None:
                 return False
-            # Whoever comes from now on waits, and then wakes it.
+            # Whoever comes from now on waits, and then wakes the engine.
             self._enter("falling asleep")
             began = time.monotonic()
             slept = await _done(health.sleep, self.child.api)
@@ -139,7 +139,7 @@ class Supervisor:
                 detail = f"slept within {time.monotonic() - began:.1f} s" if slept else ""
                 self._enter("asleep" if slept else "ready", detail)
                 return slept
-        # It may sleep or not, so nobody is sent to it.
+        # Whether it sleeps is not known, so nobody is sent to it.
         self.ask_to_restart("it did not say whether it sleeps")
         return False
 
@@ -161,7 +161,7 @@ class Supervisor:
         return False
 
     def status(self) -> dict[str, Any]:
-        """All of it, for ``engine status``; no secret."""
+        """Everything for ``engine status``; no secret."""
         return {
             "phase": self.phase,
             "detail": self.detail,
@@ -181,7 +181,7 @@ class Supervisor:
         }
 
     def ready_in_s(self) -> float | None:
-        """Seconds until ready, judged by the last start; None where there was none."""
+        """Seconds until ready, judged by the last start; None if that is not known."""
         if self.phase in ("ready", "falling asleep", "asleep"):
             return 0.0
         last = start_times(self.spec.places).get(self._kind())
@@ -192,7 +192,7 @@ class Supervisor:
     # The life itself.
 
     async def run(self) -> None:
-        """Keep the engine until it is asked to end, or the keeper has given up for long enough."""
+        """Keep the engine until it is asked to end, or has failed and lingered long enough."""
         try:
             while not self._orders.end:
                 self.plan = self.due
@@ -207,7 +207,7 @@ class Supervisor:
             self._log.close()
 
     async def _one_life(self) -> Diagnosis | None:
-        """One run of vLLM: None where it was ended on purpose, else why it ended."""
+        """Run vLLM once; None if it was ended on purpose, else why it ended."""
         self._begun = time.monotonic()
         self._was_ready = False
         self._log.clear_tail()
@@ -217,6 +217,7 @@ class Supervisor:
         except EngineStartFailed as error:
             return Diagnosis(str(error), error.hint)
         self.child = child
+        self._publish(child)
         self._enter("starting", self.plan.reason)
         async with anyio.create_task_group() as group:
             group.start_soon(child.pump, self._log.write, self._lost)
@@ -258,7 +259,7 @@ class Supervisor:
         return child.answers() and self.plan.model in health.served_models(child.api)
 
     async def _serve(self, child: Child) -> None:
-        """Return when vLLM has ended, hangs, or has to end."""
+        """Return when vLLM has ended, hangs or is to end."""
         failures = 0
         every_s = self.spec.timings.health_every_s
         look_at = time.monotonic() + every_s
@@ -285,18 +286,18 @@ class Supervisor:
                 return
 
     async def _drain(self, child: Child) -> None:
-        """Let the explorations that hold the engine end; new ones are told to wait."""
+        """Wait until the explorations that hold the engine have ended; new ones must wait."""
         with anyio.move_on_after(self.spec.timings.drain_s):
             while self.users and not child.ended and not self._orders.end:
                 await self.changed()
 
     async def _again(self, why: Diagnosis) -> bool:
-        """Wait before the next try; False where there is to be none."""
+        """Wait before the next try; False if there is to be none."""
         now = time.monotonic()
         timings = self.spec.timings
         self._crashes = [t for t in self._crashes if now - t < timings.restart_window_s] + [now]
         logger.warning("%s", why.problem)
-        # A start that fails twice in the same way fails the third time as well.
+        # A start that failed twice in the same way would fail a third time.
         hopeless = not self._was_ready and why.problem == self._unready
         self._unready = "" if self._was_ready else why.problem
         if not why.retry or hopeless or len(self._crashes) > timings.max_restarts:
@@ -312,12 +313,12 @@ class Supervisor:
         return True
 
     async def _linger(self) -> None:
-        """Stay to say why, until asked to try again or to end, or for long enough."""
+        """Stay for a while to say why the engine failed, unless asked to try again or to end."""
         with anyio.move_on_after(self.spec.timings.linger_s):
             while not self._ordered():
                 await self.changed()
             return
-        self.ask_to_end("given up")
+        self.ask_to_end("the engine failed")
 
     def _lost(self) -> None:
         running = ("ready", "falling asleep", "asleep", "waking")
@@ -327,37 +328,32 @@ class Supervisor:
     def _enter(self, phase: Phase, detail: str = "", hint: str = "") -> None:
         self.phase, self.detail, self.hint = phase, detail, hint
         logger.info("%s%s", phase, f": {detail}" if detail else "")
-        child = self.child
-        if child is not None and phase != "ending":
-            try:
-                write_state(self.spec.places.state, self._state(child))
-            except OSError as error:
-                # A full disk must not end an engine that works; its socket tells the same.
-                logger.warning("the state cannot be written: %s", error)
         self._notify()
 
     def _still(self, phase: Phase) -> bool:
-        """Whether that is the phase, which may have changed while something was waited for."""
+        """Whether this is the phase, which may have changed during a wait."""
         return self.phase == phase
 
-    def _state(self, child: Child) -> State:
-        return State(
+    def _publish(self, child: Child) -> None:
+        """Write how the engine is reached, and which processes to end if they are left over."""
+        keeper = os.getpid()
+        state = State(
             url=child.api.url,
             socket=child.api.path,
             api_key=self.key,
-            keeper_pid=os.getpid(),
-            keeper_birth=process.birth(os.getpid()),
+            keeper_pid=keeper,
+            keeper_birth=process.birth(keeper),
             guard_pid=child.pid,
             guard_birth=child.birth,
-            profile=self.plan.profile,
-            model=self.plan.model,
-            version=self.plan.version,
-            started_at=self._born,
-            phase=self.phase,
         )
+        try:
+            write_state(self.spec.places.state, state)
+        except OSError as error:
+            # A full disk must not end an engine that works.
+            logger.warning("the state cannot be written: %s", error)
 
     def notify_use(self, change: int, *, quiet: bool = False) -> None:
-        """Count an exploration that begins (1) or ends (-1); a quiet one keeps nothing awake."""
+        """Count an exploration that begins (1) or ends (-1); a quiet one does not count as use."""
         self.users += change
         if not quiet:
             self.last_use = time.monotonic()
@@ -377,14 +373,14 @@ class Supervisor:
 
 
 async def _done(order: Callable[[health.Api], bool], api: health.Api) -> bool | None:
-    """Whether vLLM did it, or None where it did not answer. Not cancelled half-way."""
+    """Whether vLLM did it, or None if it did not answer. Not cancelled half-way."""
     with anyio.CancelScope(shield=True), suppress(EngineNotReady):
         return await to_thread.run_sync(order, api)
     return None
 
 
 async def _first(*waits: Any) -> None:
-    """Return when one of them does; the others are cancelled."""
+    """Return when one of these returns; the others are cancelled."""
     async with anyio.create_task_group() as group:
 
         async def one(wait: Any) -> None:

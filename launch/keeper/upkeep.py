@@ -1,4 +1,4 @@
-"""A keeper's side jobs: idle engines sleep and stop, changed sources start them afresh."""
+"""What a keeper does besides: an idle engine sleeps and ends, a changed source restarts it."""
 
 import json
 import logging
@@ -12,14 +12,14 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from launch import health
 from launch.errors import EngineNotReady
+from launch.keeper import health
 from launch.keeper.supervisor import Supervisor
-from launch.plan.command import Plan, from_record
+from launch.plan.command import EnginePlan, from_record
 from launch.plan.spec import Timings, read_timings
 from launch.watch import batches
 
-logger = logging.getLogger("launch.keeper.keeper")
+logger = logging.getLogger(__name__)
 
 Files = tuple[tuple[str, int, int], ...]
 """Name, size and time of last change of each file."""
@@ -27,11 +27,11 @@ Files = tuple[tuple[str, int, int], ...]
 _REPLAN_TIMEOUT_S = 60.0
 _SHARE = "--gpu-memory-utilization"
 _LOOK_S = 30.0
-"""How often the sources are looked at where nothing tells of a change: network file systems."""
+"""How often the sources are looked at: network file systems do not report changes."""
 
 
 async def mind_idleness(supervisor: Supervisor) -> None:
-    """Let an engine that nobody uses sleep, then end."""
+    """Put an engine that nobody uses to sleep, and end it later."""
     finished, quiet = 0.0, 0
     while True:
         await anyio.sleep(_pause_s(supervisor.spec.timings))
@@ -40,10 +40,10 @@ async def mind_idleness(supervisor: Supervisor) -> None:
         if supervisor.phase == "ready" and (now := await _activity(supervisor)) is not None:
             running, finished_now = now
             quiet_now = supervisor.quiet_requests
-            # A vLLM that was started afresh counts from 0.
+            # A restarted vLLM counts from 0.
             more = finished_now - finished if finished_now >= finished else finished_now
-            # Whoever talks to vLLM without asking the keeper counts as well. A warm-up that failed
-            # has finished nothing, and so it can hide one such request, and not count as one.
+            # Requests of those who do not ask the keeper count as use, too. (A warm-up that failed
+            # has finished no request, so it can hide one of theirs.)
             if running or more > quiet_now - quiet:
                 supervisor.last_use = time.monotonic()
             finished, quiet = finished_now, quiet_now
@@ -51,13 +51,13 @@ async def mind_idleness(supervisor: Supervisor) -> None:
 
 
 def _pause_s(timings: Timings) -> float:
-    """Until idleness is looked at again: a quarter of the shortest limit, 15 s at most."""
+    """Seconds until the next look: a quarter of the shortest limit, at most 15 s."""
     limits = [each for each in (timings.sleep_after_s, timings.stop_after_s) if each > 0]
     return max(0.05, min(15.0, min(limits, default=60.0) / 4))
 
 
 async def _rest(supervisor: Supervisor) -> None:
-    """Let the engine sleep or end where it has been idle for long enough."""
+    """Let the engine sleep or end if it has been idle for long enough."""
     timings = supervisor.spec.timings
     idle_s = time.monotonic() - supervisor.last_use
     if 0 < timings.stop_after_s <= idle_s:
@@ -71,7 +71,7 @@ async def _rest(supervisor: Supervisor) -> None:
 
 
 async def _activity(supervisor: Supervisor) -> tuple[float, float] | None:
-    """Requests in flight and finished so far, or None where that is not known."""
+    """Requests in flight and finished so far, or None if that is not known."""
     if supervisor.child is None:
         return None
     try:
@@ -83,9 +83,9 @@ async def _activity(supervisor: Supervisor) -> tuple[float, float] | None:
 
 
 async def mind_home(supervisor: Supervisor) -> None:
-    """End an engine whose socket has gone: nobody can find it, and a second one could start.
+    """End an engine whose socket is gone: nobody can find it, and a second one could start.
 
-    The system removes a user's runtime directory when the user has logged out everywhere.
+    The system removes a user's runtime directory when the user's last session ends.
     """
     while supervisor.spec.places.control.exists():  # noqa: ASYNC110 - the system removes it
         await anyio.sleep(supervisor.spec.timings.health_every_s)
@@ -93,7 +93,7 @@ async def mind_home(supervisor: Supervisor) -> None:
 
 
 async def mind_sources(supervisor: Supervisor) -> None:
-    """Restart the engine when its checkpoint or its configuration has become another."""
+    """Restart the engine when its checkpoint or its configuration has changed."""
     watched = list(supervisor.spec.watched)
     if not watched:
         return
@@ -110,7 +110,7 @@ async def mind_sources(supervisor: Supervisor) -> None:
 
 
 async def _settled(watched: list[Path], settle_s: float) -> Files:
-    """The files, once they have stayed the same for a moment."""
+    """The files, once they have stayed the same for ``settle_s``."""
     now = fingerprint(watched)
     while True:
         await anyio.sleep(settle_s)
@@ -120,10 +120,10 @@ async def _settled(watched: list[Path], settle_s: float) -> Files:
 
 
 async def _next_change(watched: list[Path], settle_s: float) -> None:
-    """Return when something has changed beside or in the paths, or after a while.
+    """Return when something has changed in or next to the paths, or after a while.
 
-    Each time the watch is a new one: a file that an editor replaces, and a folder that another one
-    takes the place of, are no longer the ones that were watched.
+    Each time the watch is a new one: a file or folder that was replaced is no longer the one that
+    was watched.
     """
     folders = {each for path in watched for each in (path.parent, *_tree(path))}
     here = sorted({_nearest(each) for each in folders})
@@ -135,8 +135,8 @@ async def _next_change(watched: list[Path], settle_s: float) -> None:
 
 
 def _nearest(path: Path) -> Path:
-    """The folder itself, or the one above in which it, or what it is in, would come into being."""
-    # Unlike a Path's own, these raise nothing where a folder may not be looked into.
+    """The folder, or its nearest parent that exists."""
+    # Unlike Path.is_dir, this raises nothing if a folder may not be looked into.
     there = (each for each in (path, *path.parents) if os.path.isdir(each))  # noqa: PTH112
     return next(there, Path("/"))
 
@@ -148,19 +148,21 @@ def _tree(path: Path) -> list[Path]:
 async def _follow(supervisor: Supervisor, changed: set[str]) -> None:
     plan = await plan_afresh(supervisor)
     if plan is None:
-        # Half a checkpoint, or a mistake in the file: what runs is better than nothing.
-        logger.warning("the changed checkpoint or configuration cannot be served; kept as is")
+        # Half a checkpoint, or a mistake in the file: keep what runs.
+        logger.warning(
+            "the changed checkpoint or configuration cannot be served; the running engine is kept"
+        )
         return
     due = supervisor.due
     weights = any(Path(name).is_relative_to(due.model_path) for name in changed)
     if plan == due and not weights:
-        logger.info("the configuration has changed, to the same plan")
+        logger.info("the configuration has changed, but the plan is the same")
         return
     supervisor.ask_to_restart("its checkpoint or configuration has changed", plan)
 
 
 def fingerprint(paths: list[Path]) -> Files:
-    """Every file in the paths, by name."""
+    """Every file in the paths, in the order of names."""
     found = []
     for path in paths:
         files = [path] if os.path.isfile(path) else sorted(path.rglob("*"))  # noqa: PTH113
@@ -174,10 +176,10 @@ def fingerprint(paths: list[Path]) -> Files:
     return tuple(found)
 
 
-async def plan_afresh(supervisor: Supervisor) -> Plan | None:
-    """The plan for what is there now, or None where none can be made.
+async def plan_afresh(supervisor: Supervisor) -> EnginePlan | None:
+    """The plan for what is there now, or None if none can be made.
 
-    The keeper's patience, which needs no restart, is what is configured now from then on.
+    The timings that are configured now hold from here on; they need no restart.
     """
     now = await to_thread.run_sync(_replan, supervisor, abandon_on_cancel=True)
     if now is None:
@@ -187,8 +189,8 @@ async def plan_afresh(supervisor: Supervisor) -> Plan | None:
     return plan
 
 
-def _replan(supervisor: Supervisor) -> tuple[Plan, Timings] | None:
-    """What the replanning command says, or None where it fails. Blocks."""
+def _replan(supervisor: Supervisor) -> tuple[EnginePlan, Timings] | None:
+    """The answer of the replanning command, or None if it fails. Blocks."""
     command = supervisor.spec.replan
     if not command:
         return None
@@ -213,8 +215,8 @@ def _replan(supervisor: Supervisor) -> tuple[Plan, Timings] | None:
         return None
 
 
-def held(plan: Plan) -> tuple[str, ...]:
-    """Arguments that tell the planner what of a GPU's memory the running engine will give back."""
+def held(plan: EnginePlan) -> tuple[str, ...]:
+    """Arguments that tell the planner how much GPU memory the running engine will give back."""
     number = plan.environment.get("CUDA_VISIBLE_DEVICES", "")
     if not number.isdigit() or _SHARE not in plan.argv[:-1]:
         return ()

@@ -14,7 +14,7 @@ from launch.errors import CannotRun
 Precision = Literal["nvfp4", "fp8", "bf16", "other"]
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
-_DOWNLOAD_HINT = "`fastcontext engine up --download` fetches it, and goes on where it stopped"
+_DOWNLOAD_HINT = "download it with `fastcontext engine up --download`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Checkpoint:
     """One model on the disk."""
 
     name: str
-    """As it was asked for: a folder or a hub id."""
+    """As the caller wrote it: a folder or a hub id."""
     path: Path
     precision: Precision
     weight_bytes: int
-    """Bytes of the weight files; 0 where there are none."""
+    """Bytes of the weight files; 0 if there are none."""
     layers: int
     hidden: int
     intermediate: int
@@ -40,22 +40,22 @@ class Checkpoint:
 
     @property
     def linear_weights(self) -> int:
-        """Weights in the linear layers, which quantization makes smaller."""
+        """Number of weights in the linear layers, which quantization makes smaller."""
         attention = self.hidden * self.head_dim * 2 * (self.heads + self.kv_heads)
         return self.layers * (attention + 3 * self.hidden * self.intermediate)
 
     @property
     def embedding_weights(self) -> int:
-        """Weights in the embeddings, which stay at 16 bits."""
+        """Number of weights in the embeddings, which stay at 16 bits."""
         return self.vocab * self.hidden * (1 if self.tied else 2)
 
     def bytes_at(self, precision: Precision) -> int:
-        """Bytes of the loaded weights. NVFP4 has a byte of scale for 16 weights of half a byte."""
+        """Bytes of the loaded weights. In NVFP4 16 weights of half a byte share a byte of scale."""
         per_weight = {"nvfp4": 0.5 + 1 / 16, "fp8": 1.0}.get(precision, 2.0)
         return int(self.linear_weights * per_weight) + 2 * self.embedding_weights
 
     def kv_bytes_per_token(self, kv_bytes: int) -> int:
-        """Bytes of key and value cache for a token, at 1 (fp8) or 2 bytes an element."""
+        """Bytes of key and value cache for one token, at 1 (fp8) or 2 bytes for each element."""
         return 2 * self.layers * self.kv_heads * self.head_dim * kv_bytes
 
 
@@ -63,7 +63,7 @@ def read_checkpoint(name: str, hub: Path) -> Checkpoint:
     """The checkpoint in the folder ``name``, or of the hub id ``name`` in the cache ``hub``.
 
     Raises:
-        CannotRun: it is not here, not complete, or not a language model's.
+        CannotRun: it is not here, not complete, or not a language model.
     """
     folder = find_folder(name, hub)
     config = _read_json(folder / "config.json")
@@ -92,7 +92,7 @@ def read_checkpoint(name: str, hub: Path) -> Checkpoint:
 
 
 def is_whole(name: str, hub: Path) -> bool:
-    """Whether a checkpoint is here with its weights."""
+    """Whether a checkpoint is here together with its weights."""
     try:
         return read_checkpoint(name, hub).weight_bytes > 0
     except CannotRun:
@@ -100,13 +100,13 @@ def is_whole(name: str, hub: Path) -> bool:
 
 
 def names_folder(name: str) -> bool:
-    """Whether a checkpoint's name is a folder's, there or not, and no hub id."""
+    """Whether the name of a checkpoint means a folder, which need not exist, and no hub id."""
     local = Path(name).expanduser()
     return local.is_absolute() or name.startswith((".", "~")) or local.is_dir()
 
 
 def cache_folder(name: str, hub: Path) -> Path:
-    """Where huggingface_hub keeps a model of that hub id; it need not exist."""
+    """Where huggingface_hub keeps the model of that hub id; it need not exist."""
     return hub / ("models--" + name.replace("/", "--"))
 
 
@@ -157,7 +157,7 @@ def _weights(name: str, folder: Path) -> int:
     )
     expected = {*names, *(each for name in names for each in _shards(name))}
     missing = sorted(each for each in expected if not (folder / each).is_file())
-    # A folder may have its tokenizer elsewhere, named in the engine's further arguments.
+    # The tokenizer of a folder may lie elsewhere, named in FASTCONTEXT_ENGINE_ARGS.
     if cached and names and not any((folder / each).is_file() for each in _TOKENIZERS):
         missing.append(_TOKENIZERS[0])
     if missing or (partial and not names):
@@ -167,7 +167,7 @@ def _weights(name: str, folder: Path) -> int:
 
 
 def _shards(file: str) -> list[str]:
-    """All files of a checkpoint in several, by the name of one of them."""
+    """All files of a checkpoint in several files, from the name of one of them."""
     found = re.fullmatch(r"(.*)-\d{5}-of-(\d{5})(\.safetensors)", file)
     if found is None:
         return []

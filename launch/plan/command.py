@@ -1,8 +1,8 @@
-"""The command and the environment that a profile comes to."""
+"""The command and the environment that start vLLM with a profile."""
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,23 @@ class Address:
     port: int = 0
 
     def flags(self) -> tuple[Flag, ...]:
-        """``vllm serve`` flags for it."""
+        """The ``vllm serve`` flags for this address."""
         if self.socket is not None:
-            reason = "a socket in a directory of mode 700: no other user of the machine reaches it"
+            reason = "a socket in a directory of mode 700: other users cannot reach it"
             return (Flag("--uds", str(self.socket), reason),)
         return (
-            Flag("--host", "127.0.0.1", "this machine alone"),
-            Flag("--port", str(self.port), "free when it was chosen" if self.port else "any"),
+            Flag("--host", "127.0.0.1", "reachable from this machine only"),
+            Flag(
+                "--port",
+                str(self.port),
+                "free when it was chosen" if self.port else "any free port",
+            ),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that is needed to start an engine, except the key."""
+class EnginePlan:
+    """Everything needed to start an engine, except its key."""
 
     argv: tuple[str, ...]
     environment: dict[str, str]
@@ -48,37 +52,41 @@ class Plan:
     notes: tuple[str, ...]
 
     def shell(self) -> str:
-        """The command as it would be typed."""
+        """The command as one would type it."""
         words = [f"{flag.name}={shlex.quote(flag.value or '')}" for flag in self.variables]
         return " ".join([*words, shlex.join(self.argv)])
 
 
 def served_name(name: str) -> str:
-    """Name under which a checkpoint is served: a hub id as it is, a folder's last part."""
+    """Name under which a checkpoint is served: a hub id unchanged, of a folder its last part."""
     return Path(name).name if name.startswith(("/", ".", "~")) else name
 
 
-def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan:
-    """The plan for a profile with the vLLM that is installed."""
+def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> EnginePlan:
+    """The plan for a profile and an installed vLLM."""
     checkpoint = profile.checkpoint
     name = served_name(checkpoint.name)
     flags = (
         *profile.flags,
-        Flag("--served-model-name", name, "the name that clients ask for"),
+        Flag("--served-model-name", name, "the model name that clients send"),
         *address.flags(),
     )
     variables = profile.environment
     if vllm.python_path:
         variables += (Flag("PYTHONPATH", vllm.python_path, "vLLM was installed with --target"),)
     if address.socket is not None:
-        # These routes ask for no key, so they are opened on the socket alone.
-        variables += (Flag("VLLM_SERVER_DEV_MODE", "1", "opens the routes to sleep and wake up"),)
+        # These routes ask for no key, so they are opened only on a socket.
+        variables += (
+            Flag("VLLM_SERVER_DEV_MODE", "1", "opens the routes for sleeping and waking"),
+        )
         if profile.sleeps:
-            flags += (Flag("--enable-sleep-mode", None, "gives the memory back when idle"),)
+            flags += (
+                Flag("--enable-sleep-mode", None, "lets the engine give its memory back when idle"),
+            )
     model = str(checkpoint.path) if checkpoint.path.is_absolute() else checkpoint.name
     words = [word for flag in flags for word in flag.words]
-    return Plan(
-        # The user's own words as they are: their order and spelling may matter to vLLM.
+    return EnginePlan(
+        # The user's own words unchanged: their order and spelling may matter to vLLM.
         argv=(*vllm.command, "serve", model, *words, *wishes.extra),
         environment={flag.name: flag.value or "" for flag in variables},
         flags=(*flags, *further(wishes.extra)),
@@ -93,39 +101,13 @@ def plan(profile: Profile, vllm: Vllm, address: Address, wishes: Wishes) -> Plan
     )
 
 
-def as_record(made: Plan) -> dict[str, Any]:
-    """The plan as JSON's types; ``from_record`` reads it back."""
-    return {
-        "argv": list(made.argv),
-        "environment": made.environment,
-        "flags": [[each.name, each.value, each.reason] for each in made.flags],
-        "variables": [[each.name, each.value, each.reason] for each in made.variables],
-        "profile": made.profile,
-        "reason": made.reason,
-        "model": made.model,
-        "model_path": made.model_path,
-        "version": made.version,
-        "sleeps": made.sleeps,
-        "notes": list(made.notes),
-    }
-
-
-def from_record(record: Mapping[str, Any]) -> Plan:
-    """A plan out of ``as_record``'s form.
+def from_record(record: Mapping[str, Any]) -> EnginePlan:
+    """The plan that ``asdict`` turned into this record, perhaps by way of JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: it is of another form.
+        KeyError, TypeError, ValueError: the record has another form.
     """
-    return Plan(
-        argv=tuple(map(str, record["argv"])),
-        environment={str(name): str(value) for name, value in record["environment"].items()},
-        flags=tuple(Flag(*each) for each in record["flags"]),
-        variables=tuple(Flag(*each) for each in record["variables"]),
-        profile=str(record["profile"]),
-        reason=str(record["reason"]),
-        model=str(record["model"]),
-        model_path=str(record["model_path"]),
-        version=str(record["version"]),
-        sleeps=bool(record["sleeps"]),
-        notes=tuple(map(str, record["notes"])),
-    )
+    values = {field.name: record[field.name] for field in fields(EnginePlan)}
+    values |= {name: tuple(Flag(*each) for each in record[name]) for name in ("flags", "variables")}
+    values |= {name: tuple(map(str, record[name])) for name in ("argv", "notes")}
+    return EnginePlan(**values | {"environment": dict(record["environment"])})

@@ -10,32 +10,28 @@ from pathlib import Path
 from launch.plan.gpus import GIB, Gpu
 
 _FIELDS = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
-_SMI_TIMEOUT_S = 10.0
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Hardware:
     """What is here to run an engine on."""
 
     gpus: tuple[Gpu, ...]
     memory_bytes: int
-    """Host memory that can be had without swapping."""
+    """Host memory that is available without swapping."""
     cores: int
     problem: str = ""
-    """Why no GPU could be read although a driver's tool is there."""
+    """Why no GPU could be read although nvidia-smi is installed."""
 
 
-def detect(smi: str | None = None) -> Machine:
-    """This machine. ``smi`` is the nvidia-smi to ask; by default the one that is found."""
-    available = available_memory()
+def detect(smi: str | None = None) -> Hardware:
+    """What this machine has. ``smi`` is the nvidia-smi to run; by default the one that is found."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    tool = smi or _find_smi()
-    if tool is None:
-        return Machine((), available, cores or 1)
-    text, problem = _ask(tool)
-    gpus = visible(parse_smi(text, available), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    return Machine(tuple(gpus), available, cores or 1, problem)
+    tool = smi or find_smi()
+    gpus, problem = read_gpus(tool) if tool else ([], "")
+    gpus = visible(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Hardware(tuple(gpus), available_memory(), cores or 1, problem)
 
 
 def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
@@ -72,7 +68,7 @@ def parse_smi(text: str, host_bytes: int) -> list[Gpu]:
 def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
     """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, named by number or by UUID; None: all.
 
-    A name of another kind (a MIG slice's) is left to CUDA: then all are returned, without numbers.
+    The name of a MIG slice is left to CUDA: then all GPUs are returned, without numbers.
     """
     if wanted is None:
         return gpus
@@ -86,7 +82,7 @@ def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
             for gpu in gpus
             if name == str(gpu.index) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
         ]
-        # CUDA stops at the first name that it does not know.
+        # CUDA stops at the first name that it does not recognise.
         if not chosen:
             break
         found += chosen
@@ -94,14 +90,14 @@ def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
 
 
 def given_back(gpus: Sequence[Gpu], held: str) -> tuple[Gpu, ...]:
-    """The GPUs as they are once a running engine has ended.
+    """The GPUs as they will be once a running engine has ended.
 
     Args:
         gpus: as they are now.
         held: ``NUMBER:SHARE``, the GPU of that engine and its ``--gpu-memory-utilization``.
 
     Raises:
-        ValueError: ``held`` is of another form.
+        ValueError: ``held`` has another form.
     """
     number, _, share = held.partition(":")
     index, part = int(number), float(share)
@@ -114,18 +110,19 @@ def given_back(gpus: Sequence[Gpu], held: str) -> tuple[Gpu, ...]:
 
 
 def available_memory() -> int:
-    """Bytes of host memory that can be had without swapping; 8 GiB where it cannot be read."""
-    return _meminfo("MemAvailable") or 8 * GIB
+    """Bytes of host memory that are available without swapping; 8 GiB if that cannot be read."""
+    return meminfo("MemAvailable") or 8 * GIB
 
 
 def total_memory() -> int:
-    """Bytes of host memory."""
-    return _meminfo("MemTotal") or 8 * GIB
+    """Bytes of host memory; 8 GiB if that cannot be read."""
+    return meminfo("MemTotal") or 8 * GIB
 
 
-def _meminfo(field: str) -> int:
+def meminfo(field: str, table: Path = Path("/proc/meminfo")) -> int:
+    """Bytes of one field of the kernel's table; 0 if there is no such table or field."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        lines = table.read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     for line in lines:
@@ -134,13 +131,15 @@ def _meminfo(field: str) -> int:
     return 0
 
 
-def _find_smi() -> str | None:
+def find_smi() -> str | None:
+    """The nvidia-smi of this machine; None if there is no NVIDIA driver."""
     # Clients often start servers with a bare PATH.
     places = os.pathsep.join((os.defpath, "/usr/local/nvidia/bin", "/usr/lib/wsl/lib"))
     return shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=places)
 
 
-def _ask(tool: str) -> tuple[str, str]:
+def read_gpus(tool: str, timeout_s: float = 10.0) -> tuple[list[Gpu], str]:
+    """All GPUs that nvidia-smi lists, and the reason if it fails."""
     command = [tool, f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
@@ -148,12 +147,12 @@ def _ask(tool: str) -> tuple[str, str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SMI_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return "", f"nvidia-smi did not answer: {error}"
+        return [], f"nvidia-smi did not answer: {error}"
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip().splitlines()
-        return "", f"nvidia-smi failed: {said[0] if said else f'exit status {done.returncode}'}"
-    return done.stdout, ""
+        return [], f"nvidia-smi failed: {said[0] if said else f'exit status {done.returncode}'}"
+    return parse_smi(done.stdout, available_memory()), ""

@@ -1,8 +1,8 @@
-"""What fits into a GPU's memory: context length, concurrency, the share to ask for.
+"""What fits into a GPU's memory: context length, concurrency, and the share of memory to take.
 
 vLLM takes ``gpu_memory_utilization`` of the whole memory, puts weights and working memory into it
-and gives the rest to the key and value cache. It refuses to start where that cache is too small for
-one sequence of ``max_model_len`` tokens, or where the share is not free.
+and gives the rest to the key and value cache. It refuses to start if that cache is too small for
+one sequence of ``max_model_len`` tokens, or if the share is not free.
 """
 
 import math
@@ -13,34 +13,34 @@ from launch.plan.gpus import GIB, Gpu
 WORK_BYTES = int(1.5 * GIB)
 """CUDA context, activations and graphs of a 4B model at 8,192 batched tokens; an estimate."""
 SPARE_BYTES = GIB // 2
-"""Left to the display and to other processes."""
+"""Left for the display and for other processes."""
 CARD_SHARE = 0.40
 """The model card's ``--gpu-memory-utilization``."""
 MAX_SHARE = 0.92
 CARD_CONTEXT = 131_072
 """The model card's ``--max-model-len``."""
 FULL_CONTEXT = 65_536
-"""Tokens of the longest exploration that the model was trained on."""
+"""Tokens of the longest explorations that the model was trained on."""
 LEAST_CONTEXT = 16_384
-"""Below this most explorations fail."""
+"""With less most explorations fail."""
 CARD_SEQUENCES = 16
 _CONTEXTS = (CARD_CONTEXT, 98_304, FULL_CONTEXT, 49_152, 32_768, 24_576, LEAST_CONTEXT)
 _TOKENS_PER_SEQUENCE = 8_192
-"""Cache that a running exploration has on average beside what it shares with the others."""
+"""Tokens of cache that a running exploration needs on average beside what all share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a model is put into a GPU's memory."""
+    """How a model fits into a GPU's memory."""
 
     share: float
-    """``--gpu-memory-utilization``, in hundredths."""
+    """``--gpu-memory-utilization``, rounded to hundredths."""
     context: int
-    """``--max-model-len`` in tokens; 0: not even the least context fits."""
+    """``--max-model-len`` in tokens; 0: not even the shortest useful context fits."""
     sequences: int
     """``--max-num-seqs``."""
     kv_tokens: int
-    """Tokens that the cache holds at this share, by estimate."""
+    """Estimate of the tokens that the cache holds at this share."""
 
     @property
     def good(self) -> bool:
@@ -51,14 +51,14 @@ class Fit:
 def fit(
     gpu: Gpu, weight_bytes: int, kv_bytes_per_token: int, limit: int, *, load_bytes: int = 0
 ) -> Fit:
-    """The least share, from the card's 0.40 up, at which the longest possible context fits.
+    """The smallest share, but at least the card's 0.40, at which the longest context fits.
 
     Args:
-        gpu: where to.
-        weight_bytes: the loaded weights.
-        kv_bytes_per_token: key and value cache of a token.
+        gpu: whose memory.
+        weight_bytes: size of the loaded weights.
+        kv_bytes_per_token: key and value cache of one token.
         limit: longest context wanted, in tokens.
-        load_bytes: bytes that must be free while the weights load, where that is more.
+        load_bytes: bytes that must be free while the weights load, if that is more.
     """
     most = min(MAX_SHARE, (gpu.free_bytes - SPARE_BYTES) / gpu.total_bytes)
     most = math.floor(most * 100) / 100

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from launch.plan.fit import CARD_CONTEXT, CARD_SEQUENCES, CARD_SHARE, Fit
 from launch.plan.gpus import Gpu
@@ -14,16 +14,18 @@ SPECULATION = {
     "prompt_lookup_max": 4,
     "prompt_lookup_min": 2,
 }
-"""Prompt lookup as it was measured on an H200: up to 5.2x for one stream, as an upper bound."""
+"""Prompt lookup as measured on an H200: at best 5.2x as fast for one stream."""
 
 
-_OWN = "FASTCONTEXT_ENGINE_ARGS; last, so that it wins"
+_OWN = "from FASTCONTEXT_ENGINE_ARGS; last, so that it wins"
 _NUMBER = re.compile(r"-[0-9.]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A flag or variable, its value (None for a switch), and why it is there."""
+class Flag(NamedTuple):
+    """A flag or variable, its value (None for a switch), and why it is there.
+
+    A tuple, because JSON has it as a list: ``engine plan --json``.
+    """
 
     name: str
     value: str | None
@@ -36,14 +38,16 @@ class Flag:
 
 
 def precision(way: str, gpu: Gpu) -> tuple[Flag, ...]:
-    """Flags that choose kernels and number formats."""
+    """Flags for kernels and number formats."""
     if way == "nvfp4":
         return (
-            Flag("--quantization", "modelopt", "the checkpoint is ModelOpt's; SM100+ computes FP4"),
-            Flag("--tensor-parallel-size", "1", "2.7 GB of weights need one GPU"),
+            Flag(
+                "--quantization", "modelopt", "ModelOpt made the checkpoint; SM100+ computes in FP4"
+            ),
+            Flag("--tensor-parallel-size", "1", "2.7 GB of weights fit one GPU"),
             Flag("--trust-remote-code", None, "the model card's flag"),
             Flag("--dtype", "auto", "norms and embeddings as in the checkpoint"),
-            Flag("--kv-cache-dtype", "fp8", "half the cache; never 4 bits, which halve the hits"),
+            Flag("--kv-cache-dtype", "fp8", "half the cache's size; 4 bits would halve the hits"),
             Flag("--attention-backend", "flashinfer", "reads an FP8 cache natively on Blackwell"),
         )
     chosen: tuple[Flag, ...] = ()
@@ -52,7 +56,9 @@ def precision(way: str, gpu: Gpu) -> tuple[Flag, ...]:
             Flag("--quantization", "modelopt", "vLLM runs the 4-bit weights through Marlin here"),
         )
     if way == "fp8":
-        chosen += (Flag("--quantization", "fp8", "weights made FP8 while they load (W8A8)"),)
+        chosen += (
+            Flag("--quantization", "fp8", "weights are converted to FP8 while loading (W8A8)"),
+        )
     if gpu.sm < 80:
         chosen += (Flag("--dtype", "float16", f"SM{gpu.sm} has no bfloat16"),)
     else:
@@ -63,9 +69,9 @@ def precision(way: str, gpu: Gpu) -> tuple[Flag, ...]:
 
 
 def memory(gpu: Gpu, room: Fit, context: int, sequences: int) -> tuple[Flag, ...]:
-    """Flags that divide the GPU's memory."""
+    """Flags that divide up the GPU's memory."""
     if room.share == CARD_SHARE:
-        share = "the model card's share; the rest is left to others"
+        share = "the model card's share; the rest is left to other programs"
     elif room.share < CARD_SHARE:
         share = f"no more is free on {gpu.name}"
     else:
@@ -93,29 +99,29 @@ def memory(gpu: Gpu, room: Fit, context: int, sequences: int) -> tuple[Flag, ...
 
 def serving(*, card: bool) -> tuple[Flag, ...]:
     """Flags that are the same on every machine."""
-    chunked = "long tool results do not hold up the others' tokens"
+    chunked = "reading a long tool result does not stall other requests"
     return (
         Flag("--enable-chunked-prefill", None, chunked + (" (model card)" if card else "")),
-        Flag("--enable-auto-tool-choice", None, "calls come back parsed"),
-        Flag("--tool-call-parser", "hermes", "the form that the model was trained on"),
+        Flag("--enable-auto-tool-choice", None, "tool calls come back parsed"),
+        Flag("--tool-call-parser", "hermes", "the format that the model was trained on"),
         Flag("--enable-prompt-tokens-details", None, "reports how much of a prompt was cached"),
-        Flag("--uvicorn-log-level", "warning", "no line in the log for each request"),
+        Flag("--uvicorn-log-level", "warning", "no log line for each request"),
     )
 
 
 def wished(speculate: bool, weightless: bool) -> tuple[Flag, ...]:
-    """Flags for what was asked for."""
+    """Flags for what the user asked for."""
     chosen: tuple[Flag, ...] = ()
     if speculate:
         value = json.dumps(SPECULATION)
-        chosen += (Flag("--speculative-config", value, "calls repeat paths of the context"),)
+        chosen += (Flag("--speculative-config", value, "tool calls repeat paths from the context"),)
     if weightless:
-        chosen += (Flag("--load-format", "dummy", "random weights: for measuring speed only"),)
+        chosen += (Flag("--load-format", "dummy", "random weights, only for measuring speed"),)
     return chosen
 
 
 def further(words: Sequence[str]) -> tuple[Flag, ...]:
-    """The flags that the user's own words for ``vllm serve`` make up."""
+    """The flags in the user's own arguments for ``vllm serve``."""
     chosen: list[Flag] = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -129,11 +135,11 @@ def further(words: Sequence[str]) -> tuple[Flag, ...]:
 
 
 def environment() -> tuple[Flag, ...]:
-    """Variables for vLLM's process on every machine."""
+    """Variables for vLLM's process that are the same on every machine."""
     return (
-        Flag("VLLM_NO_USAGE_STATS", "1", "no report to anyone"),
-        Flag("DO_NOT_TRACK", "1", "no report to anyone"),
-        Flag("HF_HUB_OFFLINE", "1", "nothing is downloaded without being asked for"),
+        Flag("VLLM_NO_USAGE_STATS", "1", "no usage report"),
+        Flag("DO_NOT_TRACK", "1", "no usage report"),
+        Flag("HF_HUB_OFFLINE", "1", "vLLM downloads nothing by itself"),
     )
 
 
@@ -145,14 +151,18 @@ def on_cpu(
     chosen = (
         Flag("--dtype", "auto", "as in the checkpoint"),
         Flag("--enforce-eager", None, "ready in a third of the time that compiling takes"),
-        Flag("--kv-cache-memory-bytes", str(cache_bytes), "else 0.9 of the memory is taken"),
-        Flag("--block-size", "32", "the finest prefix cache that processors support"),
+        Flag(
+            "--kv-cache-memory-bytes", str(cache_bytes), "without it vLLM takes 0.9 of the memory"
+        ),
+        Flag("--block-size", "32", "the smallest block that processors support"),
         Flag("--max-model-len", str(context), "within the model's positions and the memory"),
-        Flag("--max-num-seqs", str(sequences or 4), "more share too few processors"),
+        Flag("--max-num-seqs", str(sequences or 4), "more requests would be slow on processors"),
     )
     variables = (
         *environment(),
-        Flag("OMP_NUM_THREADS", str(threads), "threads that spin on every core stall requests"),
-        Flag("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "one process fewer: half the memory"),
+        Flag(
+            "OMP_NUM_THREADS", str(threads), "a spinning thread on every core would stall requests"
+        ),
+        Flag("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "one process less: half the memory"),
     )
     return chosen, variables

@@ -1,4 +1,4 @@
-"""GPUs: what a profile needs to know of one, and the ones known by name."""
+"""GPUs: what a profile needs to know about one, and those known by name."""
 
 import re
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ class Gpu:
     driver: str = ""
     uuid: str = ""
     index: int | None = None
-    """Number in the order of the bus, as nvidia-smi shows it; None where it is not known."""
+    """Number in bus order, as nvidia-smi shows it; None if it is not known."""
     unified: bool = False
-    """Whether the memory is the host's own, as on GB10."""
+    """Whether the GPU shares the host's memory, as on GB10."""
 
     @property
     def sm(self) -> int:
@@ -35,7 +35,7 @@ def _gpu(name: str, major: int, minor: int, gib: float, *, unified: bool = False
     return Gpu(name, (major, minor), size, size, unified=unified)
 
 
-# Memory as nvidia-smi reports it, which is a little less than what is sold. Capabilities:
+# Memory as nvidia-smi reports it, which is a little less than the nominal size. Capabilities:
 # https://developer.nvidia.com/cuda-gpus
 KNOWN: tuple[Gpu, ...] = (
     _gpu("V100", 7, 0, 16.0),
@@ -61,7 +61,7 @@ def known_gpu(name: str) -> Gpu:
     """The GPU whose name holds every word of ``name``, in any case; ``a100-80`` finds A100 80GB.
 
     Raises:
-        CannotRun: no name or several fit.
+        CannotRun: no name fits, or several do.
     """
     words = name.lower().replace("-", " ").replace("_", " ").split()
     found = [gpu for gpu in KNOWN if all(word in gpu.name.lower() for word in words)]
@@ -69,27 +69,27 @@ def known_gpu(name: str) -> Gpu:
     if len(exact or found) == 1:
         return (exact or found)[0]
     names = ", ".join(gpu.name for gpu in (found or KNOWN))
-    problem = "fits several GPUs" if found else "is not a GPU in the table"
+    problem = "fits several GPUs" if found else "is not a known GPU"
     raise CannotRun(
         f"{name!r} {problem}: {names}", "name one of them, or give --capability and --memory-gib"
     )
 
 
 def with_memory(gpu: Gpu, gib: float) -> Gpu:
-    """The same GPU with that much memory, all of it free."""
+    """The GPU with another amount of memory, all of it free."""
     size = int(gib * GIB)
     return replace(gpu, total_bytes=size, free_bytes=size)
 
 
 def gpu_of_capability(capability: str, gib: float) -> Gpu:
-    """Some GPU of a compute capability such as ``12.1`` with that much memory, all of it free.
+    """A GPU of a compute capability such as ``12.1`` with that much memory, all of it free.
 
     Raises:
-        CannotRun: there can be no such capability.
+        CannotRun: the capability is not of that form.
     """
     found = re.fullmatch(r"([0-9]{1,2})\.([0-9])", capability)
     if found is None:
         raise CannotRun(
-            f"{capability!r} is no compute capability", "give it as in --capability 12.1"
+            f"{capability!r} is not a compute capability", "give it as in --capability 12.1"
         )
     return _gpu(f"GPU of capability {capability}", int(found[1]), int(found[2]), gib)

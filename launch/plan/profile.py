@@ -1,6 +1,6 @@
 """The fastest correct way to serve a checkpoint on a GPU, with a reason for every flag.
 
-Speeds quoted in reasons: one H200, vLLM 0.23.0, this architecture, random weights.
+The speeds in reasons are from one H200, vLLM 0.23.0, this architecture, random weights.
 Capabilities and kernels: vLLM 0.32.0, ``model_executor/kernels/linear``.
 """
 
@@ -35,15 +35,15 @@ _NEEDS: dict[Way, str] = {
 }
 _ELSEWHERE = "set FASTCONTEXT_ENDPOINT to a server on another machine; until then the scout answers"
 CPU_LIMIT_BYTES = 2 << 30
-"""Largest weights that are worth running on processors: 4B needs minutes for a turn there."""
+"""Largest weights worth running on processors; the 4B model needs minutes for a turn there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants otherwise than the profile would choose. Zero and empty: no wish."""
+    """What the user wants to differ from the profile's choice. Zero and empty: nothing."""
 
     way: str = ""
-    """Serve this way where the checkpoint and GPU can: nvfp4, marlin, fp8, bf16."""
+    """Profile to use if checkpoint and GPU allow: nvfp4, marlin, fp8, bf16."""
     context: int = 0
     sequences: int = 0
     speculate: bool = False
@@ -51,7 +51,7 @@ class Wishes:
     weightless: bool = False
     """Random weights of the configured shape, for measuring speed."""
     extra: tuple[str, ...] = ()
-    """Further arguments for ``vllm serve``, last, so that they win."""
+    """Further arguments for ``vllm serve``; they come last, so that they win."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Profile:
     environment: tuple[Flag, ...] = ()
     """Variables for vLLM's process, with their reasons."""
     sleeps: bool = False
-    """Whether sleeping gives memory back."""
+    """Whether the engine can sleep to give memory back."""
     notes: tuple[str, ...] = field(default=())
 
 
 def published(precision: Literal["nvfp4", "bf16"]) -> Checkpoint:
-    """The published FastContext 4B of that precision, as it would be once downloaded."""
+    """The published FastContext 4B of that precision, as it will be once downloaded."""
     name = NVFP4_MODEL if precision == "nvfp4" else BASE_MODEL
     shape = Checkpoint(
         name, Path(), precision, 0, 36, 2560, 9728, 32, 8, 128, 151_936, True, 262_144
@@ -85,13 +85,16 @@ def choose(
     cores: int = 1,
     memory_bytes: int = 0,
 ) -> Profile:
-    """The profile for a GPU, or for processors where it is None, out of the given checkpoints.
+    """The profile for a GPU (None: for processors) and one of the given checkpoints.
 
     Raises:
         CannotRun: none of them can be served there.
     """
     if not checkpoints:
-        raise CannotRun("no checkpoint to serve", "name one, or let `engine up` download it")
+        raise CannotRun(
+            "there is no checkpoint to serve",
+            "name one, or download it with `engine up --download`",
+        )
     if gpu is None:
         return _on_cpu(checkpoints, wishes, cores, memory_bytes)
     ways = _ways(gpu)
@@ -107,7 +110,7 @@ def choose(
         have = ", ".join(f"{each.name} ({each.precision})" for each in checkpoints)
         how = f" with profile {wishes.way}, which needs {_NEEDS[ways[0]]}" if wishes.way else ""
         raise CannotRun(f"{gpu.name} cannot serve {have}{how}", _ELSEWHERE)
-    # The first way that leaves room for a whole exploration, else the roomiest.
+    # The first way that leaves room for a whole exploration, else the one with most room.
     best = next((each for each in tried if each[2].good), None)
     way, checkpoint, room = best or max(tried, key=lambda each: each[2].kv_tokens)
     if room.context == 0:
@@ -115,13 +118,13 @@ def choose(
         raise CannotRun(
             f"{gpu.name} has {gib(gpu.free_bytes)} of {gib(gpu.total_bytes)} free, "
             f"and {checkpoint.name} needs about {gib(need + WORK_BYTES + SPARE_BYTES)}",
-            "close what else uses the GPU (`nvidia-smi` lists it). Else " + _ELSEWHERE,
+            "close what else uses the GPU (`nvidia-smi` lists it), or " + _ELSEWHERE,
         )
     return _on_gpu(gpu, way, checkpoint, room, wishes, skipped=ways.index(way) > 0)
 
 
 def _ways(gpu: Gpu) -> tuple[Way, ...]:
-    """Ways to serve on a GPU, the fastest first."""
+    """Ways to serve on a GPU, fastest first."""
     if gpu.sm >= 100:
         return "nvfp4", "fp8", "fp8-checkpoint", "bf16", "as-is"
     if gpu.sm >= 89:
@@ -138,7 +141,7 @@ def _ways(gpu: Gpu) -> tuple[Way, ...]:
 
 
 def _wished(gpu: Gpu, ways: tuple[Way, ...], wish: str) -> Way:
-    # The card's own flags run from SM80 on, through Marlin and slower; wishes may have them.
+    # From SM80 on the card's flags work too, through Marlin and slower, so they may be asked for.
     possible = ways if gpu.sm < 80 else (*ways, "nvfp4")
     found = next((way for way in possible if way == wish), None)
     if found is None:
@@ -159,7 +162,7 @@ def _loaded(way: Way) -> Literal["nvfp4", "fp8", "bf16"]:
 def _fit(gpu: Gpu, way: Way, checkpoint: Checkpoint, wishes: Wishes) -> Fit:
     limit = min(wishes.context or CARD_CONTEXT, checkpoint.max_positions)
     kv = checkpoint.kv_bytes_per_token(1 if way == "nvfp4" else 2)
-    # Online FP8 reads 16-bit weights before it makes them smaller.
+    # FP8 made while loading: the 16-bit weights are read before they are made smaller.
     load = checkpoint.bytes_at("bf16") if way == "fp8" else 0
     weights = checkpoint.bytes_at(_loaded(way))
     return fit(gpu, weights, kv, limit, load_bytes=load)
@@ -181,7 +184,7 @@ def _on_gpu(
         )
     notes = []
     if room.context < CARD_CONTEXT and not wishes.context:
-        notes.append(f"memory leaves room for {room.kv_tokens:,} tokens of cache")
+        notes.append(f"the memory has room for {room.kv_tokens:,} tokens of cache")
     return Profile(
         way,
         "asked for" if wishes.way else _why(way, gpu, skipped=skipped),
@@ -194,16 +197,16 @@ def _on_gpu(
 
 
 def _why(way: Way, gpu: Gpu, *, skipped: bool) -> str:
-    """One sentence for ``engine plan``."""
+    """The reason for a way to serve, in one sentence."""
     sm = f"{gpu.name} (SM{gpu.sm})"
     if way == "nvfp4":
         return f"{sm} computes in FP4: the model card's flags"
     if way == "fp8" and gpu.sm >= 100:
-        return f"{sm} could compute in FP4, but only the 16-bit checkpoint is here: FP8 made of it"
+        return f"{sm} could compute in FP4, but only the 16-bit checkpoint is here: FP8"
     if way == "fp8":
         return (
             f"{sm} has no FP4 but computes in FP8: 1.8x to 3.3x faster at reading a prompt than "
-            "NVFP4 with the card's flags, and exploration is mostly reading"
+            "NVFP4 with the card's flags, and explorations mostly read"
         )
     if way == "marlin" and skipped:
         return (
@@ -213,7 +216,7 @@ def _why(way: Way, gpu: Gpu, *, skipped: bool) -> str:
     if way == "marlin":
         return f"{sm} has neither FP4 nor FP8: 4-bit weights through Marlin, computed in 16 bits"
     if way == "bf16":
-        return f"{sm} has no smaller checkpoint here that it can use well: 16 bits"
+        return f"{sm} finds no smaller checkpoint here that it can use well: 16 bits"
     return f"{sm}: the checkpoint's own quantization"
 
 
@@ -225,14 +228,14 @@ def _on_cpu(
     if size > CPU_LIMIT_BYTES:
         raise CannotRun(
             f"no GPU here, and {small.name} ({gib(size)} at 16 bits) would need minutes for a turn",
-            "set FASTCONTEXT_ENGINE_MODELS to a small model. Else " + _ELSEWHERE,
+            "set FASTCONTEXT_ENGINE_MODELS to a small model, or " + _ELSEWHERE,
         )
     context = min(wishes.context or 32_768, small.max_positions)
     per_token = small.kv_bytes_per_token(2)
     cache = min(2 * context * per_token, max(memory_bytes // 4, 64 << 20))
     chosen, environment = flags.on_cpu(context, cache, wishes.sequences, cores)
     chosen += flags.serving(card=False) + flags.wished(wishes.speculate, wishes.weightless)
-    notes = ["answers on processors are slow: seconds to minutes for a turn"]
+    notes = ["processors are slow: a turn takes seconds to minutes"]
     if small.precision == "nvfp4":
         notes.append("vLLM has no NVFP4 kernel for processors unless a plug-in registers one")
     return Profile(

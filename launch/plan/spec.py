@@ -1,4 +1,4 @@
-"""What a keeper is told when it starts, passed through its standard input."""
+"""What a keeper is told at its start, through its standard input."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,75 +6,63 @@ from pathlib import Path
 from typing import Any
 
 from launch.places import Places
-from launch.plan.command import Plan, as_record, from_record
+from launch.plan.command import EnginePlan, from_record
 
 ALREADY_KEPT = 75
-"""Exit status of a keeper that finds another one at work."""
+"""Exit status of a keeper that finds another one running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """A keeper's patience, in seconds."""
+    """How long a keeper waits for what, in seconds."""
 
     start_timeout_s: float = 900.0
-    """Until ready. The first start on a machine tunes kernels: 167 s on a bare H200."""
+    """For the engine to be ready. The first start on a machine tunes kernels: 167 s on an H200."""
     sleep_after_s: float = 600.0
-    """Without an exploration, until the memory is given back. 0: never."""
+    """Without an exploration, until the engine sleeps. 0: never."""
     stop_after_s: float = 3600.0
     """Without an exploration, until the engine ends. 0: never."""
     drain_s: float = 60.0
-    """For explorations to end before a restart that is not urgent; they have 45 s by default."""
+    """For explorations to end before a planned restart; by default they may take 45 s."""
     health_every_s: float = 10.0
     health_timeout_s: float = 5.0
     health_failures: int = 3
-    """In a row, before an engine counts as hung."""
+    """Failed health checks in a row, after which an engine counts as hung."""
     stop_grace_s: float = 10.0
-    """Between SIGTERM and SIGKILL; vLLM needs 0.5 s."""
+    """Between SIGTERM and SIGKILL; vLLM takes 0.5 s to end."""
     backoff_s: tuple[float, ...] = (0.5, 5.0, 20.0)
-    """Before the first, second and each later restart after a crash."""
+    """Pause before the first, second and each later restart after a crash."""
     max_restarts: int = 3
     restart_window_s: float = 600.0
-    """More crashes than ``max_restarts`` in this time, and the keeper gives up."""
+    """After more than ``max_restarts`` crashes in this time the engine counts as failed."""
     linger_s: float = 300.0
-    """How long a keeper that gave up stays to say why."""
+    """How long the keeper of a failed engine stays to say why."""
     settle_s: float = 2.0
-    """Without a further change, before a changed checkpoint or configuration is looked at."""
+    """Without a further change, until a changed checkpoint or configuration is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """One engine to keep."""
 
-    plan: Plan
+    plan: EnginePlan
     places: Places
     timings: Timings = Timings()
     watched: tuple[Path, ...] = ()
-    """Files and folders of checkpoint and configuration."""
+    """Files and folders of the checkpoint and the configuration."""
     replan: tuple[str, ...] = ()
     """Command that prints ``plan_record`` for what is there now, in JSON."""
 
 
-def spec_record(spec: Spec) -> dict[str, Any]:
-    """The spec as JSON's types."""
-    return {
-        "plan": as_record(spec.plan),
-        "runtime": str(spec.places.runtime),
-        "logs": str(spec.places.logs),
-        "timings": asdict(spec.timings),
-        "watched": [str(path) for path in spec.watched],
-        "replan": list(spec.replan),
-    }
-
-
 def read_spec(record: Mapping[str, Any]) -> Spec:
-    """A spec out of ``spec_record``'s form.
+    """The spec that ``asdict`` turned into this record, with paths as text.
 
     Raises:
-        KeyError, TypeError, ValueError: it is of another form.
+        KeyError, TypeError, ValueError: the record has another form.
     """
     return Spec(
         plan=from_record(record["plan"]),
-        places=Places(Path(record["runtime"]), Path(record["logs"])),
+        places=Places(**{name: Path(path) for name, path in record["places"].items()}),
         timings=read_timings(record["timings"]),
         watched=tuple(Path(each) for each in record["watched"]),
         replan=tuple(map(str, record["replan"])),
@@ -82,14 +70,14 @@ def read_spec(record: Mapping[str, Any]) -> Spec:
 
 
 def read_timings(record: Mapping[str, Any]) -> Timings:
-    """Timings out of ``asdict``'s form.
+    """The timings that ``asdict`` turned into this record.
 
     Raises:
-        KeyError, TypeError, ValueError: it is of another form.
+        KeyError, TypeError, ValueError: the record has another form.
     """
     return Timings(**{**record, "backoff_s": tuple(record["backoff_s"])})
 
 
-def plan_record(plan: Plan, timings: Timings) -> dict[str, Any]:
-    """A plan, and the patience with which it is kept, as JSON's types."""
-    return {**as_record(plan), "timings": asdict(timings)}
+def plan_record(plan: EnginePlan, timings: Timings) -> dict[str, Any]:
+    """A plan together with the timings, as JSON's types."""
+    return {**asdict(plan), "timings": asdict(timings)}

@@ -1,4 +1,4 @@
-"""Making the NVFP4 checkpoint of a BF16 model with NVIDIA's ModelOpt.
+"""Making an NVFP4 checkpoint from a BF16 one with NVIDIA's ModelOpt.
 
 torch, transformers and modelopt are imported only when it runs.
 """

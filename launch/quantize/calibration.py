@@ -1,23 +1,15 @@
-"""Texts whose activations set the scales: news as in the published checkpoint, or a file."""
+"""The texts to calibrate on: news as for the published checkpoint, or a file."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
+from launch.verify.probes import Conversation, render
 
 NEWS = "abisee/cnn_dailymail"
 NEWS_VERSION = "3.0.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A recorded exploration: chat messages and the tools that were offered."""
-
-    messages: tuple[dict[str, Any], ...]
-    tools: tuple[dict[str, Any], ...] = ()
 
 
 Item = str | Conversation
@@ -27,13 +19,13 @@ def news(samples: int) -> list[Item]:
     """The first articles of CNN/DailyMail 3.0.0's training split, downloaded or from the cache.
 
     Raises:
-        QuantizeError: the package or the data set cannot be had.
+        QuantizeError: the package or the data set cannot be loaded.
     """
     try:
         from datasets import load_dataset
     except ImportError:
         raise QuantizeError(
-            "the package 'datasets' is missing, which fetches CNN/DailyMail",
+            "the package 'datasets', which downloads CNN/DailyMail, is missing",
             "pip install 'fastcontext-mcp[quantize]', or give --calibration FILE.jsonl",
         ) from None
     try:
@@ -48,12 +40,12 @@ def news(samples: int) -> list[Item]:
 
 
 def read_items(path: Path) -> list[Item]:
-    """Texts and conversations of a file with one JSON value a line.
+    """Texts and conversations of a file with one JSON value on each line.
 
     A line is a string, an object with ``text``, or one with ``messages`` and perhaps ``tools``.
 
     Raises:
-        QuantizeError: the file cannot be read, is empty, or a line is none of these.
+        QuantizeError: the file cannot be read or is empty, or a line has another form.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -85,7 +77,7 @@ def _item(line: str, path: Path, number: int) -> Item:
 
 
 def token_windows(items: Iterable[Item], tokenizer: Any, tokens: int) -> Iterator[list[int]]:
-    """Token ids, at most ``tokens`` each: a text's beginning, or all of a conversation in pieces.
+    """Lists of at most ``tokens`` token ids: a text's beginning, a conversation in pieces.
 
     Pieces of different conversations alternate, so that a few long ones do not fill the samples.
     """
@@ -102,30 +94,17 @@ def token_windows(items: Iterable[Item], tokenizer: Any, tokens: int) -> Iterato
                 yield queue[turn]
 
 
-def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> list[int]:
-    """Token ids of a conversation under the chat template, with the next turn opened or not."""
-    ids = tokenizer.apply_chat_template(
-        list(item.messages),
-        tools=list(item.tools) or None,
-        add_generation_prompt=generate,
-        tokenize=True,
-        return_dict=False,
-        enable_thinking=False,
-    )
-    return list(ids)
-
-
 def batches(
     windows: Iterable[Sequence[int]], *, samples: int, batch: int, padding: int
 ) -> list[tuple[list[list[int]], list[list[int]]]]:
     """``(token ids, attention mask)`` of ``batch`` rows each, padded on the right.
 
     Raises:
-        QuantizeError: there is no window with a token in it.
+        QuantizeError: no window holds a token.
     """
     kept = [list(window) for _, window in zip(range(samples), filter(None, windows), strict=False)]
     if not kept:
-        raise QuantizeError("the calibration texts hold no token")
+        raise QuantizeError("the calibration texts hold no tokens")
     made = []
     for at in range(0, len(kept), batch):
         rows = kept[at : at + batch]

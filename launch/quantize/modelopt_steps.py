@@ -1,19 +1,55 @@
-"""The steps that need torch, transformers and ModelOpt (tried: 0.44.0 and 0.47.0)."""
+"""The recipe, and the steps that need torch, transformers and ModelOpt (0.44.0 and 0.47.0)."""
 
 import contextlib
+import copy
 import importlib
 import importlib.metadata
 import json
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
-from launch.quantize.recipe import Recipe, quantization_config
+from launch.errors import QuantizeError
 
 Batch = tuple[list[list[int]], list[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to quantize: ModelOpt's preset and the calibration.
+
+    The defaults are those of r0b0tlab/FastContext-1.0-4B-RL-NVFP4, from its model card: ModelOpt
+    0.44.0, NVFP4_DEFAULT_CFG, CNN/DailyMail 3.0.0, 512 samples of 1,024 tokens, batch 16.
+    """
+
+    preset: str = "NVFP4_DEFAULT_CFG"
+    samples: int = 512
+    tokens: int = 1024
+    """Most tokens of a sample; longer texts are cut off, longer explorations are divided."""
+    batch: int = 16
+    exclude: tuple[str, ...] = ()
+    """Name patterns of modules that stay in BF16, besides those that the preset leaves out."""
+
+
+def quantization_config(presets: Any, recipe: Recipe) -> dict[str, Any]:
+    """ModelOpt's configuration for the recipe.
+
+    ``presets`` is ``modelopt.torch.quantization``. Up to 0.44 a preset's ``quant_cfg`` maps
+    patterns to settings; later it is a list of rules, of which the last that matches counts.
+    """
+    config: dict[str, Any] = copy.deepcopy(getattr(presets, recipe.preset))
+    rules = config["quant_cfg"]
+    for pattern in recipe.exclude:
+        # The pattern names modules; ModelOpt matches it against the quantizers inside them.
+        name = pattern if pattern.endswith("*") else f"{pattern}*"
+        if isinstance(rules, list):
+            rules.append({"quantizer_name": name, "enable": False})
+        else:
+            rules[name] = {"enable": False}
+    return config
 
 
 def load_tokenizer(source: Path) -> Any:
@@ -46,16 +82,16 @@ def load_model(torch: Any, source: Path, device: str) -> Any:
 
 @contextlib.contextmanager
 def _explained(torch: Any, problem: str, hint: str) -> Iterator[None]:
-    """What the packages raise about files and memory, as a ``QuantizeError``.
+    """Turns what the packages raise about files and memory into a ``QuantizeError``.
 
-    ``hint`` is for what is not the memory's fault.
+    ``hint`` is for problems other than memory.
     """
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise QuantizeError(
             f"{problem}: the memory ran out",
-            "stop what else uses it, or give a smaller --batch, fewer --tokens or --device cpu",
+            "close what else uses it, or give a smaller --batch, fewer --tokens or --device cpu",
         ) from None
     except (OSError, ValueError) as error:
         raise QuantizeError(f"{problem}: {error}", hint) from None
@@ -69,15 +105,15 @@ def calibrate(
     device: str,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, int]:
-    """Inserts the quantizers and runs the batches; says how many there are and how many are on.
+    """Insert the quantizers and run the batches; returns how many there are and how many are on.
 
     Raises:
-        QuantizeError: the memory does not suffice.
+        QuantizeError: there is too little memory.
     """
     import modelopt.torch.quantization as mtq
 
     def run(calibrated: Any) -> None:
-        # The backbone alone: the head is not quantized, and the logits of a batch take 10 GB.
+        # Only the backbone: the head is not quantized, and the logits of a batch take 10 GB.
         backbone = calibrated.get_decoder()
         with torch.no_grad():
             for done, (ids, mask) in enumerate(batches):
@@ -89,7 +125,7 @@ def calibrate(
                 )
         progress("calibrate", len(batches), len(batches))
 
-    hint = "see docs/quantize.md for the versions of ModelOpt that were tried"
+    hint = "docs/quantize.md lists the versions of ModelOpt that were tried"
     with _explained(torch, "the model cannot be calibrated", hint):
         mtq.quantize(model, quantization_config(mtq, recipe), run)
     quantizers = [
@@ -100,24 +136,24 @@ def calibrate(
 
 
 def export(torch: Any, model: Any, folder: Path) -> None:
-    """Writes the packed weights and configuration.
+    """Write the packed weights and the configuration.
 
     Raises:
-        QuantizeError: the disk or the memory does not suffice.
+        QuantizeError: there is too little disk space or memory.
     """
     from modelopt.torch.export import export_hf_checkpoint
 
     if not torch.cuda.is_available():
         _allow_export_without_gpu()
-    problem, hint = "the checkpoint cannot be written", "see how much room the disk has"
+    problem, hint = "the checkpoint cannot be written", "check the free space on the disk"
     with _explained(torch, problem, hint), torch.inference_mode():
         export_hf_checkpoint(model, export_dir=folder)
 
 
 def _allow_export_without_gpu() -> None:
-    """Has ModelOpt 0.44 pack FP4 on the CPU: it asks CUDA for a capability that nothing uses then.
+    """Let ModelOpt 0.44 pack FP4 on the CPU: it asks CUDA for a capability that it does not use.
 
-    0.47 asks whether there is a GPU first; its tensors are equal to those made this way.
+    0.47 first asks whether there is a GPU; it makes the same tensors.
     """
     if not importlib.metadata.version("nvidia-modelopt").startswith("0.44."):
         return
@@ -126,7 +162,7 @@ def _allow_export_without_gpu() -> None:
 
 
 def complete_config(folder: Path) -> None:
-    """Adds the ``quant_method`` that vLLM looks for and ModelOpt leaves out of its own file."""
+    """Add the ``quant_method`` that vLLM looks for and that ModelOpt leaves out."""
     path = folder / "hf_quant_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config.setdefault("quant_method", "modelopt")
@@ -134,7 +170,7 @@ def complete_config(folder: Path) -> None:
 
 
 def peak_bytes(torch: Any, device: str) -> int:
-    """Most memory that was used so far: the GPU's, or on the CPU the process's."""
+    """Most memory used so far: of the GPU, or on the CPU of this process."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

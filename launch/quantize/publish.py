@@ -1,21 +1,21 @@
-"""A folder that appears under its name only when it is whole."""
+"""A folder that gets its name only when it is complete."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
+from launch.files import Lock
 
 
 def refuse_existing(out: Path) -> None:
-    """Returns if nothing is under that name yet.
+    """Return if nothing has that name yet.
 
     Raises:
-        QuantizeError: something is.
+        QuantizeError: something has.
     """
     if os.path.lexists(out):
         raise QuantizeError(
@@ -26,9 +26,9 @@ def refuse_existing(out: Path) -> None:
 
 @contextlib.contextmanager
 def partial_folder(out: Path) -> Iterator[Path]:
-    """Gives an empty folder beside ``out`` that is renamed to it at the end, or else removed.
+    """An empty folder next to ``out`` that is renamed to it at the end, or removed after an error.
 
-    What a killed run left beside it is removed first.
+    What a killed run left there is removed first.
 
     Raises:
         QuantizeError: ``out`` exists, another run is making it, or its parent cannot be written.
@@ -51,29 +51,28 @@ def partial_folder(out: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _lock(out: Path) -> Iterator[None]:
     path = out.parent / f".{out.name}.lock"
+    lock = Lock(path)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        taken = lock.take()
     except OSError as error:
         raise QuantizeError(f"{str(out.parent)!r} cannot be written: {error}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise QuantizeError(
-                f"another run is making {str(out)!r}", "wait for it, or choose another folder"
-            ) from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    if not taken:
+        raise QuantizeError(
+            f"another run is making {str(out)!r}", "wait for it, or choose another folder"
+        )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.drop()
 
 
 def _settle(folder: Path) -> None:
-    """Has the system write the files before the name that says they are complete.
+    """Write the files to the disk before the folder gets the name that says they are complete.
 
-    They are made readable for all: mkdtemp and safetensors let the user alone, and an engine may
-    run as another.
+    They become readable for all: mkdtemp and safetensors make them private, and an engine may run
+    as another user.
     """
     folder.chmod(0o755)
     for path in folder.rglob("*"):

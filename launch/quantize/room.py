@@ -1,49 +1,38 @@
-"""Whether the disk and the memory are enough, before any time is spent."""
+"""Whether there is enough disk space and memory, checked before any time is spent."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
+from launch.plan.detect import meminfo
+from launch.plan.gpus import GIB
 
-GIB = 1 << 30
 ACTIVATION_BYTES = 2 * GIB
-"""Activations of a calibration batch of 16 x 1,024 tokens in a 4B model, with room to spare."""
+"""More than the activations of a calibration batch of 16 x 1,024 tokens in a 4B model."""
 DISK_MARGIN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the model is calibrated."""
+class CalibrationDevice:
+    """The device on which the model is calibrated."""
 
     device: str
-    """cuda or cpu, as torch names them."""
+    """cuda or cpu, torch's names."""
     unified: bool
-    """Whether the GPU's memory is the host's own, as on GB10."""
+    """Whether the GPU shares the host's memory, as on GB10."""
     free_bytes: int
 
 
-def available_host_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Memory that can be had without swapping; 0 where the system does not say."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def choose_place(torch: Any, wanted: str) -> CalibrationDevice:
+    """The GPU if there is one (``auto``), or the device that is asked for.
 
-
-def choose_place(torch: Any, wanted: str) -> Place:
-    """The GPU where there is one (``auto``), or the device that is asked for.
-
-    On unified memory the driver's free figure leaves out what the page cache would give back,
-    so the host's is taken.
+    With shared memory, the driver's figure for free memory leaves out what the page cache would
+    give back, so the host's figure is used.
 
     Raises:
-        QuantizeError: ``cuda`` is asked for and torch has none.
+        QuantizeError: ``cuda`` is asked for, and torch finds none.
     """
     cuda = bool(torch.cuda.is_available())
     if wanted == "cuda" and not cuda:
@@ -51,33 +40,35 @@ def choose_place(torch: Any, wanted: str) -> Place:
             "torch finds no CUDA device", "install torch's CUDA build, or give --device cpu"
         )
     if wanted == "cpu" or not cuda:
-        return Place("cpu", False, available_host_bytes())
+        return CalibrationDevice("cpu", False, meminfo("MemAvailable"))
     unified = bool(getattr(torch.cuda.get_device_properties(0), "is_integrated", False))
     free = int(torch.cuda.mem_get_info(0)[0])
-    return Place("cuda", unified, max(free, available_host_bytes()) if unified else free)
+    return CalibrationDevice(
+        "cuda", unified, max(free, meminfo("MemAvailable")) if unified else free
+    )
 
 
-def require_memory(place: Place, weights_bytes: int) -> None:
-    """Returns if the model and a calibration batch fit.
+def require_memory(place: CalibrationDevice, weights_bytes: int) -> None:
+    """Return if the model and a calibration batch fit into the memory.
 
     Raises:
-        QuantizeError: they do not.
+        QuantizeError: they do not fit.
     """
     needed = weights_bytes + min(ACTIVATION_BYTES, weights_bytes)
     if place.free_bytes and place.free_bytes < needed:
         raise QuantizeError(
             f"{place.device} has {place.free_bytes / GIB:.1f} GiB free; calibrating this model "
             f"takes about {needed / GIB:.1f} GiB",
-            "stop what else uses the memory"
+            "close what else uses the memory"
             + (", or give --device cpu" if place.device == "cuda" else ""),
         )
 
 
 def require_disk(folder: Path, out_bytes: int) -> None:
-    """Returns if the file system of ``folder`` takes so many bytes more.
+    """Return if the file system of ``folder`` has room for ``out_bytes``.
 
     Raises:
-        QuantizeError: it does not.
+        QuantizeError: it has not.
     """
     while not folder.exists():
         folder = folder.parent

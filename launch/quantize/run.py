@@ -1,4 +1,4 @@
-"""From a BF16 checkpoint to a verified NVFP4 one."""
+"""Makes a verified NVFP4 checkpoint from a BF16 one."""
 
 import importlib
 import importlib.metadata
@@ -10,23 +10,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from launch.errors import CheckpointError, QuantizeError
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.calibration import Conversation, Item, batches, news, token_windows
-from launch.quantize.errors import QuantizeError
+from launch.quantize.calibration import Item, batches, news, token_windows
+from launch.quantize.modelopt_steps import Recipe
 from launch.quantize.publish import partial_folder, refuse_existing
-from launch.quantize.recipe import Recipe
-from launch.quantize.room import Place, choose_place, require_disk, require_memory
+from launch.quantize.room import CalibrationDevice, choose_place, require_disk, require_memory
 from launch.verify.behaviour import check_behaviour
 from launch.verify.layout import expected_bytes, shape_of
-from launch.verify.records import CheckpointError, Report
+from launch.verify.probes import Conversation
 from launch.verify.run import RECORD, verify
 from launch.verify.tensors import read_json, read_tensors
+from launch.verify.verdicts import Verification
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage, and how much of how much of it is done."""
+"""Called with a stage, the steps done and the steps in all."""
 
-# Everything that serving needs beside the weights and that ModelOpt's export leaves out or writes
-# anew. Copied byte for byte.
+# What serving needs besides the weights, and ModelOpt's export leaves out or rewrites. Copied byte
+# for byte.
 COMPANIONS = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -40,20 +41,20 @@ COMPANIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class QuantizeRequest:
     """What to quantize, and how."""
 
     source: Path
     out: Path
     recipe: Recipe = Recipe()
     items: tuple[Item, ...] = ()
-    """What is calibrated on. Empty: CNN/DailyMail."""
+    """What to calibrate on. Empty: CNN/DailyMail."""
     origin: str = "texts"
-    """Where the items are from, for the record."""
+    """Where the items come from, for the record."""
     device: str = "auto"
     """auto, cuda or cpu."""
     behaviour: bool = True
-    """Whether logits and calls are compared too: pointless for a model that was never trained."""
+    """Whether to compare logits and calls too: pointless for an untrained model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,16 @@ class Result:
     """The checkpoint that was made."""
 
     out: Path
-    report: Report
+    report: Verification
     record: dict[str, Any]
-    """Versions, recipe, counts, seconds and bytes, as kept in the checkpoint."""
+    """Versions, recipe, counts, seconds and bytes, as stored in the checkpoint."""
 
 
-def quantize(request: Request, progress: Progress = lambda *_: None) -> Result:
-    """Makes the checkpoint, checks it and only then gives it its name.
+def quantize(request: QuantizeRequest, progress: Progress = lambda *_: None) -> Result:
+    """Make the checkpoint, check it, and only then give it its name.
 
     Raises:
-        QuantizeError: it was not made; nothing is left under ``request.out``.
+        QuantizeError: it was not made; there is nothing at ``request.out``.
     """
     begun = time.monotonic()
     refuse_existing(request.out)
@@ -90,7 +91,7 @@ def quantize(request: Request, progress: Progress = lambda *_: None) -> Result:
     return Result(request.out, replace(report, checkpoint=str(request.out)), record)
 
 
-def _checked(folder: Path, request: Request, progress: Progress) -> Report:
+def _checked(folder: Path, request: QuantizeRequest, progress: Progress) -> Verification:
     """The report on the new checkpoint.
 
     Raises:
@@ -100,25 +101,19 @@ def _checked(folder: Path, request: Request, progress: Progress) -> Report:
     report = verify(folder, request.source)
     progress("verify", 1, 1)
     if report.passed and request.behaviour:
-        talks = [
-            (item.messages, item.tools) for item in request.items if isinstance(item, Conversation)
-        ]
+        talks = [item for item in request.items if isinstance(item, Conversation)]
         more = check_behaviour(
-            folder,
-            request.source,
-            conversations=talks,
-            device=request.device,
-            progress=progress,
+            folder, request.source, conversations=talks, device=request.device, progress=progress
         )
         report = replace(report, checks=(*report.checks, *more))
     for bad in report.checks:
         if bad.status == "failed":
-            raise QuantizeError(f"the new checkpoint is not right: {bad.name}: {bad.detail}")
+            raise QuantizeError(f"the new checkpoint is wrong: {bad.name}: {bad.detail}")
     return report
 
 
 def _make(
-    torch: Any, request: Request, place: Place, folder: Path, progress: Progress
+    torch: Any, request: QuantizeRequest, place: CalibrationDevice, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     recipe = request.recipe
     tokenizer = steps.load_tokenizer(request.source)
@@ -156,7 +151,7 @@ def _source_bytes(source: Path) -> int:
     """Bytes of the source's tensors.
 
     Raises:
-        QuantizeError: it is no whole, unquantized checkpoint.
+        QuantizeError: it is not a complete, unquantized checkpoint.
     """
     try:
         config = read_json(source / "config.json")
@@ -166,16 +161,17 @@ def _source_bytes(source: Path) -> int:
         raise QuantizeError(f"{str(source)!r} cannot be quantized: {error}", error.hint) from None
     if config.get("quantization_config") or (source / "hf_quant_config.json").exists():
         raise QuantizeError(
-            f"{str(source)!r} is quantized already", "name the BF16 checkpoint that it came from"
+            f"{str(source)!r} is quantized already",
+            "name the BF16 checkpoint that it was made from",
         )
     return sum(tensor.bytes for tensor in tensors.values())
 
 
 def _packages() -> tuple[Any, dict[str, str]]:
-    """Torch, and the versions of what makes the checkpoint.
+    """Torch, and the versions of the packages that make the checkpoint.
 
     Raises:
-        QuantizeError: something is not installed.
+        QuantizeError: one of them is not installed.
     """
     versions = {}
     for name, package in (

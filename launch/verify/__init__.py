@@ -1,4 +1,4 @@
-"""Whether a checkpoint is what it should be: its files, its tensors, and what the model does.
+"""Checks of an NVFP4 checkpoint: its files, its tensors, and what the model does.
 
-It reads and asks; it changes neither the checkpoint nor an engine.
+It only reads: it changes neither the checkpoint nor an engine.
 """

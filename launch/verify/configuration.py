@@ -1,29 +1,29 @@
-"""Checks of the files beside the weights."""
+"""Checks of the files besides the weights."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launch.verify.layout import GROUP
-from launch.verify.records import Check, CheckpointError, verdict
+from launch.errors import CheckpointError
+from launch.nvfp4 import GROUP
 from launch.verify.tensors import read_json
+from launch.verify.verdicts import Verdict, verdict
 
 REQUIRED = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 OPTIONAL = ("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
 TEMPLATE = "chat_template.jinja"
 QUANTIZERS_A_LAYER = 25
 QUANTIZERS_BESIDE = {"0.44": 3, "0.47": 6}
-"""Quantizers that ModelOpt inserts, counted with 0.44.0 and 0.47.0: in a layer three for each of
-seven linears and four in the attention (q, k, v, softmax); beside the layers three in lm_head, and
+"""Quantizers that ModelOpt inserts, counted with 0.44.0 and 0.47.0. In each layer three for each of
+the seven linear layers and four in the attention (q, k, v, softmax); besides, three in lm_head and
 since 0.47 three in the embedding. 36 layers make 903 and 906; the model card counts 903."""
 
 
-def check_quantization(config: Mapping[str, Any], folder: Path) -> Check:
-    """Whether vLLM takes the checkpoint for ModelOpt's NVFP4 with blocks of 16.
+def check_quantization(config: Mapping[str, Any], folder: Path) -> Verdict:
+    """Whether vLLM reads the checkpoint as ModelOpt's NVFP4 with blocks of 16.
 
-    vLLM 0.23 to 0.32 read ``quantization_config`` of config.json, older ones
-    hf_quant_config.json; both say it here, so both have to be right.
+    vLLM 0.23 to 0.32 read ``quantization_config`` in config.json, older versions read
+    hf_quant_config.json. A checkpoint has both, so both must be right.
     """
     problems: list[str] = []
     inner = config.get("quantization_config")
@@ -33,7 +33,7 @@ def check_quantization(config: Mapping[str, Any], folder: Path) -> Check:
         problems += _method("config.json", inner, inner)
         problems += _groups(inner)
         if not isinstance(inner.get("ignore", []), list):
-            problems.append("config.json: ignore is no list")
+            problems.append("config.json: ignore is not a list")
     try:
         exported = read_json(folder / "hf_quant_config.json")
     except CheckpointError as error:
@@ -79,12 +79,12 @@ def _exported(exported: Mapping[str, Any]) -> list[str]:
         problems.append(f"{name}: group size is {inner.get('group_size')!r}, not {GROUP}")
     excluded = inner.get("exclude_modules")
     if not isinstance(excluded, list) or not any("lm_head" in str(each) for each in excluded):
-        problems.append(f"{name}: exclude_modules is {excluded!r} and leaves lm_head in")
+        problems.append(f"{name}: exclude_modules is {excluded!r}, without lm_head")
     return problems
 
 
 def excluded_modules(folder: Path) -> tuple[str, ...]:
-    """Patterns of the modules that hf_quant_config.json leaves out; none if it cannot be read."""
+    """Patterns of the modules that hf_quant_config.json excludes; none if it cannot be read."""
     try:
         inner = read_json(folder / "hf_quant_config.json").get("quantization")
     except CheckpointError:
@@ -93,8 +93,8 @@ def excluded_modules(folder: Path) -> tuple[str, ...]:
     return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
-def check_companions(folder: Path, source: Path | None) -> Check:
-    """Whether tokenizer, generation config and chat template are there and equal the source's."""
+def check_companions(folder: Path, source: Path | None) -> Verdict:
+    """Whether tokenizer, generation config and chat template exist and equal the source's."""
     problems = [f"{name} is missing" for name in REQUIRED if not (folder / name).is_file()]
     if not _has_template(folder):
         problems.append(f"no chat template: neither {TEMPLATE} nor one in tokenizer_config.json")
@@ -120,22 +120,25 @@ def _has_template(folder: Path) -> bool:
     if (folder / TEMPLATE).is_file():
         return bool((folder / TEMPLATE).read_bytes().strip())
     try:
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return bool(read_json(folder / "tokenizer_config.json").get("chat_template"))
+    except CheckpointError:
         return False
-    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
-def check_quantizers(record: Mapping[str, Any] | None, layers: int, excluded: bool) -> Check:
-    """Whether ModelOpt inserted the quantizers that its version inserts, by the kept record."""
+def check_quantizers(record: Mapping[str, Any] | None, layers: int, excluded: bool) -> Verdict:
+    """Whether ModelOpt inserted as many quantizers as its version does, by the stored record."""
     name = "quantizers"
     if record is None:
-        return Check(name, "skipped", "not known: counted while quantizing, and no record is kept")
+        return Verdict(
+            name,
+            "skipped",
+            "unknown: they are counted while quantizing, and there is no record of it",
+        )
     try:
         found, enabled = int(record["quantizers"]), int(record["enabled_quantizers"])
         version = str(record["versions"]["nvidia-modelopt"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        return Check(name, "failed", "the record of the quantization is garbled")
+        return Verdict(name, "failed", "the record of the quantization cannot be read")
     extra = QUANTIZERS_BESIDE.get(".".join(version.split(".")[:2]))
     wanted = QUANTIZERS_A_LAYER * layers + (extra or 0)
     problems = []

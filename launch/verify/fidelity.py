@@ -1,4 +1,4 @@
-"""The packed weights against those that they were made of."""
+"""The packed weights compared with the source's weights."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -6,26 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from launch.verify.layout import GROUP, Linear
-from launch.verify.numbers import floats, unpack
+from launch.errors import CheckpointError
+from launch.nvfp4 import GROUP
+from launch.verify.layout import LinearShape
 from launch.verify.packing import packed_parts, scalar
-from launch.verify.records import Check, CheckpointError, verdict
-from launch.verify.tensors import Tensor
+from launch.verify.tensors import Tensor, floats, unpack
+from launch.verify.verdicts import Verdict, verdict
 
 CHUNK_WEIGHTS = 1 << 20
-"""Weights that are decoded at a time by each thread: stays within the processor's cache."""
+"""Weights that each thread decodes at a time; they fit into the processor's cache."""
 THREADS = 2
 LEAST_COSINE = 0.98
 MOST_ERROR = 0.20
-"""Normal weights come to a cosine of 0.995 and an error of 0.095 in NVFP4; with other weights both
-vary a little. Past these limits the tensor is not the source's, or its scales are not."""
+"""Normally distributed weights have a cosine of 0.995 and an error of 0.095 in NVFP4; for other
+weights both vary a little. Beyond these limits the tensor or its scales are not the source's."""
 
 Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far a linear's packed weights are from the source's."""
+    """How far a linear layer's packed weights are from the source's."""
 
     name: str
     cosine: float
@@ -33,8 +34,8 @@ class Distance:
     """Norm of the difference over the norm of the source."""
 
 
-def distance(packed: Tensors, source: Tensor, linear: Linear) -> Distance:
-    """The distance of one linear, decoded a part at a time."""
+def distance(packed: Tensors, source: Tensor, linear: LinearShape) -> Distance:
+    """The distance of one linear layer, decoded in parts."""
     weight, scale = packed[f"{linear.name}.weight"], packed[f"{linear.name}.weight_scale"]
     tensor_scale = scalar(packed[f"{linear.name}.weight_scale_2"])
     step = max(1, CHUNK_WEIGHTS // linear.inner)
@@ -50,15 +51,7 @@ def distance(packed: Tensors, source: Tensor, linear: Linear) -> Distance:
     return Distance(linear.name, cross / (square * other) ** 0.5 if other else 0.0, error)
 
 
-def distances(packed: Tensors, source: Tensors, linears: list[Linear]) -> list[Distance]:
-    """The distance of every linear, in order."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(
-            pool.map(lambda each: distance(packed, source[f"{each.name}.weight"], each), linears)
-        )
-
-
-def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Check:
+def check_weights(packed: Tensors, source: Tensors, linears: list[LinearShape]) -> Verdict:
     """Whether unpacked weights are close to the source's, with figures for every tensor."""
     name = "weights against source"
     usable = [each for each in linears if _comparable(packed, source, each)]
@@ -68,9 +61,12 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
         if each not in usable
     ]
     try:
-        found = distances(packed, source, usable)
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(
+                pool.map(lambda each: distance(packed, source[f"{each.name}.weight"], each), usable)
+            )
     except CheckpointError as error:
-        return Check(name, "failed", str(error))
+        return Verdict(name, "failed", str(error))
     problems += [
         f"{each.name}: cosine {each.cosine:.4f}, relative error {each.relative_error:.3f}"
         for each in found
@@ -78,7 +74,7 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
     ]
     figures = {each.name: [each.cosine, each.relative_error] for each in found}
     if not found:
-        return verdict(name, problems or ["there is nothing to compare"], "")
+        return verdict(name, problems or ["there are no tensors to compare"], "")
     worst = min(found, key=lambda each: each.cosine)
     mean = sum(each.relative_error for each in found) / len(found)
     good = (
@@ -88,7 +84,7 @@ def check_weights(packed: Tensors, source: Tensors, linears: list[Linear]) -> Ch
     return verdict(name, problems, good, tensors=figures)
 
 
-def check_copies(packed: Tensors, source: Tensors, names: list[str]) -> Check:
+def check_copies(packed: Tensors, source: Tensors, names: list[str]) -> Verdict:
     """Whether what stays in 16 bits is the source's, bit for bit."""
     problems = []
     for name in names:
@@ -111,7 +107,7 @@ def _same(left: Tensor, right: Tensor) -> bool:
     )
 
 
-def _comparable(packed: Tensors, source: Tensors, linear: Linear) -> bool:
+def _comparable(packed: Tensors, source: Tensors, linear: LinearShape) -> bool:
     wanted = source.get(f"{linear.name}.weight")
     return (
         wanted is not None

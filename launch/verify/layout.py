@@ -1,23 +1,23 @@
-"""What tensors an NVFP4 checkpoint of a model has to hold."""
+"""The tensors that an NVFP4 checkpoint of a model must hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from launch.verify.records import CheckpointError
+from launch.errors import CheckpointError
+from launch.nvfp4 import GROUP
 
-GROUP = 16
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 MOST_LAYERS = 1_000
 MOST = 1 << 24
-"""Of any other dimension. The largest models have 126 layers and 262,144 words; with sizes beyond
-these the list of tensors alone would not fit the memory."""
+"""For any other dimension. The largest models have 126 layers and 262,144 tokens in the vocabulary;
+for much larger sizes the list of tensors alone would not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearShape:
     """A linear layer by its module's name."""
 
     name: str
@@ -27,7 +27,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A decoder of Qwen3's kind: seven linears a layer."""
+    """A decoder like Qwen3: seven linear layers in each layer."""
 
     layers: int
     hidden: int
@@ -40,8 +40,8 @@ class Shape:
     bias: bool
     qk_norm: bool
 
-    def linears(self) -> list[Linear]:
-        """The linears of attention and MLP, layer by layer."""
+    def linears(self) -> list[LinearShape]:
+        """The linear layers of attention and MLP, layer by layer."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         parts = (
             ("self_attn.q_proj", query, self.hidden),
@@ -53,13 +53,13 @@ class Shape:
             ("mlp.down_proj", self.hidden, self.intermediate),
         )
         return [
-            Linear(f"model.layers.{layer}.{name}", out, inner)
+            LinearShape(f"model.layers.{layer}.{name}", out, inner)
             for layer in range(self.layers)
             for name, out, inner in parts
         ]
 
     def others(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what stays at 16 bits, by name."""
+        """Shapes of the tensors that stay at 16 bits, by name."""
         found: dict[str, tuple[int, ...]] = {
             EMBEDDING: (self.vocabulary, self.hidden),
             "model.norm.weight": (self.hidden,),
@@ -84,12 +84,12 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
     """The shape that ``config.json`` describes.
 
     Raises:
-        CheckpointError: it is not a Qwen3 decoder, or something is missing.
+        CheckpointError: it is not a Qwen3 or Llama decoder, or something is missing.
     """
     if config.get("model_type") not in ("qwen3", "llama"):
         raise CheckpointError(
-            f"model_type {config.get('model_type')!r} is not known here",
-            "Qwen3 and Llama decoders are",
+            f"model_type {config.get('model_type')!r} is not supported",
+            "use a Qwen3 or Llama decoder",
         )
     heads, hidden = _size(config, "num_attention_heads"), _size(config, "hidden_size")
     return Shape(
@@ -120,12 +120,12 @@ def _size(
 
 
 def is_excluded(module: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a module's name fits one of the exclusions, which may hold ``*``."""
+    """Whether a module's name matches one of the patterns, which may hold ``*``."""
     return any(fnmatchcase(module, pattern) for pattern in patterns)
 
 
 def expected_bytes(shape: Shape, excluded: tuple[str, ...] = ()) -> int:
-    """Bytes of all tensors in NVFP4: nine bytes for 16 weights, eight for a linear's scalars."""
+    """Bytes of all tensors in NVFP4: 9 for 16 weights, 8 for a linear layer's scalars."""
     total = 0
     for linear in shape.linears():
         weights = linear.out * linear.inner

@@ -1,27 +1,26 @@
-"""Checks of types and shapes, by the headers, and of the scales, by their values."""
+"""Checks of types and shapes, which read headers, and of scales, which read values."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from launch.verify.layout import GROUP, HEAD, Linear, Shape, expected_bytes
-from launch.verify.numbers import E4M3
-from launch.verify.records import Check, verdict
-from launch.verify.tensors import Tensor
+from launch.nvfp4 import GROUP
+from launch.verify.layout import HEAD, LinearShape, Shape, expected_bytes
+from launch.verify.tensors import E4M3, Tensor
+from launch.verify.verdicts import Verdict, verdict
 
 SIZE_TOLERANCE = 0.01
 Tensors = Mapping[str, Tensor]
 
-# vLLM merges these and takes one scale for the whole, the largest.
+# vLLM merges these and uses the largest scale for the whole.
 MERGED = (
     ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     ("mlp.gate_proj", "mlp.up_proj"),
 )
-_PARTS = (".weight", ".weight_scale", ".weight_scale_2", ".input_scale")
 
 
-def packed_parts(linear: Linear) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Type and shape of each of a packed linear's tensors, by name."""
+def packed_parts(linear: LinearShape) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of each tensor of a packed linear layer, by name."""
     return {
         f"{linear.name}.weight": ("U8", (linear.out, linear.inner // 2)),
         f"{linear.name}.weight_scale": ("F8_E4M3", (linear.out, linear.inner // GROUP)),
@@ -30,8 +29,8 @@ def packed_parts(linear: Linear) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
 
 
-def check_linears(tensors: Tensors, linears: list[Linear]) -> Check:
-    """Whether every linear is packed: uint8 weights, E4M3 block scales, float32 scalars."""
+def check_linears(tensors: Tensors, linears: list[LinearShape]) -> Verdict:
+    """Whether every linear layer is packed: uint8 weights, E4M3 scales, float32 scalars."""
     problems = []
     for linear in linears:
         for name, (dtype, shape) in packed_parts(linear).items():
@@ -40,8 +39,8 @@ def check_linears(tensors: Tensors, linears: list[Linear]) -> Check:
     return verdict("packed linears", problems, good, linears=len(linears))
 
 
-def check_others(tensors: Tensors, shape: Shape, unpacked: list[Linear]) -> Check:
-    """Whether embeddings, norms and what was left out are in 16 bits, and nothing else is there."""
+def check_others(tensors: Tensors, shape: Shape, unpacked: list[LinearShape]) -> Verdict:
+    """Whether embeddings, norms and excluded layers are in 16 bits, and nothing else is there."""
     wanted = shape.others() | {f"{each.name}.weight": (each.out, each.inner) for each in unpacked}
     problems = [
         problem
@@ -50,32 +49,32 @@ def check_others(tensors: Tensors, shape: Shape, unpacked: list[Linear]) -> Chec
     ]
     known = set(wanted)
     for linear in shape.linears():
-        known.update(linear.name + part for part in _PARTS)
+        known.update(packed_parts(linear))
     strangers = [name for name in sorted(tensors) if name not in known and "lm_head" not in name]
     problems += [f"{name!r} does not belong to this model" for name in strangers]
-    kept = f", {len(unpacked)} linears left out" if unpacked else ""
+    kept = f"; linear layers left out: {len(unpacked)}" if unpacked else ""
     return verdict("16-bit tensors", problems, f"{len(wanted)} embeddings and norms{kept}")
 
 
-def check_head(tensors: Tensors, shape: Shape) -> Check:
-    """Whether lm_head is absent where it is the embedding, and else in 16 bits."""
+def check_head(tensors: Tensors, shape: Shape) -> Verdict:
+    """Whether lm_head is absent if it is tied to the embedding, and in 16 bits otherwise."""
     found = sorted(name for name in tensors if name.startswith("lm_head"))
     problems = []
     packed = [name for name in found if tensors[name].dtype not in ("BF16", "F16", "F32")]
     if packed:
         problems.append(f"lm_head is quantized: {packed[0]!r} is {tensors[packed[0]].dtype}")
     elif shape.tied and found:
-        problems.append(f"{found[0]!r} is there although the embeddings are tied")
+        problems.append(f"{found[0]!r} exists although the embeddings are tied")
     elif not shape.tied and found != [HEAD]:
         problems.append(f"lm_head consists of {found}, not of {HEAD!r}")
     good = "tied to the embedding, not stored" if shape.tied else "stored in 16 bits"
     return verdict("lm_head", problems, good)
 
 
-def check_scales(tensors: Tensors, linears: list[Linear]) -> Check:
-    """Whether all scales are positive numbers, and those that vLLM merges are one.
+def check_scales(tensors: Tensors, linears: list[LinearShape]) -> Verdict:
+    """Whether all scales are positive numbers, and equal where vLLM merges layers.
 
-    A block scale may be 0, for a block of zeros; NaN and negative ones never come from ModelOpt.
+    The scale of a block of zeros may be 0. ModelOpt never makes NaN or negative scales.
     """
     problems: list[str] = []
     for linear in linears:
@@ -95,7 +94,7 @@ def check_scales(tensors: Tensors, linears: list[Linear]) -> Check:
     )
 
 
-def _block_scales(tensors: Tensors, linear: Linear) -> list[str]:
+def _block_scales(tensors: Tensors, linear: LinearShape) -> list[str]:
     tensor = tensors.get(f"{linear.name}.weight_scale")
     if tensor is None or tensor.dtype != "F8_E4M3":
         return []
@@ -105,10 +104,10 @@ def _block_scales(tensors: Tensors, linear: Linear) -> list[str]:
         return [f"{tensor.name} holds NaN"]
     if (values < 0).any():
         return [f"{tensor.name} holds negative scales"]
-    return [] if values.max(initial=0) > 0 else [f"{tensor.name} holds nothing but zeros"]
+    return [] if values.max(initial=0) > 0 else [f"{tensor.name} holds only zeros"]
 
 
-def _unequal(scalars: Mapping[str, float], linears: list[Linear]) -> list[str]:
+def _unequal(scalars: Mapping[str, float], linears: list[LinearShape]) -> list[str]:
     problems = []
     layers = dict.fromkeys(linear.name.rsplit(".", 2)[0] for linear in linears)
     for prefix in layers:
@@ -126,8 +125,8 @@ def scalar(tensor: Tensor) -> float:
     return float(np.ascontiguousarray(tensor.rows()).view("<f4").ravel()[0])
 
 
-def check_size(tensors: Tensors, shape: Shape, excluded: tuple[str, ...]) -> Check:
-    """Whether the tensors take the bytes that packing and the shape come to."""
+def check_size(tensors: Tensors, shape: Shape, excluded: tuple[str, ...]) -> Verdict:
+    """Whether the tensors have the size that follows from packing and shape."""
     found = sum(tensor.bytes for tensor in tensors.values())
     wanted = expected_bytes(shape, excluded)
     problems = []

@@ -1,23 +1,28 @@
-"""What the models are asked: token ids of texts and of recorded turns."""
+"""What the models are given to compare them: texts and recorded turns, as token ids."""
 
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 HELD_OUT = ("textwrap", "heapq", "difflib", "shlex")
-"""Modules of Python's library whose sources are read where no text is given."""
+"""Modules of Python's library whose sources are the texts."""
 TEXT_TOKENS = 256
 MOST_TURNS = 24
 MOST_PROMPT_TOKENS = 16_384
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
-Conversation = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
-"""Messages, and the tools that were offered."""
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A recorded exploration: chat messages and the tools that were offered."""
+
+    messages: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +30,13 @@ class Probes:
     """Token ids to run."""
 
     texts: tuple[tuple[int, ...], ...]
-    """Read for their logits."""
+    """Texts, for their logits."""
     turns: tuple[tuple[int, ...], ...]
-    """Prompts to answer greedily."""
+    """Prompts, to be answered with greedy decoding."""
 
 
 def held_out_texts() -> list[str]:
-    """Source code that is the same on every machine with this Python and was not calibrated on."""
+    """Source code that is the same on every machine with this Python, not used for calibration."""
     texts = []
     for name in HELD_OUT:
         spec = importlib.util.find_spec(name)
@@ -43,37 +48,30 @@ def held_out_texts() -> list[str]:
 def make_probes(
     tokenizer: Any, texts: Iterable[str], conversations: Iterable[Conversation]
 ) -> Probes:
-    """Texts cut to 256 tokens; of conversations their ends, and every turn up to 24 of them."""
+    """Texts and ends of conversations, 256 tokens each, and turns of conversations, at most 24."""
     read = [tokenizer(text)["input_ids"][:TEXT_TOKENS] for text in texts]
     turns: list[tuple[int, ...]] = []
-    for messages, tools in conversations:
-        whole = _render(tokenizer, messages, tools, generate=False)
-        read.append(whole[-TEXT_TOKENS:])
-        turns.extend(_prompts(tokenizer, messages, tools))
+    for each in conversations:
+        read.append(render(each, tokenizer)[-TEXT_TOKENS:])
+        turns.extend(_prompts(each, tokenizer))
     kept = tuple(tuple(ids) for ids in read if len(ids) > 1)
     return Probes(kept, tuple(turns[:MOST_TURNS]))
 
 
-def _prompts(
-    tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[int, ...]]:
-    for position, message in enumerate(messages):
+def _prompts(conversation: Conversation, tokenizer: Any) -> Iterator[tuple[int, ...]]:
+    for position, message in enumerate(conversation.messages):
         if message.get("role") == "assistant":
-            ids = _render(tokenizer, messages[:position], tools, generate=True)
+            before = replace(conversation, messages=conversation.messages[:position])
+            ids = render(before, tokenizer, generate=True)
             if len(ids) <= MOST_PROMPT_TOKENS:
                 yield tuple(ids)
 
 
-def _render(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]],
-    *,
-    generate: bool,
-) -> list[int]:
+def render(item: Conversation, tokenizer: Any, *, generate: bool = False) -> list[int]:
+    """Token ids of a conversation under the chat template; ``generate`` opens the next turn."""
     ids = tokenizer.apply_chat_template(
-        [dict(each) for each in messages],
-        tools=[dict(each) for each in tools] or None,
+        list(item.messages),
+        tools=list(item.tools) or None,
         add_generation_prompt=generate,
         tokenize=True,
         return_dict=False,
@@ -83,7 +81,7 @@ def _render(
 
 
 def calls_in(text: str) -> tuple[str, ...]:
-    """The calls of a turn's text, each as JSON with sorted keys, or as it is if it is no JSON."""
+    """The tool calls in a turn's text, as JSON with sorted keys; unchanged if not JSON."""
     found = []
     for body in _CALL.findall(text):
         try:

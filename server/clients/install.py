@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import server
+from launch.files import replacing
 from server.clients import ConfigError, jsonc, toml_config
 from server.clients.locations import Client
 
@@ -205,17 +205,11 @@ def _replaced(target: Path, change: Change) -> Path | None:
     if change.after is None:
         target.unlink()
         return backup
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(change.after)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
+    with replacing(target, mode) as file:
+        file.write(change.after.encode())
+        file.flush()
+        os.fsync(file.fileno())
         _check_unchanged(change)
-        Path(name).replace(target)
-    finally:
-        Path(name).unlink(missing_ok=True)
     return backup
 
 
@@ -228,7 +222,8 @@ def _check_unchanged(change: Change) -> None:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keeps other installs out of the folder; other programs are noticed, not kept out.
 
-    Windows has no lock on a folder: there, too, others are only noticed.
+    The folder itself is locked, so no lock file is left among another program's settings. Windows
+    has no such lock: there, other installs are only noticed as well.
     """
     if sys.platform == "win32":
         yield

@@ -29,19 +29,23 @@ def engine(
     bf16: Annotated[Path | None, typer.Option(help="Folder of the BF16 checkpoint.")] = None,
     nvfp4: Annotated[Path | None, typer.Option(help="Folder of the NVFP4 checkpoint.")] = None,
     weightless: Annotated[
-        bool, typer.Option("--weightless", help="Random weights of the 4B shape: speed only.")
+        bool,
+        typer.Option(
+            "--weightless", help="Use random weights of the 4B shape: measures only speed."
+        ),
     ] = False,
     variant: Annotated[
-        list[str] | None, typer.Option(help="bf16, fp8, nvfp4 or nvfp4-card; repeatable.")
+        list[str] | None,
+        typer.Option(help="bf16, fp8, nvfp4 or nvfp4-card; may be given several times."),
     ] = None,
     python: Annotated[str, typer.Option(help="The Python that has vLLM.")] = sys.executable,
-    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples for each figure.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="New folder for the results.")] = None,
 ) -> None:
-    """Measure BF16, FP8 and NVFP4 engines: the model card's table, on this machine."""
+    """Measure BF16, FP8 and NVFP4 engines on this machine: the table of the model card."""
     import tempfile
 
-    from launch.bench.engine import EnginePlan
+    from launch.bench.engine import BenchPlan
     from launch.bench.engine import measure as run
     from launch.bench.plots import plot_engine
     from launch.bench.report import engine_table
@@ -50,9 +54,9 @@ def engine(
     names = tuple(variant or ("bf16", "fp8", "nvfp4"))
     unknown = sorted(set(names) - {"bf16", "fp8", "nvfp4", "nvfp4-card"})
     if unknown:
-        raise UsageError(f"no variant {unknown[0]!r}", "use bf16, fp8, nvfp4 or nvfp4-card")
+        raise UsageError(f"unknown variant {unknown[0]!r}", "use bf16, fp8, nvfp4 or nvfp4-card")
     if not weightless and (bf16 is None or nvfp4 is None):
-        raise UsageError("no checkpoints", "give --bf16 and --nvfp4, or --weightless")
+        raise UsageError("no checkpoints are given", "give --bf16 and --nvfp4, or --weightless")
     with tempfile.TemporaryDirectory() as place:
         plain, packed = write_weightless(Path(place))
         if bf16 is not None and nvfp4 is not None and not weightless:
@@ -67,7 +71,7 @@ def engine(
         _refuse_unreadable(chosen)
         with _results(out, "engine") as folder:
             rows, emit = _collector(folder / "engine.jsonl")
-            plan = EnginePlan(repeats=repeats)
+            plan = BenchPlan(repeats=repeats)
             run(chosen, plan, emit=emit, python=python, log=folder / "engine.log")
             note = "Random weights: speed only, no quality.\n\n" if weightless else ""
             _publish(folder, "engine", rows, note + engine_table(rows), plot_engine)
@@ -75,12 +79,14 @@ def engine(
 
 @bench.command()
 def matmul(
-    batch: Annotated[list[int] | None, typer.Option(help="Batch sizes; repeatable.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Samples of each figure.")] = 20,
-    out: Annotated[Path | None, typer.Option(help="Folder to make for the results.")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Batch size; may be given several times.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples for each figure.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="New folder for the results.")] = None,
 ) -> None:
-    """Measure BF16 against NVFP4 linears over the batch, as vLLM computes them on this GPU."""
-    from launch.bench.layers import BATCHES
+    """Measure BF16 and NVFP4 linear layers by batch size, as vLLM computes them on this GPU."""
+    from launch.bench.matmul import BATCHES
     from launch.bench.matmul import measure as run
     from launch.bench.plots import plot_matmul
     from launch.bench.report import matmul_text
@@ -92,16 +98,16 @@ def matmul(
         except (ImportError, RuntimeError, AssertionError) as error:
             raise BenchFailed(
                 f"the kernels cannot be measured here: {error}",
-                "a CUDA GPU and vLLM in this Python are needed",
+                "run it on a CUDA GPU, in a Python that has vLLM",
             ) from None
         _publish(folder, "matmul", rows, matmul_text(rows), plot_matmul)
 
 
 @bench.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder with raw rows, *.jsonl.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with raw rows (*.jsonl).")],
 ) -> None:
-    """Make tables and plots of rows that were measured before."""
+    """Make tables and plots again from rows that were measured before."""
     from launch.bench.plots import plot_engine, plot_matmul
     from launch.bench.report import engine_table, matmul_text, read_rows
 
@@ -122,12 +128,14 @@ def report(
     if any(row.get("kind") == "matmul" for row in kernels):
         _publish(folder, "matmul", kernels, matmul_text(kernels), plot_matmul)
     if not rows:
-        raise UsageError(f"no rows in {str(folder)!r}", "name the folder of a measurement")
+        raise UsageError(
+            f"there are no rows in {str(folder)!r}", "name the folder of a measurement"
+        )
 
 
 @contextlib.contextmanager
 def _results(out: Path | None, kind: str) -> Iterator[Path]:
-    """A new folder for results, gone again if none came; runs are never overwritten."""
+    """A new folder for results, removed if it stays empty; results are never overwritten."""
     folder = out or Path(f"fastcontext-bench-{kind}-{time.strftime('%Y-%m-%d-%H%M%S')}")
     try:
         folder.mkdir(parents=True)
@@ -139,19 +147,19 @@ def _results(out: Path | None, kind: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Refused where there is anything in it.
+        # Fails if the folder holds anything.
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def _refuse_unreadable(variants: "Sequence[Variant]") -> None:
-    """Returns if each variant's configuration says what has to be known of it.
+    """Return if each variant's configuration can be read.
 
     Raises:
-        UsageError: one does not.
+        UsageError: one cannot.
     """
+    from launch.errors import CheckpointError
     from launch.verify.layout import shape_of
-    from launch.verify.records import CheckpointError
     from launch.verify.tensors import read_json
 
     for folder in dict.fromkeys(each.model for each in variants):
@@ -159,13 +167,13 @@ def _refuse_unreadable(variants: "Sequence[Variant]") -> None:
             shape_of(read_json(folder / "config.json"))
         except CheckpointError as error:
             raise UsageError(
-                f"{str(folder)!r} is no checkpoint to measure: {error}",
+                f"{str(folder)!r} cannot be measured: {error}",
                 error.hint or "name the folder that holds config.json and the weights",
             ) from None
 
 
 def _collector(path: Path) -> tuple[Rows, Callable[[dict[str, Any]], None]]:
-    """Rows in a list, in a file as they are made, and their kinds on stderr."""
+    """A list of rows, and a function that adds to it, to a file, and reports on stderr."""
     rows: Rows = []
 
     def emit(row: dict[str, Any]) -> None:
@@ -196,7 +204,7 @@ def _publish(
 
 
 def _capability(python: str) -> int:
-    """The GPU's compute capability as one number, asked in the Python that has vLLM; 0: no GPU."""
+    """The GPU's compute capability as one number, by the Python that has vLLM; 0: no GPU."""
     import subprocess
 
     code = (

@@ -12,12 +12,12 @@ import typer
 from server.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
-    from launch.plan.command import Plan
+    from launch.plan.command import EnginePlan
     from launch.plan.planner import Wanted
     from server.settings import Settings
 
 app = typer.Typer(
-    help="This machine's own engine: one vLLM, shared by all that ask.",
+    help="This machine's own engine: one vLLM, shared by all of your clients.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,27 +25,27 @@ app = typer.Typer(
 _MOST_GIB = 10_000.0
 """More memory than any machine has."""
 _REPLAN_S = 70.0
-"""For the answer to a restart: the keeper has a new plan made first, for a minute at most."""
+"""For the answer to a restart: the keeper first makes a new plan, which may take a minute."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
 def plan(
     gpu: Annotated[
-        str | None, typer.Option(help="A GPU's name, such as H200; none: processors alone.")
+        str | None, typer.Option(help="Name of a GPU, such as H200; none: no GPU.")
     ] = None,
     capability: Annotated[
-        str | None, typer.Option(help="In place of a name, its compute capability: 12.1.")
+        str | None, typer.Option(help="Its compute capability instead of its name, such as 12.1.")
     ] = None,
-    memory_gib: Annotated[float | None, typer.Option(help="Its memory.")] = None,
+    memory_gib: Annotated[float | None, typer.Option(help="Its memory in GiB.")] = None,
     ray: Annotated[
         int,
-        typer.Option("--ray", min=0, help="Print a Ray Serve application with that many replicas."),
+        typer.Option("--ray", min=0, help="Print a Ray Serve application with this many replicas."),
     ] = 0,
     as_json: AsJson = False,
     held: Annotated[str, typer.Option("--held", hidden=True)] = "",
 ) -> None:
-    """Print the vllm command for this machine, or for another GPU, and every flag's reason."""
+    """Print the vllm command for this machine or another GPU, with the reason for each flag."""
     wanted = _wanted()
     made = _launch(lambda: _plan(wanted, gpu, capability, memory_gib, held))
     if ray:
@@ -64,10 +64,12 @@ def plan(
 
 @app.command()
 def up(
-    download: Annotated[bool, typer.Option("--download", help="Fetch a missing model.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download the model if it is missing.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until the engine is ready.")] = True,
 ) -> None:
-    """Start the engine, or find it started. Prints how to reach it once it is ready."""
+    """Start the engine if it is not running. Prints its status once it is ready."""
     from server.exploring.local_engine import start_engine
 
     settings, wanted = _settings(), _wanted()
@@ -77,24 +79,28 @@ def up(
         _say("the engine is starting")
     elif (_run(lambda: _ask("status")) or {}).get("phase") == "failed":
         _must_run("restart", timeout_s=_REPLAN_S)
-        _say("the engine had been given up; it is started again")
+        _say("the engine had failed; restarting it")
     else:
-        _say("an engine is at work already")
+        _say("the engine is running already")
     if wait:
         _show_ready(wanted)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Say whether the engine runs, what it serves, and when it will be ready."""
+    """Print whether the engine runs, what it serves, and when it will be ready."""
     found = _run(lambda: _ask("status")) or _down()
     sys.stdout.write(json.dumps(found, indent=1) + "\n" if as_json else _status_text(found))
 
 
 @app.command()
 def logs(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Lines at most.")] = 50,
-    keeper: Annotated[bool, typer.Option("--keeper", help="The keeper's log, not vLLM's.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="Number of lines at most.")
+    ] = 50,
+    keeper: Annotated[
+        bool, typer.Option("--keeper", help="The keeper's log instead of vLLM's.")
+    ] = False,
 ) -> None:
     """Print the end of the engine's log."""
     from launch.keeper.log import read_tail
@@ -103,13 +109,15 @@ def logs(
     path = places.keeper_log if keeper else places.engine_log
     text = read_tail(path, lines)
     if not text:
-        raise EngineFailed(f"there is no log at {str(path)!r}", "`fastcontext engine up` first")
+        raise EngineFailed(
+            f"there is no log at {str(path)!r}", "start the engine with `fastcontext engine up`"
+        )
     sys.stdout.write(text + "\n")
 
 
 @app.command()
 def sleep() -> None:
-    """Give the engine's memory back until it is used."""
+    """Put the engine to sleep: it gives its GPU memory back until it is used."""
     found = _must_run("sleep", timeout_s=90)
     if not found["ok"]:
         why = "it is in use" if found["users"] else f"it is {found['phase']}"
@@ -122,14 +130,14 @@ def wake() -> None:
     """Wake the engine."""
     found = _must_run("wake", timeout_s=150)
     if not found["ok"]:
-        raise EngineFailed(f"the engine is {found['phase']}", "`fastcontext engine logs`")
+        raise EngineFailed(f"the engine is {found['phase']}", "see `fastcontext engine logs`")
     sys.stdout.write(_status_text(found))
 
 
 @app.command()
 def down() -> None:
-    """End the engine and everything that belongs to it."""
-    from launch import client
+    """End the engine and all its processes."""
+    from launch.keeper import client
 
     places = _wanted().places
 
@@ -142,7 +150,7 @@ def down() -> None:
 
 @app.command()
 def restart() -> None:
-    """End and start the engine, once the explorations that use it are through."""
+    """Restart the engine, once the explorations that use it have ended."""
     _must_run("restart", timeout_s=_REPLAN_S)
     _show_ready(_wanted())
 
@@ -153,22 +161,22 @@ def _plan(
     capability: str | None,
     memory_gib: float | None,
     held: str = "",
-) -> "Plan":
+) -> "EnginePlan":
     from launch.plan.detect import detect, given_back
     from launch.plan.gpus import gpu_of_capability, known_gpu, with_memory
     from launch.plan.planner import plan_for, plan_here
 
     if memory_gib is not None and not 0 < memory_gib <= _MOST_GIB:
         raise UsageError(
-            f"no machine has {memory_gib:g} GiB of memory", "give it as in --memory-gib 24"
+            f"--memory-gib {memory_gib:g} is not an amount of memory", "use a number such as 24"
         )
     if name is not None and capability is not None:
         raise UsageError(
-            f"--gpu {name!r} has a capability of its own", "leave --gpu or --capability out"
+            f"--gpu {name!r} and --capability name a GPU each", "leave one of them out"
         )
     if name is not None and name.lower() == "none":
         if memory_gib is not None:
-            raise UsageError("--memory-gib is a GPU's, and there is none", "leave it out")
+            raise UsageError("--memory-gib needs a GPU, and --gpu is none", "leave it out")
         return plan_for(wanted, None)
     if name is not None:
         gpu = known_gpu(name)
@@ -177,14 +185,14 @@ def _plan(
         return plan_for(wanted, gpu_of_capability(capability, memory_gib))
     if capability is not None or memory_gib is not None:
         raise UsageError(
-            "a GPU's capability and its memory are needed together",
+            "a GPU's capability and its memory must be given together",
             "give --gpu NAME, or both as in --capability 12.1 --memory-gib 24",
         )
     here = detect()
     return plan_here(wanted, replace(here, gpus=given_back(here.gpus, held)) if held else here)
 
 
-def _plan_text(made: "Plan") -> str:
+def _plan_text(made: "EnginePlan") -> str:
     rows = [(f"{each.name}={each.value}", each.reason) for each in made.variables]
     rows += [(" ".join(each.words), each.reason) for each in made.flags]
     width = min(46, max(len(left) for left, _ in rows))
@@ -219,10 +227,10 @@ def _status_text(found: dict[str, Any]) -> str:
 
 
 def _fetch(wanted: "Wanted") -> None:
-    """Download the checkpoint that this machine would serve, or what is missing of it.
+    """Download the checkpoint that this machine would serve, or the missing parts of it.
 
     Raises:
-        LaunchError: this machine can serve none, or it cannot be fetched and is not here.
+        LaunchError: this machine can serve none, or the download failed and none is here.
     """
     from launch.errors import LaunchError
     from launch.plan.checkpoint import is_whole
@@ -235,15 +243,15 @@ def _fetch(wanted: "Wanted") -> None:
     try:
         download(name, wanted.hub, _say)
     except LaunchError as error:
-        # Without a network, what is whole here does as well.
+        # Without a network, a complete checkpoint on the disk will do.
         if not is_whole(name, wanted.hub):
             raise
-        _say(f"{error}; what is here is taken")
+        _say(f"{error}; using the checkpoint on the disk")
 
 
 def _down() -> dict[str, Any]:
-    """The status where no engine runs, with the reason where the last one was given up."""
-    from launch.keeper.history import last_failure
+    """The status when no engine runs, with the reason if the last one failed."""
+    from launch.state import last_failure
 
     problem, hint = last_failure(_wanted().places)
     return {"phase": "down", "detail": problem, "hint": hint} if problem else {"phase": "down"}
@@ -253,18 +261,18 @@ def _show_ready(wanted: "Wanted") -> None:
     """Wait for the engine that was just started and print its status.
 
     Raises:
-        EngineFailed: it has been given up, or is not ready in time.
+        EngineFailed: it has failed, or is not ready in time.
     """
     status = _run(lambda: _until_ready(wanted))
     if status.get("phase") == "failed":
         raise EngineFailed(str(status["detail"]), str(status["hint"]))
     if status.get("phase") not in ("ready", "asleep"):
-        raise EngineFailed("the engine is not ready yet", "`fastcontext engine status`")
+        raise EngineFailed("the engine is not ready yet", "see `fastcontext engine status`")
     sys.stdout.write(_status_text(status))
 
 
 async def _until_ready(wanted: "Wanted") -> dict[str, Any]:
-    from launch import client
+    from launch.keeper import client
 
     began = time.monotonic()
     shown = ""
@@ -282,7 +290,7 @@ async def _until_ready(wanted: "Wanted") -> dict[str, Any]:
 
 
 async def _ask(do: str, timeout_s: float = 5.0) -> dict[str, Any] | None:
-    from launch import client
+    from launch.keeper import client
 
     places = _wanted().places
     found = await client.ask(places, do, timeout_s=timeout_s)
@@ -294,7 +302,7 @@ async def _ask(do: str, timeout_s: float = 5.0) -> dict[str, Any] | None:
 def _must_run(do: str, timeout_s: float) -> dict[str, Any]:
     found: dict[str, Any] | None = _run(lambda: _ask(do, timeout_s))
     if found is None:
-        raise EngineFailed("no engine is running", "`fastcontext engine up` starts it")
+        raise EngineFailed("no engine is running", "start it with `fastcontext engine up`")
     return found
 
 
@@ -311,14 +319,14 @@ def _launch(call: Callable[[], Any]) -> Any:
     """What ``call`` returns.
 
     Raises:
-        EngineFailed: in place of whatever the launcher raises.
+        EngineFailed: in place of any LaunchError.
     """
     from launch.errors import LaunchError
 
     try:
         return call()
     except LaunchError as error:
-        raise EngineFailed(str(error), error.hint or "`fastcontext engine logs`") from error
+        raise EngineFailed(str(error), error.hint or "see `fastcontext engine logs`") from error
 
 
 def _settings() -> "Settings":

@@ -1,4 +1,4 @@
-"""``fastcontext quantize`` and ``fastcontext verify``; ``register`` adds ``bench`` too."""
+"""``fastcontext quantize`` and ``fastcontext verify``; ``register`` adds ``bench`` as well."""
 
 import json
 import sys
@@ -14,22 +14,23 @@ from server.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from launch.quantize.calibration import Item
-    from launch.verify.records import Check, Report
+    from launch.verify.probes import Conversation
+    from launch.verify.verdicts import Verdict, Verification
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
 Recordings = Annotated[
     Path | None,
-    typer.Option(help="Recorded explorations: a trajectory, or a directory of them."),
+    typer.Option(help="Recorded explorations: a file, or a folder of them."),
 ]
 
 
 class QuantizationFailed(ServerError):
-    """No checkpoint was made, or one is not right."""
+    """No checkpoint was made, or its input cannot be used."""
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to ``fastcontext``."""
+    """Add the commands to ``fastcontext``."""
     app.command()(quantize)
     app.command()(verify)
     app.add_typer(bench, name="bench")
@@ -37,30 +38,33 @@ def register(app: typer.Typer) -> None:
 
 def quantize(
     source: Annotated[Path, typer.Argument(help="Folder of the BF16 checkpoint.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make; must not exist.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the NVFP4 checkpoint.")],
     calibration: Annotated[
         Path | None,
-        typer.Option(help="JSON lines of texts or chats, a trajectory, or a folder of them."),
+        typer.Option(
+            help="JSON lines of texts or chats, or recorded explorations: a file or a folder."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration samples.")] = 512,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample at most.")] = 1024,
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a sample.")] = 1024,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 16,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Modules that stay in BF16; * allowed; repeatable.")
+        list[str] | None,
+        typer.Option(help="Modules that stay in BF16; may hold *; may be given several times."),
     ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Make the NVFP4 checkpoint of a BF16 one, and check it."""
-    from launch.quantize.errors import QuantizeError
-    from launch.quantize.recipe import Recipe
-    from launch.quantize.run import Request
+    """Make an NVFP4 checkpoint from a BF16 one, and check it."""
+    from launch.errors import QuantizeError
+    from launch.quantize.modelopt_steps import Recipe
+    from launch.quantize.run import QuantizeRequest
     from launch.quantize.run import quantize as make
 
     recipe = Recipe(samples=samples, tokens=tokens, batch=batch, exclude=tuple(exclude or ()))
     items = calibration_items(calibration) if calibration else []
     origin = calibration.name if calibration else ""
-    request = Request(source, out, recipe, tuple(items), origin, _device(device))
+    request = QuantizeRequest(source, out, recipe, tuple(items), origin, _device(device))
     try:
         with _progress() as progress:
             result = make(request, progress)
@@ -76,21 +80,23 @@ def quantize(
 
 def verify(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of the NVFP4 checkpoint.")],
-    against: Annotated[Path | None, typer.Option(help="Folder of the BF16 one.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of the BF16 checkpoint that it was made from.")
+    ] = None,
     behaviour: Annotated[
-        bool, typer.Option(help="Compare logits and tool calls too, with --against.")
+        bool, typer.Option(help="Compare logits and tool calls as well; needs --against.")
     ] = True,
     recordings: Recordings = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Check a checkpoint, a line for each thing; exit status 1 if one of them is wrong."""
+    """Check a checkpoint and print a line for each check; exit status 1 if one fails."""
     from dataclasses import replace
 
     from launch.verify.behaviour import check_behaviour
     from launch.verify.run import verify as check_files
 
-    def show(check: "Check") -> None:
+    def show(check: "Verdict") -> None:
         if not as_json:
             sys.stdout.write(check_line(check) + "\n")
             sys.stdout.flush()
@@ -102,7 +108,7 @@ def verify(
             more = check_behaviour(
                 checkpoint,
                 against,
-                conversations=[(talk.messages, talk.tools) for talk in talks],
+                conversations=talks,
                 device=_device(device),
                 progress=progress,
             )
@@ -118,10 +124,10 @@ def calibration_items(path: Path) -> "list[Item]":
     """Texts and chats of a JSON-lines file, or the recorded explorations of a file or folder.
 
     Raises:
-        QuantizationFailed: the file is none of these.
+        QuantizationFailed: the file has another form.
     """
+    from launch.errors import QuantizeError
     from launch.quantize.calibration import read_items
-    from launch.quantize.errors import QuantizeError
 
     if path.is_dir() or _is_trajectory(path):
         return list(conversations(path))
@@ -131,15 +137,15 @@ def calibration_items(path: Path) -> "list[Item]":
         raise QuantizationFailed(str(error), error.hint) from None
 
 
-def conversations(path: Path) -> list[Any]:
-    """The chats of a trajectory, or of every one in a folder, as ``calibration.Conversation``.
+def conversations(path: Path) -> "list[Conversation]":
+    """The chats of a trajectory, or of every trajectory in a folder.
 
     Raises:
         QuantizationFailed: there is none, or one cannot be read.
     """
     from explorer.events import RunStarted, TurnFinished, TurnStarted
     from explorer.trajectory import TrajectoryError, read
-    from launch.quantize.calibration import Conversation
+    from launch.verify.probes import Conversation
 
     found = []
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
@@ -148,8 +154,8 @@ def conversations(path: Path) -> list[Any]:
             events = [timed.event for timed in read(file)]
         except TrajectoryError as error:
             raise QuantizationFailed(
-                f"{str(file)!r} is no recorded exploration: {error}",
-                "record some with `fastcontext explore QUESTION --record DIR`",
+                f"{str(file)!r} is not a recorded exploration: {error}",
+                "record one with `fastcontext explore QUESTION --record DIR`",
             ) from None
         messages: list[Any] = []
         last: TurnFinished | None = None
@@ -167,18 +173,18 @@ def conversations(path: Path) -> list[Any]:
     if not found:
         raise QuantizationFailed(
             f"{str(path)!r} holds no recorded exploration",
-            "record some with `fastcontext explore QUESTION --record DIR`",
+            "record one with `fastcontext explore QUESTION --record DIR`",
         )
     return found
 
 
-def check_line(check: "Check") -> str:
-    """One line about a check: its status, its name, and what was found."""
+def check_line(check: "Verdict") -> str:
+    """One line about a check: its status, its name and its detail."""
     word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[check.status]
     return f"{word:8}{check.name}: {check.detail}"
 
 
-def _status(report: "Report") -> int:
+def _status(report: "Verification") -> int:
     return 0 if report.passed else 1
 
 
@@ -193,16 +199,13 @@ def _is_trajectory(path: Path) -> bool:
 
 def _device(name: str) -> str:
     if name not in ("auto", "cuda", "cpu"):
-        raise UsageError(f"no device {name!r}", "use auto, cuda or cpu")
+        raise UsageError(f"unknown device {name!r}", "use auto, cuda or cpu")
     return name
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each stage on stderr, with the time that is left; nothing where it is no terminal.
-
-    One that is piped gets a line when a stage begins.
-    """
+    """A progress bar on stderr for each stage; without a terminal, a line when a stage begins."""
     if not sys.stderr.isatty():
         seen: set[str] = set()
 

@@ -3,16 +3,16 @@
 import dataclasses
 import json
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 import anyio
 
 from launch.errors import LaunchError
+from launch.plan.detect import find_smi, read_gpus
+from launch.plan.gpus import GIB
 from launch.plan.install import find_vllm
 from launch.plan.planner import Wanted, on_disk
 from server.doctor.check import Check
@@ -31,7 +31,7 @@ from server.settings import (
 )
 
 PROBE_S = 3.5
-"""Longest wait for the endpoint."""
+"""Longest wait for the endpoint, and for nvidia-smi."""
 
 
 def run_checks(out: TextIO, *, as_json: bool = False) -> int:
@@ -187,29 +187,17 @@ def _vllm(wanted: Wanted) -> Check:
     return Check("ok", "vllm", f"{found.version} ({' '.join(found.command)})")
 
 
-def _gpu(find: Callable[[str], str | None] = shutil.which) -> Check:
-    program = find("nvidia-smi")
-    if program is None:
+def _gpu(tool: str | None = None) -> Check:
+    tool = tool or find_smi()
+    if tool is None:
         return Check("info", "GPU", "no NVIDIA driver; a model would have to run elsewhere")
-    query = ["--query-gpu=name,memory.total,driver_version,compute_cap", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(
-            [program, *query],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_S,
-            check=True,
-        )
-    except subprocess.TimeoutExpired:
-        return Check("fail", "GPU", "nvidia-smi does not answer", "restart the driver")
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = str(getattr(error, "stdout", "") or error).strip().partition("\n")[0]
-        return Check("fail", "GPU", f"nvidia-smi fails: {said}", "install or reload the driver")
-    rows = [row.split(", ") for row in done.stdout.strip().splitlines()]
+    gpus, problem = read_gpus(tool, PROBE_S)
+    if problem:
+        return Check("fail", "GPU", problem, "install, reload or restart the NVIDIA driver")
     told = "; ".join(
-        f"{name}, {memory}, driver {driver}, compute capability {capability}"
-        for name, memory, driver, capability in (row for row in rows if len(row) == 4)
+        f"NVIDIA {gpu.name}, {gpu.total_bytes / GIB:.0f} GiB, driver {gpu.driver}, "
+        f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"
+        for gpu in gpus
     )
     return Check("ok", "GPU", told) if told else Check("info", "GPU", "the driver sees none")
 

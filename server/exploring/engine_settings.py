@@ -4,10 +4,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from launch.keeper.child import PACKAGE_ROOT
 from launch.plan.planner import Wanted
 from launch.plan.profile import Wishes
 from launch.plan.spec import Timings
+from launch.process import PACKAGE_ROOT
 from server.homes import expanded
 from server.settings import Settings, engine_directories
 

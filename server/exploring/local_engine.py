@@ -19,7 +19,7 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from explorer.engines.http import HttpEngine
-    from launch.client import Access
+    from launch.keeper.client import Access
     from launch.plan.planner import Wanted
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class LocalEngine:
 
     async def status(self) -> dict[str, Any] | None:
         """The keeper's status; None where no engine runs."""
-        from launch import client
+        from launch.keeper import client
 
         places = self._places().places
         status = await client.ask(places, "status")
@@ -103,7 +103,7 @@ class LocalEngine:
         Raises:
             EngineNotReady: it is not ready in time.
         """
-        from launch import client
+        from launch.keeper import client
 
         async with client.use(self._places().places, wait_s=wait_s, wake=wake) as access:
             engine = await self._open(access)
@@ -125,7 +125,7 @@ class LocalEngine:
 
     def _not_running(self) -> EngineNotReady:
         """That none runs, and why where the last one was given up."""
-        from launch.keeper.history import last_failure
+        from launch.state import last_failure
 
         problem, hint = last_failure(self._places().places)
         text = "this machine's engine is not running"
@@ -177,7 +177,7 @@ async def start_engine(settings: Settings) -> bool:
     Raises:
         LaunchError: this machine cannot run it, with the reason and the next step.
     """
-    from launch import client
+    from launch.keeper import client
     from launch.plan.planner import plan_here, spec_for
     from server.exploring.engine_settings import replan_command, wanted_engine
     from server.settings import user_file
@@ -211,6 +211,6 @@ def _choice(status: dict[str, Any]) -> ExplorerChoice:
     """
     if status["phase"] in ("ready", "falling asleep", "asleep", "waking"):
         return ExplorerChoice("local", f"this machine's engine serves {status['model']}")
-    from launch.client import not_ready
+    from launch.keeper.client import not_ready
 
     raise not_ready(status)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from server.errors import UsageError
-from server.homes import NO_HOME
+from server.homes import own_folder
 
 _TAIL_BYTES = 262_144
 """The last event holds citations and notes, never code: a longer one is read as cut off."""
@@ -44,11 +42,7 @@ class Recorded:
 
 def default_record_dir() -> Path:
     """The folder in the user's state directory; it need not exist."""
-    try:
-        state = platformdirs.user_state_path("fastcontext", appauthor=False)
-    except RuntimeError:
-        state = NO_HOME / "fastcontext"
-    return state / "runs"
+    return own_folder("state") / "runs"
 
 
 def with_default_folder(given: Sequence[str]) -> list[str]:

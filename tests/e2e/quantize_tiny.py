@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from launch.quantize.calibration import read_items
-from launch.quantize.recipe import Recipe
-from launch.quantize.run import Request, quantize
+from launch.quantize.modelopt_steps import Recipe
+from launch.quantize.run import QuantizeRequest, quantize
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     source, out, calibration = map(Path, sys.argv[1:])
     recipe = Recipe(samples=16, tokens=512, batch=4)
     items = tuple(read_items(calibration))
-    result = quantize(Request(source, out, recipe, items, calibration.name, "cpu"))
+    result = quantize(QuantizeRequest(source, out, recipe, items, calibration.name, "cpu"))
     report = {**result.report.as_record(), "record": result.record}
     sys.stdout.write(json.dumps(report) + "\n")
 

@@ -20,7 +20,8 @@ from benchmarks.gpu.seen import is_core
 from explorer import trajectory
 from explorer.events import TurnFinished
 from explorer.records import Usage
-from launch import client, health, process
+from launch import process
+from launch.keeper import client, health
 from launch.keeper.lifeline import LOOK_S
 from launch.plan.planner import Wanted
 from launch.state import State, read_state

@@ -149,7 +149,7 @@ def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
 
 
 def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:
-    modules = loaded("import sys, launch.client; print('\\n'.join(sys.modules))")
+    modules = loaded("import sys, launch.keeper.client; print('\\n'.join(sys.modules))")
     assert "launch.state" in modules
     assert modules & {"http.client", "tempfile", "launch.keeper.child", "launch.plan.spec"} == set()
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import anyio
 
-from launch import client, process
-from launch.health import Api, ask
+from launch import process
+from launch.keeper import client
+from launch.keeper.health import Api, ask
 from launch.places import Places
 from launch.plan.checkpoint import Checkpoint
 from launch.plan.command import Address, plan

@@ -13,10 +13,10 @@ import anyio
 import anyio.abc
 import pytest
 
-from launch import client, process
+from launch import process
 from launch.errors import EngineNotReady
-from launch.health import ask
-from launch.keeper import ports
+from launch.keeper import client, ports
+from launch.keeper.health import ask
 from launch.plan.spec import Spec, plan_record
 from launch.state import live_state, read_state, write_state
 from tests.integration.launch.launch_support import (
@@ -110,8 +110,8 @@ async def test_two_starts_at_the_same_moment_give_one_engine(spec: Spec) -> None
 
 
 async def test_a_start_outlasts_a_lock_that_somebody_holds_for_a_moment(spec: Spec) -> None:
+    from launch.files import Lock
     from launch.places import prepare
-    from launch.state import Lock
 
     prepare(spec.places)
     lock = Lock(spec.places.lock)
@@ -150,7 +150,7 @@ async def test_a_port_that_another_program_has_is_said_and_not_tried_again() -> 
             await reaches(spec, "failed")
             status = await client.ask(spec.places, "status")
             assert status is not None
-            assert status["detail"] == f"port {port} is taken by another program"
+            assert status["detail"] == f"port {port} is used by another program"
             assert "FASTCONTEXT_ENGINE_PORT" in status["hint"]
             assert status["restarts"] == 0
 
@@ -179,7 +179,7 @@ async def test_whoever_takes_the_port_while_the_engine_loads_does_not_get_the_ke
                 status = await client.ask(spec.places, "status")
                 group.cancel_scope.cancel()
         assert status is not None
-        assert "taken by another program" in status["detail"]
+        assert "used by another program" in status["detail"]
         assert asked == []
 
 
@@ -305,7 +305,7 @@ async def test_an_engine_that_keeps_failing_is_given_up_with_a_reason(spec: Spec
     configure(spec, exit=1, log="ValueError: something odd")
     async with running(spec, ready=False):
         await reaches(spec, "failed")
-        with pytest.raises(EngineNotReady, match=r"given up: .*something odd"):
+        with pytest.raises(EngineNotReady, match=r"the engine failed: .*something odd"):
             async with client.use(spec.places, wait_s=5):
                 pass
         status = await client.ask(spec.places, "status")
@@ -547,10 +547,10 @@ async def test_a_directory_of_somebody_else_is_refused(spec: Spec) -> None:
 
 
 def test_a_spec_survives_the_way_to_the_keeper() -> None:
-    from launch.plan.spec import read_spec, spec_record
+    from launch.plan.spec import read_spec
 
     with short_directory() as base:
         spec = make_spec(base)
-        again = read_spec(json.loads(json.dumps(spec_record(spec))))
+        again = read_spec(json.loads(json.dumps(asdict(spec), default=str)))
         assert again == spec
         assert asdict(again.timings) == asdict(QUICK)

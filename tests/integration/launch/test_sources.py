@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from launch import client
+from launch.keeper import client
 from launch.plan.spec import Spec, plan_record
 from tests.integration.launch.launch_support import (
     alive,
@@ -99,7 +99,9 @@ async def test_an_engine_keeps_running_when_the_change_cannot_be_served(
         guard = state_of(spec).guard_pid
         (base_of(spec) / "plan.json").write_text(printed)
         (Path(spec.plan.model_path) / "model.safetensors").write_bytes(b"half of the weights")
-        assert await eventually(lambda: "kept as is" in spec.places.keeper_log.read_text())
+        assert await eventually(
+            lambda: "the running engine is kept" in spec.places.keeper_log.read_text()
+        )
         assert state_of(spec).guard_pid == guard
 
 
@@ -145,7 +147,9 @@ async def test_a_configuration_that_changes_nothing_restarts_nothing(spec: Spec)
     async with running(spec):
         guard = state_of(spec).guard_pid
         (base_of(spec) / "config.toml").write_text("# a remark")
-        assert await eventually(lambda: "same plan" in spec.places.keeper_log.read_text())
+        assert await eventually(
+            lambda: "the plan is the same" in spec.places.keeper_log.read_text()
+        )
         assert state_of(spec).guard_pid == guard
 
 
@@ -174,5 +178,7 @@ async def test_a_folder_whose_name_begins_with_the_checkpoints_is_another(spec: 
     async with running(replace(spec, watched=(*spec.watched, other))):
         guard = state_of(spec).guard_pid
         (other / "model.safetensors").write_bytes(b"not what is served")
-        assert await eventually(lambda: "same plan" in spec.places.keeper_log.read_text())
+        assert await eventually(
+            lambda: "the plan is the same" in spec.places.keeper_log.read_text()
+        )
         assert state_of(spec).guard_pid == guard

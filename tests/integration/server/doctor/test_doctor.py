@@ -283,13 +283,13 @@ def test_a_folder_that_cannot_be_made_is_told(home: Path) -> None:
 
 def test_the_gpu_is_told_by_name_memory_and_driver(tmp_path: Path) -> None:
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA GB10, 119 GiB, 580.1, 12.1'\n")
+    program.write_text("#!/bin/sh\necho '0, NVIDIA GB10, 12.1, 121856, 99, 580.1, GPU-1'\n")
     program.chmod(0o755)
-    check = checks._gpu(lambda _: str(program))
+    check = checks._gpu(str(program))
     assert check.found == "NVIDIA GB10, 119 GiB, driver 580.1, compute capability 12.1"
     program.write_text("#!/bin/sh\necho 'Driver/library version mismatch'; exit 18\n")
-    assert checks._gpu(lambda _: str(program)).state == "fail"
-    assert "mismatch" in checks._gpu(lambda _: str(program)).found
+    assert checks._gpu(str(program)).state == "fail"
+    assert "mismatch" in checks._gpu(str(program)).found
 
 
 def test_weights_are_found_where_hugging_face_keeps_them(

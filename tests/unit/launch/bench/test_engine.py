@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from launch.bench.engine import EnginePlan, Rows, measure
-from launch.bench.layers import layer_shapes
+from launch.bench.engine import BenchPlan, RowFile, measure
+from launch.bench.matmul import layer_shapes
 from launch.bench.variants import Variant, standard_variants, weight_bytes, write_weightless
 from tests.tooling import python_that_runs
 
@@ -41,7 +41,7 @@ def test_each_variant_is_started_cold_then_warm_in_a_cache_of_its_run(
     tmp_path: Path, python: str
 ) -> None:
     rows: list[dict[str, Any]] = []
-    plan = EnginePlan()
+    plan = BenchPlan()
     measure(variants(tmp_path, "bf16", "nvfp4"), plan, emit=rows.append, python=python)
     starts = [row for row in rows if row["kind"] == "start_s"]
     assert [(row["variant"], row["cache"]) for row in starts] == [
@@ -86,7 +86,7 @@ def test_a_variant_that_fails_keeps_its_rows_and_the_others_are_measured(
 
 
 def test_rows_are_read_line_by_line_and_half_ones_later(tmp_path: Path) -> None:
-    rows = Rows(tmp_path / "rows.jsonl")
+    rows = RowFile(tmp_path / "rows.jsonl")
     assert list(rows.new()) == []
     with (tmp_path / "rows.jsonl").open("w") as file:
         file.write('{"n": 1}\n{"n":')
@@ -141,5 +141,5 @@ def test_a_weightless_model_has_the_shape_that_the_card_describes(tmp_path: Path
 def test_the_four_shapes_of_the_card_are_measured_and_what_vllm_merges() -> None:
     card = {(shape.out, shape.inner) for shape in layer_shapes() if shape.card}
     assert card == {(2560, 9728), (9728, 2560), (4096, 2560), (2560, 4096)}
-    merged = {shape.name: (shape.out, shape.inner) for shape in layer_shapes() if shape.merged}
+    merged = {shape.layer: (shape.out, shape.inner) for shape in layer_shapes() if shape.merged}
     assert merged == {"qkv_proj": (6144, 2560), "gate_up_proj": (19456, 2560)}

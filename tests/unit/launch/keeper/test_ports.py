@@ -31,7 +31,7 @@ def test_a_listener_is_known_by_the_session_of_its_process(
 def test_a_port_with_a_listener_is_taken_and_one_whose_listener_has_gone_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(EngineStartFailed, match=f"port {port} is taken") as told:
+        with pytest.raises(EngineStartFailed, match=f"port {port} is used") as told:
             ports.take(port)
         assert "0 for a free one" in told.value.hint
         with socket.create_connection(server.getsockname()) as asker:

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.gpu.weightless import write_models
 from launch.errors import CannotRun
 from launch.plan.checkpoint import is_whole, read_checkpoint
-from launch.plan.detect import Machine
+from launch.plan.detect import Hardware
 from launch.plan.gpus import known_gpu
 from launch.plan.install import Vllm
 from launch.plan.planner import Wanted, on_disk, plan_here, to_fetch
@@ -114,7 +114,7 @@ def test_a_machine_without_vllm_is_told_what_to_install(tmp_path: Path) -> None:
 
 
 VLLM = Vllm(("vllm",), "0.32.0", for_cpu=False)
-H200 = Machine((known_gpu("H200"),), 64 << 30, 8)
+H200 = Hardware((known_gpu("H200"),), 64 << 30, 8)
 
 
 def wanted(cache: Path, *models: str, way: str = "") -> Wanted:
@@ -149,8 +149,8 @@ def test_a_model_of_the_users_is_fetched_by_its_name_and_a_folder_never_is(tmp_p
 
 def test_nothing_is_fetched_for_a_machine_that_cannot_serve_it(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="no GPU"):
-        to_fetch(wanted(tmp_path), Machine((), 64 << 30, 8), VLLM)
-    full = Machine((replace(known_gpu("L4"), free_bytes=2 << 30),), 64 << 30, 8)
+        to_fetch(wanted(tmp_path), Hardware((), 64 << 30, 8), VLLM)
+    full = Hardware((replace(known_gpu("L4"), free_bytes=2 << 30),), 64 << 30, 8)
     with pytest.raises(CannotRun, match="L4 has 2"):
         to_fetch(wanted(tmp_path), full, VLLM)
     with pytest.raises(CannotRun, match="no vLLM command"):

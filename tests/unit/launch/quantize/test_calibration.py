@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
+from launch.errors import QuantizeError
 from launch.quantize.calibration import (
-    Conversation,
     Item,
     batches,
     read_items,
-    render,
     token_windows,
 )
-from launch.quantize.errors import QuantizeError
+from launch.verify.probes import Conversation, render
 
 
 class Words:

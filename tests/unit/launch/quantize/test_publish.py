@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
 from launch.quantize.publish import partial_folder
 
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from launch.quantize.recipe import Recipe, quantization_config
+from launch.quantize.modelopt_steps import Recipe, quantization_config
 from launch.verify.layout import expected_bytes, shape_of
 
 REAL = {

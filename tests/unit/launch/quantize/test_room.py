@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from launch.quantize.errors import QuantizeError
+from launch.errors import QuantizeError
+from launch.plan.detect import meminfo
 from launch.quantize.room import (
     GIB,
-    Place,
-    available_host_bytes,
+    CalibrationDevice,
     choose_place,
     require_disk,
     require_memory,
@@ -26,7 +26,7 @@ def torch_with(*, cuda: bool, free: int = 0, integrated: bool = False) -> Any:
 
 
 def test_the_gpu_is_taken_where_there_is_one() -> None:
-    assert choose_place(torch_with(cuda=True, free=5 * GIB), "auto") == Place(
+    assert choose_place(torch_with(cuda=True, free=5 * GIB), "auto") == CalibrationDevice(
         "cuda", False, 5 * GIB
     )
 
@@ -50,20 +50,20 @@ def test_unified_memory_counts_what_the_host_would_give_back() -> None:
 def test_available_memory_is_read_from_the_kernels_figures(tmp_path: Path) -> None:
     path = tmp_path / "meminfo"
     path.write_text("MemTotal:       100 kB\nMemAvailable:    12 kB\n")
-    assert available_host_bytes(path) == 12 * 1024
-    assert available_host_bytes(tmp_path / "none") == 0
+    assert meminfo("MemAvailable", path) == 12 * 1024
+    assert meminfo("MemAvailable", tmp_path / "none") == 0
 
 
 def test_too_little_memory_is_said_with_both_figures() -> None:
-    place = Place("cuda", False, 4 * GIB)
+    place = CalibrationDevice("cuda", False, 4 * GIB)
     with pytest.raises(QuantizeError, match=r"4\.0 GiB free.*9\.5 GiB") as caught:
         require_memory(place, int(7.5 * GIB))
     assert "--device cpu" in caught.value.hint
 
 
 def test_enough_memory_and_an_unknown_amount_pass() -> None:
-    require_memory(Place("cpu", False, 10 * GIB), int(7.5 * GIB))
-    require_memory(Place("cpu", False, 0), int(7.5 * GIB))
+    require_memory(CalibrationDevice("cpu", False, 10 * GIB), int(7.5 * GIB))
+    require_memory(CalibrationDevice("cpu", False, 0), int(7.5 * GIB))
 
 
 def test_too_little_disk_is_said_for_the_nearest_folder_that_exists(tmp_path: Path) -> None:

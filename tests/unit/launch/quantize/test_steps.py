@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from launch.errors import QuantizeError
 from launch.quantize import modelopt_steps as steps
-from launch.quantize.errors import QuantizeError
-from launch.quantize.recipe import Recipe
+from launch.quantize.modelopt_steps import Recipe
 
 
 class OutOfMemory(RuntimeError):

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch.verify.records import Report
 from launch.verify.run import RECORD, verify
+from launch.verify.verdicts import Verification
 from tests.checkpoints import CONFIG, Damage, Draft, drafts, write_safetensors
 
 Q = "model.layers.0.self_attn.q_proj"
 
 
-def status(report: Report) -> dict[str, str]:
+def status(report: Verification) -> dict[str, str]:
     return {check.name: check.status for check in report.checks}
 
 
-def detail(report: Report, name: str) -> str:
+def detail(report: Verification, name: str) -> str:
     return next(check.detail for check in report.checks if check.name == name)
 
 
@@ -171,7 +171,7 @@ DAMAGES: list[tuple[Damage, str, str]] = [
     (no_method, "quantization config", "config.json: quant_method is None"),
     (other_algorithm, "quantization config", "quant_algo is 'FP8'"),
     (no_exported_config, "quantization config", "hf_quant_config.json is missing"),
-    (head_not_excluded, "quantization config", "leaves lm_head in"),
+    (head_not_excluded, "quantization config", "without lm_head"),
     (no_template, "tokenizer and template", "no chat template"),
     (other_template, "tokenizer and template", "chat_template.jinja differs"),
     (no_tokenizer, "tokenizer and template", "tokenizer.json is missing"),
@@ -229,12 +229,12 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "why"),
     [
-        (b"[1]", "the header of model.safetensors is no object"),
-        (b"null", "the header of model.safetensors is no object"),
+        (b"[1]", "the header of model.safetensors is not an object"),
+        (b"null", "the header of model.safetensors is not an object"),
         (b"[" * 100_000, "model.safetensors cannot be read"),
-        (b'{"x": {"dtype": "U8", "shape": [1e999], "data_offsets": [0, 1]}}', "no known form"),
-        (b'{"x": {"dtype": "U8", "shape": [1], "data_offsets": [-2, -1]}}', "no known form"),
-        (b'{"x": {"dtype": "U8", "shape": [-1, -1], "data_offsets": [0, 1]}}', "no known form"),
+        (b'{"x": {"dtype": "U8", "shape": [1e999], "data_offsets": [0, 1]}}', "an unknown form"),
+        (b'{"x": {"dtype": "U8", "shape": [1], "data_offsets": [-2, -1]}}', "an unknown form"),
+        (b'{"x": {"dtype": "U8", "shape": [-1, -1], "data_offsets": [0, 1]}}', "an unknown form"),
     ],
 )
 def test_a_header_that_describes_no_tensors_is_refused(
@@ -306,7 +306,7 @@ def test_linears_that_were_left_out_are_expected_in_16_bits(tmp_path: Path) -> N
     packed.exported["quantization"]["exclude_modules"] = ["lm_head", Q]
     report = verify(packed.write(tmp_path / "nvfp4"), source.write(tmp_path / "bf16"))
     assert report.passed, report
-    assert "1 linears left out" in detail(report, "16-bit tensors")
+    assert "linear layers left out: 1" in detail(report, "16-bit tensors")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from launch.verify.numbers import E4M3, floats, unpack
-from launch.verify.records import CheckpointError
+from launch.errors import CheckpointError
+from launch.verify.tensors import E4M3, floats, unpack
 from tests.checkpoints import bf16, pack
 
 

@@ -1,6 +1,13 @@
 from typing import Any
 
-from launch.verify.probes import MOST_TURNS, TEXT_TOKENS, calls_in, held_out_texts, make_probes
+from launch.verify.probes import (
+    MOST_TURNS,
+    TEXT_TOKENS,
+    Conversation,
+    calls_in,
+    held_out_texts,
+    make_probes,
+)
 
 CALL = '<tool_call>\n{"name": "Read", "arguments": {"path": "a.py", "limit": 3}}\n</tool_call>'
 
@@ -48,14 +55,14 @@ def test_every_turn_of_a_conversation_is_asked_and_its_end_is_read() -> None:
         say("tool", "t"),
         say("assistant", "two"),
     ]
-    probes = make_probes(Letters(), ["some text"], [(messages, ())])
+    probes = make_probes(Letters(), ["some text"], [Conversation(tuple(messages))])
     assert [text_of(ids) for ids in probes.turns] == ["q>", "qonet>"]
     assert [text_of(ids) for ids in probes.texts] == ["some text", "qonettwo"]
 
 
 def test_texts_and_turns_are_bounded() -> None:
     messages = [say("user", "q"), *[say("assistant", "a")] * (2 * MOST_TURNS)]
-    probes = make_probes(Letters(), ["x" * 10_000, ""], [(messages, ())])
+    probes = make_probes(Letters(), ["x" * 10_000, ""], [Conversation(tuple(messages))])
     assert len(probes.turns) == MOST_TURNS
     assert max(map(len, probes.texts)) == TEXT_TOKENS
     assert all(probes.texts)

@@ -75,7 +75,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused_before_results_have_a_folder(
         "--python", python, "--out", str(out),
     )  # fmt: skip
     assert isinstance(result.exception, UsageError), result.exception
-    assert "no checkpoint to measure" in str(result.exception)
+    assert "cannot be measured" in str(result.exception)
     assert not out.exists()
 
 
@@ -93,6 +93,6 @@ def test_lines_that_are_no_rows_are_named_and_left_out_of_the_report(tmp_path: P
     result = run("report", str(tmp_path))
     assert result.exit_code == 0, result.exception
     assert "20.0" in result.stdout
-    assert [line for line in result.stderr.splitlines() if "no row" in line] == [
-        f"line {number} of 'engine.jsonl' is no row and is left out" for number in (2, 3, 4, 5)
+    assert [line for line in result.stderr.splitlines() if "is not a row" in line] == [
+        f"line {number} of 'engine.jsonl' is not a row and is left out" for number in (2, 3, 4, 5)
     ]

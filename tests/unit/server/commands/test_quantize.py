@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from explorer.events import Note, RunStarted, TurnFinished, TurnStarted
 from explorer.records import Usage
 from explorer.trajectory import TrajectoryWriter
-from launch.quantize.calibration import Conversation
+from launch.verify.probes import Conversation
 from server.commands.quantize import QuantizationFailed, calibration_items, conversations, register
 from server.errors import UsageError
 from tests.checkpoints import drafts

@@ -1,6 +1,6 @@
-"""vLLM's own routes, asked over its socket or port with nothing but the standard library.
+"""vLLM's own routes, called with nothing but the standard library, so that the keeper stays small.
 
-The keeper stays small this way. Each call blocks; the keeper makes it in a thread.
+Each call blocks; the keeper makes it in a thread.
 """
 
 import http.client
@@ -43,7 +43,7 @@ def ask(api: Api, method: str, path: str, *, timeout_s: float = 5.0) -> tuple[in
     """Status and body of one request.
 
     Raises:
-        EngineNotReady: nobody answers there.
+        EngineNotReady: the server does not answer.
     """
     connection = (
         _UnixConnection(api.path, timeout_s)
@@ -62,10 +62,10 @@ def ask(api: Api, method: str, path: str, *, timeout_s: float = 5.0) -> tuple[in
 
 
 def served_models(api: Api) -> list[str]:
-    """Names of the models that the server says it serves; empty while it cannot.
+    """Names of the models that the server says it serves; empty while it cannot say.
 
     Raises:
-        EngineNotReady: nobody answers there.
+        EngineNotReady: the server does not answer.
     """
     status, body = ask(api, "GET", "/v1/models")
     if status != 200:
@@ -78,7 +78,7 @@ def served_models(api: Api) -> list[str]:
 
 
 def is_healthy(api: Api, timeout_s: float = 5.0) -> bool:
-    """Whether the server says that its engine is well."""
+    """Whether the server says that its engine is healthy."""
     try:
         return ask(api, "GET", "/health", timeout_s=timeout_s)[0] == 200
     except EngineNotReady:
@@ -89,7 +89,7 @@ def activity(api: Api) -> tuple[float, float]:
     """Requests in flight, and a number that grows with the work done so far.
 
     Raises:
-        EngineNotReady: nobody answers there.
+        EngineNotReady: the server does not answer.
     """
     _, body = ask(api, "GET", "/metrics")
     return metric(body, "num_requests_running") + metric(body, "num_requests_waiting"), metric(
@@ -98,7 +98,7 @@ def activity(api: Api) -> tuple[float, float]:
 
 
 def metric(exposition: bytes, name: str) -> float:
-    """The sum of a metric of vLLM over its labels, in Prometheus' text form; 0 where absent."""
+    """The sum of a vLLM metric over its labels, read from Prometheus' text form; 0 if absent."""
     total = 0.0
     prefix = f"vllm:{name}"
     for line in exposition.decode("utf-8", "replace").splitlines():

@@ -1,15 +1,16 @@
 """How other processes find, start and use the shared engine.
 
-Asking costs a connection to a Unix socket. ``use`` holds the engine while an exploration runs: it
-wakes it, keeps it from sleeping, and lets go when the process ends in whatever way.
+Each request is one connection to the keeper's Unix socket. ``use`` holds the engine while an
+exploration runs: it wakes the engine, keeps it from sleeping, and lets go when the process ends,
+however it ends.
 
-What only a start needs is imported there: it costs more than finding an engine that runs.
+What only a start needs is imported inside the functions: most clients find a running engine.
 """
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,19 +19,20 @@ from anyio import to_thread
 
 from launch import process
 from launch.errors import EngineNotReady, EngineStartFailed, LaunchError
+from launch.files import Lock
 from launch.places import Places, prepare
-from launch.state import Lock, State, live_state, read_state
+from launch.state import State, live_state, read_state
 
 if TYPE_CHECKING:
     from launch.plan.spec import Spec
 
 ASK_TIMEOUT_S = 5.0
-"""For an answer that costs the keeper nothing."""
+"""For what the keeper answers at once."""
 _SPAWN_TIMEOUT_S = 20.0
 _OTHERS_ANSWER_S = 2.0
-"""For a keeper that somebody else has just started, until its first answer."""
+"""For the first answer of a keeper that another process has just started."""
 _KILLED_S = 5.0
-"""Until a killed keeper has left."""
+"""For a killed keeper to disappear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,10 @@ async def ask(
 ) -> dict[str, Any] | None:
     """The keeper's answer to ``status``, ``sleep``, ``wake``, ``restart`` or ``down``.
 
-    None where no keeper is at work.
+    None when no keeper is running.
 
     Raises:
-        EngineNotReady: a keeper is there and does not answer in time.
+        EngineNotReady: a keeper is running but does not answer in time.
     """
     request = {"do": do, "wait_s": timeout_s}
     try:
@@ -63,7 +65,7 @@ async def ask(
                 return await _line(stream)
     except TimeoutError:
         raise EngineNotReady(
-            "the engine's keeper does not answer", "`fastcontext engine down` ends it"
+            "the engine's keeper does not answer", "end it with `fastcontext engine down`"
         ) from None
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, ValueError):
         return None
@@ -75,16 +77,18 @@ async def use(places: Places, *, wait_s: float, wake: bool = True) -> AsyncItera
 
     Args:
         places: which engine.
-        wait_s: seconds to wait for one that is loading or asleep.
-        wake: whether an engine that sleeps is to be woken.
+        wait_s: seconds to wait for an engine that is loading or asleep.
+        wake: whether to wake an engine that sleeps.
 
     Raises:
-        EngineNotReady: none is running, or it is not ready in time.
+        EngineNotReady: no engine is running, or it is not ready in time.
     """
     try:
         stream = await anyio.connect_unix(places.control)
     except OSError:
-        raise EngineNotReady("no engine is running", "`fastcontext engine up` starts it") from None
+        raise EngineNotReady(
+            "no engine is running", "start it with `fastcontext engine up`"
+        ) from None
     async with stream:
         yield await _borrow(stream, wait_s, wake)
 
@@ -104,11 +108,11 @@ async def _borrow(stream: anyio.abc.SocketStream, wait_s: float, wake: bool) -> 
 
 
 def not_ready(status: dict[str, Any]) -> EngineNotReady:
-    """The status of an engine that cannot answer yet, as an error."""
+    """The error that says why an engine of this status cannot answer yet."""
     phase = str(status.get("phase", ""))
     ready_in_s = status.get("ready_in_s")
     if phase == "failed":
-        return EngineNotReady(f"the engine has given up: {status['detail']}", str(status["hint"]))
+        return EngineNotReady(f"the engine failed: {status['detail']}", str(status["hint"]))
     words = {
         "starting": "the engine is loading",
         "restarting": "the engine is being restarted after a failure",
@@ -127,9 +131,9 @@ def not_ready(status: dict[str, Any]) -> EngineNotReady:
 
 
 async def start(spec: "Spec") -> bool:
-    """Start a keeper in the background; False where one is at work already. Does not wait for vLLM.
+    """Start a keeper in the background; False when one is running already.
 
-    When this returns, a keeper answers.
+    When this returns, a keeper answers; vLLM need not be ready.
 
     Raises:
         EngineStartFailed: the keeper does not start.
@@ -137,8 +141,8 @@ async def start(spec: "Spec") -> bool:
     prepare(spec.places)
     with anyio.move_on_after(_SPAWN_TIMEOUT_S):
         while not await _spawn(spec):
-            # Another keeper has the lock: it answers in a moment. Or it is ending, or a client
-            # that clears up has the lock: then it is free in a moment.
+            # Another keeper holds the lock and will answer in a moment. Or that keeper is ending,
+            # or a client that clears up holds the lock: then the lock is free in a moment.
             with anyio.move_on_after(_OTHERS_ANSWER_S):
                 await _first_answer(spec.places)
                 return False
@@ -151,18 +155,17 @@ async def start(spec: "Spec") -> bool:
 
 
 async def _spawn(spec: "Spec") -> bool:
-    """Start a keeper; False where the lock is another's."""
+    """Start a keeper; False when another process holds the lock."""
     import tempfile
 
-    from launch.keeper.child import boot
-    from launch.plan.spec import ALREADY_KEPT, spec_record
+    from launch.plan.spec import ALREADY_KEPT
 
-    said = json.dumps(spec_record(spec)).encode()
-    # Files, not pipes: the keeper keeps its error stream until it has detached itself.
+    said = json.dumps(asdict(spec), default=str).encode()
+    # A file, not a pipe: a pipe would stay open until the keeper has detached itself.
     with tempfile.TemporaryFile() as errors:
         try:
             done = await anyio.run_process(
-                boot("launch.keeper.keeper"),
+                process.boot("launch.keeper.keeper"),
                 input=said,
                 stdout=errors,
                 stderr=errors,
@@ -176,9 +179,7 @@ async def _spawn(spec: "Spec") -> bool:
         text = errors.read().decode("utf-8", "replace").strip()
     if done.returncode not in (0, ALREADY_KEPT):
         last = text.splitlines()[-1] if text else f"exit status {done.returncode}"
-        raise EngineStartFailed(
-            f"the engine's keeper does not start: {last}", returncode=done.returncode, log_tail=text
-        )
+        raise EngineStartFailed(f"the engine's keeper does not start: {last}")
     return done.returncode == 0
 
 
@@ -188,12 +189,12 @@ async def _first_answer(places: Places) -> None:
 
 
 async def stop(places: Places, *, timeout_s: float = 40.0) -> bool:
-    """End engine and keeper and wait until both are gone; False where none was running.
+    """End engine and keeper and wait until both are gone; False when none was running.
 
-    A keeper that does not answer is killed, and what it leaves is ended.
+    A keeper that does not answer is killed, and the processes that it leaves are ended.
 
     Raises:
-        LaunchError: it is still there after ``timeout_s``.
+        LaunchError: it still runs after ``timeout_s``.
     """
     state = live_state(places.state)
     try:
@@ -222,9 +223,9 @@ def _is_kept(state: State | None) -> bool:
 
 
 def clear_remains(places: Places) -> bool:
-    """End what a keeper left that was killed together with its guard; whether there was any.
+    """End what a keeper left that was killed with its guard; whether any process was left.
 
-    Costs a look at one file where nothing was left.
+    Costs a look at one file if nothing was left.
     """
     state = read_state(places.state)
     if state is None or process.is_alive(state.keeper_pid, state.keeper_birth):
@@ -234,25 +235,26 @@ def clear_remains(places: Places) -> bool:
         return False
     try:
         ended = process.end_session(state.guard_pid, state.guard_birth)
-        for path in (places.state, places.control, places.api):
-            path.unlink(missing_ok=True)
+        places.clear()
     finally:
         lock.drop()
     return bool(ended)
 
 
 async def wait_ready(places: Places, timeout_s: float) -> dict[str, Any]:
-    """The status, once the engine is ready or has given up, or when time has run out.
+    """The status once the engine is ready or has failed, or when time has run out.
 
     Raises:
-        EngineStartFailed: the keeper has gone.
+        EngineStartFailed: the keeper has ended.
     """
     status: dict[str, Any] = {}
     with anyio.move_on_after(timeout_s):
         while True:
             answer = await ask(places, "status")
             if answer is None:
-                raise EngineStartFailed("the engine's keeper has ended", "see its log")
+                raise EngineStartFailed(
+                    "the engine's keeper has ended", "see `fastcontext engine logs --keeper`"
+                )
             status = answer
             if status["phase"] in ("ready", "asleep", "failed"):
                 return status

@@ -1,7 +1,0 @@
-"""What quantizing raises."""
-
-from launch.errors import LaunchError
-
-
-class QuantizeError(LaunchError):
-    """No checkpoint was made."""
