@@ -60,10 +60,9 @@ FOLDERS = {
         "bench": {"plan", "verify"},
         "keeper": {"plan"},
         "plan": set(),
-        "quantize": {"verify"},
+        "quantize": {"plan", "verify"},
         "verify": set(),
-        # The client that finds, starts and uses the engine.
-        "": {"keeper", "plan"},
+        "": set(),
     },
     "server": {
         "clients": set(),
@@ -81,7 +80,7 @@ FOLDERS = {
 
 SHARED = {
     "explorer": {"deadline", "errors", "events", "records"},
-    "launch": {"errors", "health", "nvfp4", "places", "process", "state", "watch"},
+    "launch": {"errors", "files", "nvfp4", "places", "process", "state", "watch"},
     "server": {"", "errors", "homes", "settings", "version"},
 }
 """The modules at each package's root that its folders may import; the others stand above them."""
