@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from explorer import lenient_json
 from explorer.events import Message
-from explorer.hermes import lenient_json
 from explorer.records import ToolCall
 
 

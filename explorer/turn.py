@@ -13,12 +13,11 @@ from typing import Any, Protocol
 import anyio
 import anyio.abc
 
-from explorer import prompt
+from explorer import lenient_json, prompt
 from explorer.answers.parse import IsFile, ParsedAnswer, citations_outside, parse_answer
 from explorer.engines.protocol import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import CallFinished, CallStarted, Listener
-from explorer.hermes import lenient_json
 from explorer.hermes.parser import (
     Call,
     FinalAnswer,

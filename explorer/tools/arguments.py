@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from explorer.hermes.lenient_json import parse
+from explorer.lenient_json import parse
 from explorer.records import ToolCall
 
 OutputMode = Literal["content", "files_with_matches", "count"]
