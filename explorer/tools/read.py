@@ -1,7 +1,8 @@
 """Read: the lines of a file, or the entries of a directory."""
 
 from explorer.records import Span, ToolResult
-from explorer.repository.workspace import Window, Workspace
+from explorer.repository.documents import Window
+from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import ReadArguments
 from explorer.tools.observation import Rows, ToolLimits, cut_line, problem
 

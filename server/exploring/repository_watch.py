@@ -19,7 +19,7 @@ import anyio
 import anyio.abc
 
 from explorer.errors import ExplorerError
-from explorer.repository.listing import is_hidden_name
+from explorer.repository.paths import is_hidden_name
 from server.exploring.local_engine import LocalEngine
 from server.exploring.open_repositories import Warm
 from server.exploring.prefix_warmup import Primer
