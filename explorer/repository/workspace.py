@@ -351,11 +351,10 @@ class Workspace:
             raise PathProblem(f"{self._name(path)} does not exist or is not shown.")
         with self._problems(path):
             descriptor = open_file(self.descriptor, path)
-        try:
-            with self._problems(path):
+            try:
                 yield descriptor
-        finally:
-            os.close(descriptor)
+            finally:
+                os.close(descriptor)
 
     @contextmanager
     def _problems(self, path: str) -> Iterator[None]:
