@@ -17,7 +17,8 @@ from benchmarks.start import environment
 from benchmarks.trees import NEEDLES, tree
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
-from explorer.scout.engine import Engine
+from explorer.scout.index import RepositoryIndex
+from explorer.scout.search import search
 
 _ROOT = Path(__file__).parents[1]
 _LIKE_REAL = (20, 40)
@@ -147,20 +148,15 @@ def _append(root: Path, paths: tuple[str, ...], head: str) -> None:
 
 def _memory(workspace: Workspace, paths: tuple[str, ...]) -> tuple[float, str]:
     tracemalloc.start()
-    engine = Engine(workspace)
-    engine.refresh(paths, lambda: False)
-    engine.search(
-        "quokka ledger", paths, most=1, files=1, until=time.monotonic() + 60, cancelled=_never
-    )
+    index = RepositoryIndex(workspace)
+    index.refresh(paths, lambda: False)
+    until = time.monotonic() + 60
+    search(index, "quokka ledger", paths, most=1, until=until, cancelled=lambda: False)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    source = int(engine.rows.stamps[:, 1].sum())
+    source = int(index.rows.stamps[:, 1].sum())
     told = f"{held / 1e6:.1f} MB held, {peak / 1e6:.1f} MB at most, of {source / 1e6:.1f} MB"
     return 100 * held / source, told
-
-
-def _never() -> bool:
-    return False
 
 
 def many_files(bench: Bench) -> list[Case]:

@@ -14,8 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.query import Query
-from explorer.scout.ranges import Lines, defined_words, is_among, lines_of
-from explorer.scout.tokens import PAD, Bytes, Mask, Scan, long_enough, scan, words_of
+from explorer.scout.tokens import (
+    PAD,
+    Bytes,
+    Lines,
+    Mask,
+    Scan,
+    defined_words,
+    is_among,
+    lines_of,
+    long_enough,
+    scan,
+    words_of,
+)
 
 CELL_LINES: Final = 8
 FINE_CELL_LINES: Final = 4

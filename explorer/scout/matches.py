@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.field import WORD_GROUP, WORD_GROUPS, Field
-from explorer.scout.index import Postings
 from explorer.scout.query import Query
-from explorer.scout.ranges import is_among
+from explorer.scout.rows import Postings
 from explorer.scout.scores import PathIndex, Scores, rarity
-from explorer.scout.tokens import words_of
+from explorer.scout.tokens import is_among, words_of
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -1,115 +1,166 @@
-"""Where definitions stand in a text, and the ranges that a person would cite.
+"""The ranges that are cited: from the best cells of a file to what a person would cite.
 
-Definitions are found by the words around them, in any common language. What one spans is read off
-its indentation: from its name to the last line that is indented deeper, closing brackets and words
-included. Short definitions are cited whole, long ones block by block.
+Definitions are found by the words around them, in any common language. How far one extends is read
+off its indentation: from its name to the last line that is indented deeper, closing brackets and
+words included. Short definitions are cited whole, long ones block by block.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from explorer.scout.tokens import Bytes, Hashes, Indexes, Mask, Scan, words_of
+from explorer.scout.field import FINE_CELL_LINES, Field, Floats, build_field
+from explorer.scout.matches import Matches, describe_cells, match_cells, words_said
+from explorer.scout.networks import Weights, choose_cells, score_all, sigmoid
+from explorer.scout.query import Query
 
-_KEYWORDS: Final = (
-    "def class func fn function interface trait struct enum union impl module namespace mod type "
-    "protocol extension object record macro_rules define defmodule typedef sub proc"
-)
-_CONTROL: Final = (
-    "if for while switch catch return else do try throw new await yield case assert elif when "
-    "until unless not and or in with delete sizeof using lock synchronized foreach match loop "
-    "finally except raise print echo"
-)
-_MAX_GAP_BYTES: Final = 3
-_TOP_KEYWORDS: Final = "class struct interface trait impl module namespace mod enum object"
-
-
-def _hashes(words: str) -> Hashes:
-    return np.sort(np.array([whole for _, _, whole in words_of(words)], np.uint32))
-
-
-_KEYWORD_TERMS = _hashes(_KEYWORDS)
-_CONTROL_TERMS = _hashes(_CONTROL)
-
-
-def is_among(terms: Hashes, chosen: Hashes) -> Mask:
-    """True where a hash is one of the sorted ``chosen``."""
-    if not len(chosen):
-        return np.zeros(len(terms), np.bool_)
-    low = np.zeros(1 << 16, np.bool_)
-    low[chosen & np.uint32(0xFFFF)] = True
-    result: Mask = low[terms & np.uint32(0xFFFF)]
-    maybe = np.flatnonzero(result)
-    if len(maybe):
-        at = np.searchsorted(chosen, terms[maybe])
-        at[at == len(chosen)] = 0
-        result[maybe] = chosen[at] == terms[maybe]
-    return result
+_WHOLE_CELLS_LINES: Final = 24
+"""A definition of up to this size is cited whole when half of its cells' lines are chosen."""
+_OUTLINED: Final = 200
+"""How many lines before and after the chosen ones are searched for definitions."""
+_RUST_TESTS: Final = b"#[cfg(test)]\nmod "
+_NEVER: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """The lines of a text."""
+class ScoredRange:
+    """A range of lines of one candidate, 1-based and inclusive."""
 
-    starts: Indexes
-    """Offset of each line's first byte."""
-    newlines: Indexes
-    """Offset of each line's end."""
-
-
-def lines_of(text: Bytes) -> Lines:
-    """The lines of a text that ends in a line end."""
-    newlines = np.flatnonzero(text == ord("\n")).astype(np.int32)
-    starts = np.empty_like(newlines)
-    if len(starts):
-        starts[0] = 0
-        starts[1:] = newlines[:-1] + 1
-    return Lines(starts, newlines)
+    file: int
+    start: int
+    end: int
+    score: float
 
 
-def defined_words(text: Bytes, scanned: Scan, lines: Lines) -> Mask:
-    """Of each word: True when it is the name that a definition introduces.
+def read_cells(
+    texts: Sequence[bytes], query: Query, weight: Floats, described: Floats
+) -> tuple[Field, list[tuple[Floats, Matches]]]:
+    """The texts cut finely, and for each what is known of its cells."""
+    field = build_field(texts, query, weight, FINE_CELL_LINES)
+    said = words_said(query.text)
+    return field, [
+        (
+            describe_cells(field, index, said, tests_from(text)),
+            match_cells(field, index, described),
+        )
+        for index, text in enumerate(texts)
+    ]
 
-    That is the word behind ``class``, ``def``, ``fn`` and the like, and the first word before a
-    parenthesis on a line that opens a brace, or is followed by a line that does, and does not begin
-    with a word of control.
+
+def tests_from(text: bytes) -> int:
+    """The line at which the tests of a Rust file begin; beyond its end if it has none."""
+    at = text.find(_RUST_TESTS)
+    return text.count(b"\n", 0, at) + 1 if at >= 0 else _NEVER
+
+
+def choose_ranges(
+    texts: Sequence[bytes],
+    chances: NDArray[np.float64],
+    query: Query,
+    weight: Floats,
+    described: Floats,
+    weights: Weights,
+) -> tuple[list[list[int]], list[ScoredRange]]:
+    """The lines of each text that introduce definitions, and the ranges worth citing, best first.
+
+    Each text has at least one range; a range's ``file`` is the index of its text. ``chances`` are
+    those of the texts to be sought at all.
     """
-    count = len(scanned.word_term)
-    named = np.zeros(count, np.bool_)
-    if count < 2:
-        return named
-    keyword = is_among(scanned.word_term, _KEYWORD_TERMS)
-    gap = scanned.word_start[1:] - scanned.word_end[:-1]
-    follows = keyword[:-1] & (gap <= _MAX_GAP_BYTES) & (text[scanned.word_end[:-1]] == ord(" "))
-    # ``func (s *Server)`` and ``function (event)`` name nothing yet.
-    follows &= text[scanned.word_start[1:] - 1] != ord("(")
-    named[1:] |= follows
-    dotted = (gap == 1) & (text[scanned.word_end[:-1]] == ord("."))
-    named[2:] |= follows[:-1] & dotted[1:]
+    field, known = read_cells(texts, query, weight, described)
+    at: list[NDArray[np.int64]] = []
+    chance: list[NDArray[np.float64]] = []
+    needed: list[int] = []
+    heads: list[list[int]] = []
+    for index, (table, matches) in enumerate(known):
+        begin, end = (int(each) for each in field.spans[index])
+        own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
+        at.append(np.arange(begin, end))
+        chance.append(own * chances[index])
+        needed.append(begin + int(np.argmax(own)))
+        heads.append(field.first[begin:end][field.starts_block[begin:end]].tolist())
+    every, all_chances = np.concatenate(at), np.concatenate(chance)
+    size = np.maximum(1, field.last[every] - field.first[every] + 1)
+    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
+    return heads, _joined_cells(field, picked, all_chances[np.searchsorted(every, picked)])
 
-    line = np.searchsorted(lines.newlines, scanned.word_start)
-    ends = lines.newlines
-    opens = text[ends - 1] == ord("{")
-    opens |= (text[ends - 2] == ord("{")) & (text[ends - 1] <= ord(" "))
-    after = np.minimum(ends + 2, len(text) - 1)
-    opens |= (text[ends - 1] == ord(")")) & (text[after - 1] == ord("{")) & (text[after] <= 32)
-    first = np.empty(count, np.bool_)
-    first[0] = True
-    first[1:] = line[1:] != line[:-1]
-    controls = first & is_among(scanned.word_term, _CONTROL_TERMS)
-    free = opens.copy()
-    free[line[controls]] = False
-    called = (text[scanned.word_end] == ord("(")) & free[line]
-    at = np.flatnonzero(called)
-    if len(at):
-        leading = np.empty(len(at), np.bool_)
-        leading[0] = True
-        leading[1:] = line[at[1:]] != line[at[:-1]]
-        named[at[leading]] = True
-    return named & ~keyword
+
+def _joined_cells(
+    field: Field, cells: NDArray[np.int64], chances: NDArray[np.float64]
+) -> list[ScoredRange]:
+    """The chosen cells as ranges: neighbours joined, small definitions whole, best first."""
+    found: list[ScoredRange] = []
+    for cell, chance in zip(cells.tolist(), chances.tolist(), strict=True):
+        low, high = _whole_block(field, cell, cells)
+        file, start, end = int(field.file[cell]), int(field.first[low]), int(field.last[high])
+        last = found[-1] if found else None
+        if last is not None and last.file == file and start <= last.end + 1:
+            start, chance = last.start, max(last.score, chance)
+            end = max(end, last.end)
+            found.pop()
+        found.append(ScoredRange(file, start, max(start, end), chance))
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _whole_block(field: Field, cell: int, chosen: NDArray[np.int64]) -> tuple[int, int]:
+    """The cell, or the first and last cell of its definition if that is small and half chosen."""
+    low = high = cell
+    block = field.block[cell]
+    while field.file[low - 1] == field.file[cell] and field.block[low - 1] == block:
+        low -= 1
+    while field.file[high + 1] == field.file[cell] and field.block[high + 1] == block:
+        high += 1
+    lines = int(field.last[high] - field.first[low]) + 1
+    inside = chosen[(chosen >= low) & (chosen <= high)]
+    taken = int((field.last[inside] - field.first[inside] + 1).sum())
+    if lines <= _WHOLE_CELLS_LINES and 2 * taken >= lines:
+        return low, high
+    return cell, cell
+
+
+def trimmed(chosen: ScoredRange, lines: Sequence[str]) -> ScoredRange:
+    """The range without blank lines at its ends, within the file."""
+    start, end = chosen.start, min(chosen.end, len(lines))
+    while start < end and not lines[start - 1].strip():
+        start += 1
+    while end > start and not lines[end - 1].strip():
+        end -= 1
+    return ScoredRange(chosen.file, start, end, chosen.score)
+
+
+def citable(
+    heads: Sequence[Sequence[int]],
+    chosen: Sequence[ScoredRange],
+    lines: Sequence[Sequence[str]],
+    named: Mapping[int, Sequence[int]],
+) -> list[ScoredRange]:
+    """The ranges as whole definitions and blocks, those that touch joined, best first.
+
+    ``heads`` are the lines of each file that introduce definitions, ``named`` those that the query
+    names; these come before all others.
+    """
+    result: list[ScoredRange] = []
+    for file, text in enumerate(lines):
+        found = [each for each in chosen if each.file == file]
+        said = named.get(file, ())
+        # In a long file only what lies near enough to matter is searched for definitions.
+        low = max(0, min([*said, *(each.start for each in found)], default=1) - _OUTLINED)
+        high = max([*said, *(each.end for each in found)], default=1) + _OUTLINED
+        definitions = Definitions(text[low:high], [head - low for head in heads[file]])
+        ranges = [
+            (*definitions.citable(each.start - low, each.end - low), each.score) for each in found
+        ]
+        # The score keeps the order of the frames, the innermost first.
+        ranges += [
+            (*definitions.at(line - low), 2.0 - number / 1_000) for number, line in enumerate(said)
+        ]
+        result += [
+            ScoredRange(file, start + low, end + low, score) for start, end, score in joined(ranges)
+        ]
+    return sorted(result, key=lambda each: -each.score)
 
 
 WHOLE_LINES: Final = 30
@@ -149,7 +200,7 @@ class Extent:
         return self.end - self.start + 1
 
 
-class Outline:
+class Definitions:
     """The definitions of one file."""
 
     def __init__(self, lines: Sequence[str], heads: Iterable[int]) -> None:
