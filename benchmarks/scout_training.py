@@ -29,7 +29,7 @@ from explorer.scout.index import RepositoryIndex
 from explorer.scout.matches import Matches
 from explorer.scout.networks import (
     FORMAT,
-    Linear,
+    LogisticModel,
     Network,
     Weights,
     calibration_features,
@@ -260,7 +260,7 @@ def fit(
     return ranks, lines
 
 
-def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> Linear:
+def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> LogisticModel:
     """A logistic regression by Newton's method."""
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     table = np.column_stack([(features - mean) / scale, np.ones(len(features))])
@@ -275,7 +275,7 @@ def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> Linear:
         weight -= step
         if np.abs(step).max() < 1e-6:
             break
-    return Linear(weight[:-1] / scale, float(weight[-1] - (mean / scale) @ weight[:-1]))
+    return LogisticModel(weight[:-1] / scale, float(weight[-1] - (mean / scale) @ weight[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +339,7 @@ def _scored(networks: tuple[Network, ...], table: NDArray[np.floating], matches:
     return score_all(networks, table.astype(np.float32), values).astype(np.float64)
 
 
-def fit_calibration(held: Sequence[Held]) -> Linear:
+def fit_calibration(held: Sequence[Held]) -> LogisticModel:
     """From scores of tasks that the networks did not see to chances."""
     features = np.concatenate([calibration_features(each.raw) for each in held])
     right = np.concatenate([each.example.right for each in held])
@@ -355,7 +355,7 @@ def rows_of(held: Sequence[Held]) -> list[Row]:
     return rows
 
 
-def _row(calibration: Linear, held: Held) -> Row:
+def _row(calibration: LogisticModel, held: Held) -> Row:
     each = held.example
     chances = file_chances(calibration, held.raw)
     order = np.argsort(-chances, kind="stable")

@@ -12,14 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.field import WORD_GROUP, WORD_GROUPS, Field
+from explorer.scout.field import Field
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
-from explorer.scout.scores import PathIndex, Scores, rarity
-from explorer.scout.tokens import is_among, words_of
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+from explorer.scout.scores import PathIndex, Scores, rarity, share
+from explorer.scout.tokens import Floats, Indexes, is_among
 
 _TERM_COLUMNS: Final = 17
 _REACH: Final = 8
@@ -30,14 +27,14 @@ _REACH: Final = 8
 class Matches:
     """Occurrences of terms in some things (files or cells), as parallel arrays."""
 
-    owner: Ints
+    owner: Indexes
     """Which thing."""
     values: Floats
     """A row for each pair of thing and term: first what the term is, then how it occurs."""
 
 
 def describe_terms(
-    found: Postings, lengths: Ints, paths: PathIndex, chosen: NDArray[np.int64], query: Query
+    found: Postings, lengths: Indexes, paths: PathIndex, chosen: NDArray[np.int64], query: Query
 ) -> Floats:
     """A row for each term of the query."""
     terms = len(query.terms)
@@ -80,7 +77,7 @@ def describe_terms(
 
 def match_files(
     found: Postings,
-    lengths: Ints,
+    lengths: Indexes,
     paths: PathIndex,
     chosen: NDArray[np.int64],
     query: Query,
@@ -226,17 +223,6 @@ def describe_cells(field: Field, file: int, said: Floats, tests_from: int) -> Fl
     return np.concatenate([table, marks, marks * np.minimum(said, 1)], axis=1)
 
 
-def words_said(query_text: str) -> Floats:
-    """Of each group of ``WORD_GROUPS``: how many of its words the text has."""
-    counts = np.zeros(len(WORD_GROUPS), np.float32)
-    for _, parts, whole in words_of(query_text):
-        for term in {*parts, whole}:
-            group = WORD_GROUP.get(term)
-            if group is not None:
-                counts[group] += 1
-    return counts
-
-
 SCORED: Final = (
     "body flat title lead code whole cover rare symbol symbol_code fields path name name_share "
     "stem scope partner mention"
@@ -251,12 +237,6 @@ CELL_RANKED: Final = (
 ).split()
 
 
-def share(values: Floats) -> Floats:
-    """The values as shares of the largest."""
-    most = np.float32(values.max()) if len(values) else np.float32(0)
-    return np.asarray(values / most if most > 0 else np.zeros_like(values), np.float32)
-
-
 def log_rank(values: Floats) -> Floats:
     """Minus the logarithm of each value's place; equal values share the best place of theirs."""
     ordered = np.sort(-values)
@@ -264,33 +244,10 @@ def log_rank(values: Floats) -> Floats:
     return np.asarray(-np.log1p(place) / np.log(2), np.float32)
 
 
-def first_features(scores: Scores, paths: PathIndex, lengths: NDArray[np.int32]) -> Floats:
-    """A row for each file, from the index alone."""
-    columns = [share(scores[name]) for name in SCORED]
-    columns += _kind(paths, lengths)
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _kind(paths: PathIndex, lengths: NDArray[np.int32]) -> list[Floats]:
-    size = np.log1p(lengths.astype(np.float32))
-    columns = [
-        paths.is_test,
-        paths.is_aside,
-        paths.is_code,
-        paths.is_document,
-        paths.is_header,
-        np.minimum(paths.depth, 8) / 8,
-        paths.common,
-        size / 10,
-        (size / 10) ** 2,
-    ]
-    return [column.astype(np.float32) for column in columns]
-
-
 def file_features(
     scores: Scores,
     paths: PathIndex,
-    lengths: NDArray[np.int32],
+    lengths: Indexes,
     chosen: NDArray[np.int64],
     first: Floats,
     field: Field,
@@ -309,26 +266,24 @@ def file_features(
     strong = (own >= 0.7 * max(1e-6, float(own.max()))).astype(np.float32)
     columns.append(np.log1p(np.add.reduceat(strong, begins)))
     columns.append(share(np.add.reduceat(mass * mass, begins) ** np.float32(0.5)))
-    columns += _kind(_subset(paths, chosen), lengths[chosen])
+    columns += _kind(paths, lengths, chosen)
     columns += [first, first - first.max(), log_rank(first)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _subset(paths: PathIndex, chosen: NDArray[np.int64]) -> PathIndex:
-    none = np.zeros(0, np.int32)
-    return PathIndex(
-        paths=(),
-        owner=none,
-        terms=np.zeros(0, np.uint32),
-        in_name=np.zeros(0, np.bool_),
-        stem_whole=np.zeros(0, np.uint32),
-        name_size=paths.name_size[chosen],
-        is_test=paths.is_test[chosen],
-        is_aside=paths.is_aside[chosen],
-        is_code=paths.is_code[chosen],
-        is_document=paths.is_document[chosen],
-        is_header=paths.is_header[chosen],
-        depth=paths.depth[chosen],
-        common=paths.common[chosen],
-        partner=none,
-    )
+def _kind(
+    paths: PathIndex, lengths: Indexes, chosen: NDArray[np.int64]
+) -> list[NDArray[np.floating]]:
+    """What kind of file each chosen one is, as columns."""
+    size = np.log1p(lengths[chosen].astype(np.float32))
+    return [
+        paths.is_test[chosen].astype(np.float32),
+        paths.is_aside[chosen].astype(np.float32),
+        paths.is_code[chosen].astype(np.float32),
+        paths.is_document[chosen].astype(np.float32),
+        paths.is_header[chosen].astype(np.float32),
+        np.minimum(paths.depth[chosen], 8) / 8,
+        paths.common[chosen],
+        size / 10,
+        (size / 10) ** 2,
+    ]

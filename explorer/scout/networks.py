@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.matches import Matches
-
-Floats = NDArray[np.float32]
+from explorer.scout.tokens import Floats
 
 FORMAT: Final = 2
 _MIN_SOUGHT_LINES: Final = 8.0
@@ -110,7 +109,7 @@ def networks_of(arrays: Mapping[str, NDArray[np.floating]], name: str) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LogisticModel:
     """A linear model over features in their own units."""
 
     weight: NDArray[np.float64]
@@ -126,7 +125,7 @@ class Weights:
     """All that was trained."""
 
     files: tuple[Network, ...]
-    calibration: Linear
+    calibration: LogisticModel
     """From what a file's score looks like among the others' to the chance that it is right."""
     cells: tuple[Network, ...]
     """Their score is the log odds of a line of the cell to be sought if its file is."""
@@ -162,7 +161,7 @@ def parse_weights(data: dict[str, Any], arrays: Mapping[str, NDArray[np.floating
     confidence = data["confidence"]
     return Weights(
         networks_of(arrays, "files"),
-        Linear(np.array(part["weight"], np.float64), float(part["bias"])),
+        LogisticModel(np.array(part["weight"], np.float64), float(part["bias"])),
         networks_of(arrays, "cells"),
         float(confidence["high"]),
         float(confidence["medium"]),
@@ -190,7 +189,7 @@ def calibration_features(raw: NDArray[np.float64]) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def file_chances(calibration: Linear, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+def file_chances(calibration: LogisticModel, raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of each candidate, by its score, the chance that it is one of the files sought."""
     chances = sigmoid(calibration.logit(calibration_features(raw)))
     # The calibration says how much the best, second and further files are worth, never which

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.tokens import Hashes, Indexes, Mask, words_of
+from explorer.scout.tokens import Floats, Hashes, Indexes, Mask, words_of
 
 MAX_FRAMES: Final = 200
 """Frames that are looked at: a trace of a deep recursion repeats itself."""
@@ -291,3 +291,59 @@ def _quoted(text: str) -> tuple[bytes, ...]:
         inner = next(group for group in match.groups() if group is not None)
         found[inner.strip().lower().encode("utf-8", "replace")] = None
     return tuple(found)[:40]
+
+
+WORD_GROUPS: Final = (
+    "if elif elsif unless when cond",
+    "else otherwise default",
+    "return yield",
+    "for while loop each foreach do",
+    "try catch except rescue finally ensure",
+    "throw throws raise panic abort error err exception errors fail goto",
+    "null nil none undefined nullptr optional some",
+    "new make malloc calloc alloc create init constructor",
+    "switch case match",
+    "true false",
+    "self this super",
+    "import use require include package from",
+    "const final let var val auto mut",
+    "static public private protected pub internal export override virtual",
+    "class struct enum interface trait impl type module",
+    "def fn func function fun sub",
+    "assert check verify require debug_assert expect",
+    "log warn debug info trace print printf logger",
+    "lock unlock mutex synchronized atomic",
+    "async await promise future channel",
+    "len length size count num",
+    "close free release delete drop dispose destroy remove",
+    "todo fixme xxx hack",
+    "license copyright author",
+    "param returns args example note see since",
+    "not and or is in instanceof typeof isinstance",
+    "string str int bool char void float double uint8 u8 u32 i32 usize size_t",
+    "get set add put push append insert",
+)
+"""Words of code by what they are for: fixes change conditions more often than imports."""
+
+
+def _groups() -> dict[int, int]:
+    known: dict[int, int] = {}
+    for index, words in enumerate(WORD_GROUPS):
+        for _, _, whole in words_of(words):
+            known.setdefault(whole, index)
+    return dict(sorted(known.items()))
+
+
+WORD_GROUP: Final = _groups()
+"""The group of each word of ``WORD_GROUPS``, by its hash, in ascending order."""
+
+
+def words_said(query_text: str) -> Floats:
+    """Of each group of ``WORD_GROUPS``: how many of its words the text has."""
+    counts = np.zeros(len(WORD_GROUPS), np.float32)
+    for _, parts, whole in words_of(query_text):
+        for term in {*parts, whole}:
+            group = WORD_GROUP.get(term)
+            if group is not None:
+                counts[group] += 1
+    return counts

@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.field import FINE_CELL_LINES, Field, Floats, build_field
-from explorer.scout.matches import Matches, describe_cells, match_cells, words_said
+from explorer.scout.field import FINE_CELL_LINES, Field, build_field
+from explorer.scout.matches import Matches, describe_cells, match_cells
 from explorer.scout.networks import Weights, choose_cells, score_all, sigmoid
-from explorer.scout.query import Query
+from explorer.scout.query import Query, words_said
+from explorer.scout.tokens import Floats
 
 _WHOLE_CELLS_LINES: Final = 24
 """A definition of up to this size is cited whole when half of its cells' lines are chosen."""

@@ -28,6 +28,7 @@ from explorer.scout.tokens import (
     Hashes,
     Indexes,
     defined_words,
+    in_chunks,
     is_among,
     lines_of,
     long_enough,
@@ -206,7 +207,7 @@ def build_rows(files: Iterable[FileText], stopped: Callable[[], bool] = lambda: 
     waiting: deque[Future[IndexRows]] = deque()
     # Array arithmetic releases the interpreter's lock: two cores do nearly twice as much.
     with ThreadPoolExecutor(_WORKERS, "scout-index") as pool:
-        for chunk in _chunks(files):
+        for chunk in in_chunks(files, lambda file: len(file[2]), _CHUNK_BYTES):
             if stopped():
                 break
             waiting.append(pool.submit(_rows_of_chunk, chunk))
@@ -214,19 +215,6 @@ def build_rows(files: Iterable[FileText], stopped: Callable[[], bool] = lambda: 
                 pieces.append(waiting.popleft().result())
         pieces += [each.result() for each in waiting]
     return join_rows(pieces)
-
-
-def _chunks(files: Iterable[FileText]) -> Iterator[list[FileText]]:
-    chunk: list[FileText] = []
-    size = 0
-    for file in files:
-        if size + len(file[2]) > _CHUNK_BYTES and chunk:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(file)
-        size += len(file[2])
-    if chunk:
-        yield chunk
 
 
 def _rows_of_chunk(chunk: list[FileText]) -> IndexRows:

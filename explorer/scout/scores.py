@@ -13,6 +13,7 @@ from explorer.scout.rows import Postings
 from explorer.scout.tokens import (
     MAX_SCAN_BYTES,
     PAD,
+    Floats,
     Hashes,
     Indexes,
     Mask,
@@ -55,14 +56,14 @@ class PathIndex:
     """The paths of a repository, looked at once for each list of files."""
 
     paths: tuple[str, ...]
-    owner: NDArray[np.int32]
+    owner: Indexes
     """Of each entry: which path."""
     terms: Hashes
     in_name: Mask
     """Of each entry: it stands in the file's name without suffix, not in a directory's."""
     stem_whole: Hashes
     """Of each path: the hash of the file's whole name without suffixes."""
-    name_size: NDArray[np.float32]
+    name_size: Floats
     """Of each path: how many terms its name has."""
     is_test: Mask
     is_aside: Mask
@@ -70,10 +71,10 @@ class PathIndex:
     is_code: Mask
     is_document: Mask
     is_header: Mask
-    depth: NDArray[np.float32]
-    common: NDArray[np.float32]
+    depth: Floats
+    common: Floats
     """Of each path: the share of its suffix among the files of code."""
-    partner: NDArray[np.int32]
+    partner: Indexes
     """Of each path: the number of the name it shares with its test, ``test_pool`` with ``pool``."""
 
 
@@ -114,7 +115,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     )
 
 
-def _partners(stems: Sequence[str]) -> NDArray[np.int32]:
+def _partners(stems: Sequence[str]) -> Indexes:
     numbers: dict[str, int] = {}
     found = []
     for stem in stems:
@@ -123,9 +124,9 @@ def _partners(stems: Sequence[str]) -> NDArray[np.int32]:
     return np.array(found, np.int32)
 
 
-def _terms(texts: Sequence[str]) -> tuple[NDArray[np.int32], Hashes, Hashes]:
+def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:
     """Owner and term of each part and compound of the texts; and of each text its whole's hash."""
-    owners: list[NDArray[np.int32]] = []
+    owners: list[Indexes] = []
     terms: list[Hashes] = []
     wholes = np.zeros(len(texts), np.uint32)
     begin = 0
@@ -151,7 +152,7 @@ def _terms(texts: Sequence[str]) -> tuple[NDArray[np.int32], Hashes, Hashes]:
     return np.concatenate(owners), np.concatenate(terms), wholes
 
 
-Scores = dict[str, NDArray[np.float32]]
+Scores = dict[str, Floats]
 
 # Robertson and Zaragoza, "The probabilistic relevance framework" (2009): the usual range.
 _K1: Final = 1.2
@@ -161,7 +162,7 @@ _NAME_GAIN: Final = 6.0
 _DIRECTORY_GAIN: Final = 2.0
 
 
-def rarity(lengths: Indexes, found: Postings, terms: int) -> NDArray[np.float32]:
+def rarity(lengths: Indexes, found: Postings, terms: int) -> Floats:
     """Of each term its inverse document frequency, 0 where it occurs nowhere."""
     files = max(1, int(np.count_nonzero(lengths)))
     frequency = np.bincount(found.term, minlength=terms).astype(np.float32)
@@ -171,7 +172,7 @@ def rarity(lengths: Indexes, found: Postings, terms: int) -> NDArray[np.float32]
 
 def score_files(
     found: Postings, lengths: Indexes, paths: PathIndex, query: Query
-) -> tuple[Scores, NDArray[np.float32]]:
+) -> tuple[Scores, Floats]:
     """Each score over all files, and the weight of each term: its rarity times its weight.
 
     ``found`` and ``lengths`` are of the files of ``paths``, in their order.
@@ -191,10 +192,10 @@ def score_files(
     mean = max(1.0, float(full.mean())) if len(full) else 1.0
     norm = (1.0 - _B + _B * lengths / mean).astype(np.float32)
 
-    def total(values: NDArray[np.floating], owner: NDArray[np.int32]) -> NDArray[np.float32]:
+    def total(values: NDArray[np.floating], owner: Indexes) -> Floats:
         return np.bincount(owner, weights=values, minlength=count).astype(np.float32)
 
-    def bm25(gain: NDArray[np.float32], norms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def bm25(gain: Floats, norms: Floats) -> Floats:
         saturated = found.count * (_K1 + 1) / (found.count + _K1 * norms[found.file])
         return total(gain[found.term] * saturated, found.file)
 
@@ -246,19 +247,19 @@ def score_files(
 
 
 def _once(
-    owner: NDArray[np.int32],
+    owner: Indexes,
     term: NDArray[np.int64],
-    weight: NDArray[np.float32],
+    weight: Floats,
     terms: int,
     count: int,
-) -> NDArray[np.float32]:
+) -> Floats:
     """The sum of weights over the distinct terms of each owner."""
     key, first = np.unique(owner.astype(np.int64) * max(1, terms) + term, return_index=True)
     owners = key // max(1, terms)
     return np.bincount(owners, weights=weight[first], minlength=count).astype(np.float32)
 
 
-def _mentions(paths: PathIndex, query: Query) -> NDArray[np.float32]:
+def _mentions(paths: PathIndex, query: Query) -> Floats:
     """1 where the query names the file with its suffix, 2 with a directory; shared by namesakes."""
     result = np.zeros(len(paths.paths), np.float32)
     if not query.paths:
@@ -291,7 +292,7 @@ _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code":
 _TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
 
 
-def first_ranking(scores: Scores, paths: PathIndex) -> NDArray[np.float32]:
+def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     """How much each file is worth reading, by the index alone."""
     total = np.zeros(len(paths.paths), np.float32)
     for name, gain in _FIRST.items():
@@ -304,7 +305,7 @@ def first_ranking(scores: Scores, paths: PathIndex) -> NDArray[np.float32]:
     return np.asarray(ranking, np.float32)
 
 
-def choose_candidates(ranking: NDArray[np.float32], count: int = CANDIDATES) -> NDArray[np.int64]:
+def choose_candidates(ranking: Floats, count: int = CANDIDATES) -> NDArray[np.int64]:
     """The best files, best first; ties go by path."""
     count = min(count, len(ranking))
     top = np.argpartition(-ranking, count - 1)[:count] if count else np.zeros(0, np.int64)
@@ -312,7 +313,7 @@ def choose_candidates(ranking: NDArray[np.float32], count: int = CANDIDATES) -> 
     return top[ranking[top] > 0]
 
 
-def share(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def share(values: Floats) -> Floats:
     """The values as shares of the largest."""
     most = np.float32(values.max()) if len(values) else np.float32(0)
     return np.asarray(values / most if most > 0 else np.zeros_like(values), np.float32)

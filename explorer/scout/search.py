@@ -11,7 +11,7 @@ import numpy as np
 from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.scout.answer import ScoutAnswer
-from explorer.scout.field import Floats, build_field
+from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
@@ -20,6 +20,7 @@ from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
+from explorer.scout.tokens import Floats
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""

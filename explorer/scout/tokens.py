@@ -8,8 +8,9 @@ Text and query go through the same function, so that equal terms have equal hash
 array arithmetic: a loop in Python over the words of 5,000 files would take several seconds.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Hashes = NDArray[np.uint32]
 Indexes = NDArray[np.int32]
+Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 PAD: Final = b"\n\n\n\n\n\n\n\n"
@@ -24,6 +26,8 @@ PAD: Final = b"\n\n\n\n\n\n\n\n"
 
 MAX_SCAN_BYTES: Final = 4 << 20
 """Most bytes that one scan may be given: exponents are tabled up to it."""
+
+_T = TypeVar("_T")
 
 _LOWER, _UPPER, _DIGIT, _UNDERSCORE = 1, 2, 3, 4
 _MIN_PART_CHARS = 2
@@ -183,6 +187,20 @@ def _stem_ends(lower: Bytes, start: Indexes, end: Indexes) -> Indexes:
     last = take(end - 1)
     cut((last == take(end - 2)) & (last > ord("9")) & (end - start >= 4), 1)
     return end
+
+
+def in_chunks(items: Iterable[_T], size_of: Callable[[_T], int], most: int) -> Iterator[list[_T]]:
+    """The items in lists of at most ``most`` in size, or of a single larger item."""
+    chunk: list[_T] = []
+    size = 0
+    for item in items:
+        if size + size_of(item) > most and chunk:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += size_of(item)
+    if chunk:
+        yield chunk
 
 
 def long_enough(scanned: Scan, text: Bytes) -> Mask:
