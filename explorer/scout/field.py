@@ -2,7 +2,8 @@
 
 A cell begins at a definition, or at most ``CELL_LINES`` lines after the cell before. All cells form
 one row, with empty ones between the files, so that windows over neighbouring cells are sums over
-shifted arrays and never mix two files.
+shifted arrays and never mix two files. (One pass over the same arrays: apart, its steps would be
+hard to follow, so this module is a little longer than others.)
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,10 +33,10 @@ from explorer.scout.tokens import (
 
 CELL_LINES: Final = 8
 FINE_CELL_LINES: Final = 4
-"""For the files that will be cited: a hunk of seven lines fits two cells of four better than one
-or two of eight."""
+"""For the files that will be cited: two cells of four lines fit a hunk of seven better than one or
+two cells of eight."""
 GAP_CELLS: Final = 8
-"""Empty cells between files: the widest window's reach."""
+"""Empty cells between files: the reach of the widest window."""
 
 _CHUNK_BYTES: Final = 1 << 17
 _MAX_WINDOW_TERMS: Final = 96

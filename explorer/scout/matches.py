@@ -1,9 +1,9 @@
-"""What is known of a candidate file and of a cell, as numbers for the ranking networks.
+"""What is known of a candidate file or a cell, as numbers for the ranking networks.
 
 The networks weigh every occurrence of a query's term by what the term is (rare, in the title,
 written as code, the name of a definition) together with how it occurs (often, in the file's name,
-all over the file), which no score added up beforehand can tell. Beside these matches stand tables
-of features, a row for each file or cell.
+all over the file); no score that is added up beforehand can do that. Besides these matches there
+are tables of features, with a row for each file or cell.
 """
 
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ from explorer.scout.tokens import Floats, Indexes, is_among
 
 _TERM_COLUMNS: Final = 17
 _REACH: Final = 8
-"""Cells on either side that count as near, at most the gap between two files."""
+"""How many cells on either side count as far, at most the gap between two files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Occurrences of terms in some things (files or cells), as parallel arrays."""
+    """Which terms occur in which files, or in which cells, as parallel arrays."""
 
     owner: Indexes
-    """Which thing."""
+    """The file or cell."""
     values: Floats
-    """A row for each pair of thing and term: first what the term is, then how it occurs."""
+    """A row for each pair of owner and term: first what the term is, then how it occurs."""
 
 
 def describe_terms(
     found: Postings, lengths: Indexes, paths: PathIndex, chosen: NDArray[np.int64], query: Query
 ) -> Floats:
-    """A row for each term of the query."""
+    """What is known of each term of the query, a row for each."""
     terms = len(query.terms)
     idf = rarity(lengths, found, terms)
     files = max(2, len(paths.paths))
@@ -84,7 +84,7 @@ def match_files(
     field: Field,
     described: Floats,
 ) -> Matches:
-    """Of each candidate the terms that occur in its text or its path."""
+    """The terms that occur in each candidate's text or path."""
     terms, count = len(query.terms), len(chosen)
     place = np.full(len(paths.paths), -1, np.int64)
     place[chosen] = np.arange(count)
@@ -125,7 +125,7 @@ def match_files(
 
 
 def _ranks(counts: Floats) -> Floats:
-    """Of each file and term: the logarithm of the file's place among the candidates."""
+    """The logarithm of each file's place among the candidates for each term."""
     ordered = np.sort(-counts, axis=0)
     place = np.empty_like(counts)
     for column in range(counts.shape[1]):
@@ -134,7 +134,7 @@ def _ranks(counts: Floats) -> Floats:
 
 
 def _shape_in_file(field: Field, terms: int) -> tuple[Floats, Floats]:
-    """Of each candidate and term: the most in one cell, and the share of cells that have it."""
+    """For each candidate and term the most in one cell, and the share of cells that have it."""
     files = len(field.spans)
     peak = np.zeros((files, max(1, terms)), np.float32)
     spread = np.zeros_like(peak)
@@ -147,7 +147,7 @@ def _shape_in_file(field: Field, terms: int) -> tuple[Floats, Floats]:
 
 
 def match_cells(field: Field, file: int, described: Floats) -> Matches:
-    """Of each cell of a candidate the terms that occur in it, near it or in its block."""
+    """The terms that occur in each cell of a candidate, near it or in its block."""
     begin, end = (int(each) for each in field.spans[file])
     low, high = begin - _REACH, end + _REACH
     total = np.zeros((high - low + 1, len(field.terms)), np.float32)
@@ -187,8 +187,8 @@ def match_cells(field: Field, file: int, described: Floats) -> Matches:
 def describe_cells(field: Field, file: int, said: Floats, tests_from: int) -> Floats:
     """A row for each cell of a candidate: its shape, place and kinds of words.
 
-    ``said`` are the query's own counts of ``WORD_GROUPS``; ``tests_from`` is the line from which
-    on the file consists of its tests.
+    ``said`` are the query's own counts of ``WORD_GROUPS``; ``tests_from`` is the line at which the
+    file's tests begin.
     """
     begin, end = (int(each) for each in field.spans[file])
     count = end - begin
@@ -238,7 +238,7 @@ CELL_RANKED: Final = (
 
 
 def log_rank(values: Floats) -> Floats:
-    """Minus the logarithm of each value's place; equal values share the best place of theirs."""
+    """Minus the logarithm of each value's place; equal values share the best of their places."""
     ordered = np.sort(-values)
     place = np.searchsorted(ordered, -values, side="left")
     return np.asarray(-np.log1p(place) / np.log(2), np.float32)
@@ -252,14 +252,14 @@ def file_features(
     first: Floats,
     field: Field,
 ) -> Floats:
-    """A row for each chosen file. ``first`` is the first ranking's logit of each of them."""
+    """A row for each chosen file. ``first`` are their scores in the first ranking."""
     columns: list[Floats] = []
     for name in SCORED:
         whole = share(scores[name])[chosen]
         columns += [whole, log_rank(scores[name][chosen]) * (whole > 0)]
     begins = field.spans[:, 0]
     for name in PEAKED:
-        # The gap behind each file holds zeros, so a segment may reach to the next file's begin.
+        # The gap after each file holds zeros, so a segment may reach to where the next file begins.
         peaks = np.maximum.reduceat(field.features[name], begins)
         columns += [share(peaks), log_rank(peaks)]
     own, mass = field.features["near"], field.features["around"]

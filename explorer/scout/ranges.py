@@ -167,14 +167,14 @@ def citable(
 WHOLE_LINES: Final = 30
 """A definition of up to this size is cited whole.
 
-Over 198 tasks of nine repositories the line F1 of ranges as they were ranked is 17.9; with whole
+Over 198 tasks of nine repositories the line F1 of the ranges as ranked is 17.9; with whole
 definitions of up to 20 lines it is 18.6, of 30 17.8, of 40 17.7, of 60 17.1.
 """
 
 _BLOCK_REACH: Final = 10
-"""Lines that an end of a range may move to reach the edge of its block."""
+"""How far an end of a range may move to reach the edge of its block."""
 _BESIDE: Final = 6
-"""Lines before and behind a single line that is cited from a long definition."""
+"""How many lines around a single one are cited from a long definition, on each side."""
 _SCRAP_LINES: Final = 3
 _TAB: Final = 4
 _CLOSER: Final = re.compile(
@@ -190,14 +190,14 @@ _ATTRIBUTE: Final = re.compile(r"@\w|#\[|\[\w+[\](]")
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The lines of a definition, 1-based and inclusive, decorators among them."""
+    """The lines of a definition with its decorators, 1-based and inclusive."""
 
     start: int
     end: int
 
     @property
     def size(self) -> int:
-        """Lines."""
+        """How many lines."""
         return self.end - self.start + 1
 
 
@@ -222,8 +222,8 @@ class Definitions:
                 continue
             text = line.lstrip()
             if text[0] in _COMMENT_CHARS and number not in self._heads and _COMMENT.match(text):
-                # It belongs to what follows; within a body that is the body.
-                # (The stars of a comment stand one column deeper than its beginning.)
+                # It belongs to what follows; inside a body that is the body itself.
+                # (The stars of a block comment are one column deeper than its beginning.)
                 depth = indent - (text[0] == "*")
                 if open_heads and depth > self._indents[open_heads[-1] - 1]:
                     last = number
@@ -237,7 +237,7 @@ class Definitions:
         return found + [self._extent(head, last) for head in reversed(open_heads)]
 
     def _ends(self, head: int, indent: int, text: str) -> bool:
-        """True when a line at ``indent`` is no longer part of the definition."""
+        """True when a line with this indentation is no longer part of the definition."""
         own = self._indents[head - 1]
         return indent < own or (indent == own and not _CLOSER.match(text))
 
@@ -257,8 +257,8 @@ class Definitions:
     def citable(self, start: int, end: int, whole: int = WHOLE_LINES) -> tuple[int, int]:
         """The range widened to what it is a part of, without what belongs to the next definition.
 
-        A definition of up to ``whole`` lines that it lies in, or that one of its ends lies in, is
-        taken in whole; in a longer one its ends move to the edges of their blocks.
+        A definition of up to ``whole`` lines that holds it, or one of its ends, is included as a
+        whole; in a longer one the ends move to the edges of their blocks.
         """
         start, end = self._without_scraps(start, self._without_next(start, end), whole)
         both = self.around(start, end)
@@ -274,12 +274,12 @@ class Definitions:
         else:
             end = self._block_end(start, end, both.end if both else len(self._lines))
         if both is not None and end - start < _SCRAP_LINES:
-            # The name alone of a long definition, or a line of it, shows too little.
+            # Only the name of a long definition, or one of its lines, shows too little.
             end = self._without_next(start, min(both.end, start + _BLOCK_REACH))
         return self._without_imports(start, max(start, end))
 
     def _without_imports(self, start: int, end: int) -> tuple[int, int]:
-        """The range without the imports that it begins with, unless it is nothing else."""
+        """The range without the imports at its beginning, unless it is nothing else."""
         for number in range(start, end + 1):
             text = self._lines[number - 1].lstrip()
             if text and not _IMPORT.match(text):
@@ -287,7 +287,7 @@ class Definitions:
         return start, end
 
     def at(self, line: int, whole: int = WHOLE_LINES) -> tuple[int, int]:
-        """What to cite for one line: its definition, or of a long one the block around it."""
+        """What to cite for one line: its definition, or the block around it in a long one."""
         both = self.around(line, line)
         low, high = (both.start, both.end) if both else (1, len(self._lines))
         if both is not None and both.size <= whole:
@@ -295,7 +295,7 @@ class Definitions:
         return self.citable(max(low, line - _BESIDE), min(high, line + _BESIDE), whole)
 
     def _without_scraps(self, start: int, end: int, whole: int) -> tuple[int, int]:
-        """The range without the last lines of a long definition and the first ones of another."""
+        """The range without the last lines of one long definition and the first of another."""
         first, last = self.around(start, start), self.around(end, end)
         if first and first.size > whole and start < first.end < end < first.end + first.size:
             if first.end - start < _SCRAP_LINES:
@@ -314,11 +314,11 @@ class Definitions:
         return min(number, end)
 
     def _without_next(self, start: int, end: int) -> int:
-        """The end moved up over blank lines and what stands above the next definition."""
+        """The end, moved up past blank lines and what belongs to the next definition."""
         last = end
         while last > start and self._is_lead(last):
             last -= 1
-        # A comment alone is no lead when nothing follows that it could lead to.
+        # A comment belongs to the next definition only if there is one.
         after = next((n for n in range(end + 1, len(self._lines) + 1) if not self._is_lead(n)), 0)
         return last if after in self._heads or self._indents[end - 1] < 0 else end
 
@@ -329,9 +329,9 @@ class Definitions:
         return not text or bool(_COMMENT.match(text) or _ATTRIBUTE.match(text))
 
     def _block_start(self, start: int, end: int, lowest: int) -> int:
-        """The line above that opens the block, or the first behind a blank line, if it is near.
+        """The line above that opens the block, or that follows a blank line, if it is near.
 
-        Where none is near above, the first behind a blank line below, if that is near.
+        If none is near above, the first line below that follows a blank one, if that is near.
         """
         opens = self._indents[start - 1]
         if start > 1 and self._indents[start - 2] < 0 and not self._closes(start):
@@ -351,13 +351,13 @@ class Definitions:
         return start
 
     def _closes(self, number: int) -> bool:
-        """True for a line that goes on with what a line above it began."""
+        """True for a line that continues what a line above it began."""
         return bool(_CLOSER.match(self._lines[number - 1].lstrip()))
 
     def _block_end(self, start: int, end: int, highest: int) -> int:
         """The last line that belongs to the statements cited, if it is near.
 
-        Where none is near below, the last above that a blank line follows, if that is near.
+        If none is near below, the last line above that precedes a blank one, if that is near.
         """
         own = min((i for i in self._indents[start - 1 : end] if i >= 0), default=0)
         at = end
@@ -375,7 +375,7 @@ class Definitions:
 
 
 def _is_parameter(line: str) -> bool:
-    """True for a line inside a signature: ``struct Cookie *co,`` defines nothing."""
+    """True for a line within a signature: ``struct Cookie *co,`` defines nothing."""
     text = line.strip()
     return (text.endswith(",") and "(" not in text) or text.count(")") > text.count("(")
 
@@ -390,7 +390,7 @@ def _indent(line: str) -> int:
 
 
 def joined(ranges: Iterable[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    """Ranges of one file with a score: those that touch as one, with the better score."""
+    """Scored ranges of one file, those that touch joined, with the better score."""
     result: list[tuple[int, int, float]] = []
     for start, end, score in sorted(ranges):
         if result and start <= result[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Scores of every file for a query, from the index and from what its path says."""
+"""Scores of every file for a query, from the index and from its path, and the first ranking."""
 
 import re
 from collections.abc import Sequence
@@ -53,18 +53,19 @@ _TEST_AFFIX: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PathIndex:
-    """The paths of a repository, looked at once for each list of files."""
+    """What a repository's paths say, computed once for each list of files."""
 
     paths: tuple[str, ...]
     owner: Indexes
-    """Of each entry: which path."""
+    """The path of each entry."""
     terms: Hashes
+    """The term of each entry."""
     in_name: Mask
-    """Of each entry: it stands in the file's name without suffix, not in a directory's."""
+    """Whether each entry is in the file's name without suffix, not in a directory's."""
     stem_whole: Hashes
-    """Of each path: the hash of the file's whole name without suffixes."""
+    """The hash of the first whole word of each file's name."""
     name_size: Floats
-    """Of each path: how many terms its name has."""
+    """How many terms each file's name has."""
     is_test: Mask
     is_aside: Mask
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
@@ -73,13 +74,13 @@ class PathIndex:
     is_header: Mask
     depth: Floats
     common: Floats
-    """Of each path: the share of its suffix among the files of code."""
+    """The share of each file's suffix among the files of code."""
     partner: Indexes
-    """Of each path: the number of the name it shares with its test, ``test_pool`` with ``pool``."""
+    """The number of the name that a file shares with its test, as ``pool`` with ``test_pool``."""
 
 
 def index_paths(paths: Sequence[str]) -> PathIndex:
-    """The path index of the paths."""
+    """What the paths say."""
     paths = tuple(paths)
     names = [path.rpartition("/")[2] for path in paths]
     stems = [name.lstrip(".").partition(".")[0] or name for name in names]
@@ -93,7 +94,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     total = max(1, sum(counts.values()))
     directories = [path.rpartition("/")[0] for path in paths]
     owner, terms, _ = _terms(directories)
-    name_owner, name_terms, _ = _terms(stems)
+    name_owner, name_terms, stem_whole = _terms(stems)
     name_size = np.bincount(name_owner, minlength=len(paths)).astype(np.float32)
     in_name = np.zeros(len(terms) + len(name_terms), np.bool_)
     in_name[len(terms) :] = True
@@ -102,7 +103,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         owner=np.concatenate([owner, name_owner]),
         terms=np.concatenate([terms, name_terms]),
         in_name=in_name,
-        stem_whole=_terms(stems)[2],
+        stem_whole=stem_whole,
         name_size=name_size,
         is_test=is_test,
         is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
@@ -125,7 +126,7 @@ def _partners(stems: Sequence[str]) -> Indexes:
 
 
 def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:
-    """Owner and term of each part and compound of the texts; and of each text its whole's hash."""
+    """Owner and term of each part and compound of the texts; and the hash of each first word."""
     owners: list[Indexes] = []
     terms: list[Hashes] = []
     wholes = np.zeros(len(texts), np.uint32)
@@ -163,7 +164,7 @@ _DIRECTORY_GAIN: Final = 2.0
 
 
 def rarity(lengths: Indexes, found: Postings, terms: int) -> Floats:
-    """Of each term its inverse document frequency, 0 where it occurs nowhere."""
+    """The inverse document frequency of each term, 0 for one that occurs nowhere."""
     files = max(1, int(np.count_nonzero(lengths)))
     frequency = np.bincount(found.term, minlength=terms).astype(np.float32)
     idf = np.log(1.0 + (files - frequency + 0.5) / (frequency + 0.5))
@@ -173,9 +174,9 @@ def rarity(lengths: Indexes, found: Postings, terms: int) -> Floats:
 def score_files(
     found: Postings, lengths: Indexes, paths: PathIndex, query: Query
 ) -> tuple[Scores, Floats]:
-    """Each score over all files, and the weight of each term: its rarity times its weight.
+    """Each score for all files, and the weight of each term: its rarity times its own weight.
 
-    ``found`` and ``lengths`` are of the files of ``paths``, in their order.
+    ``found`` and ``lengths`` are those of the files of ``paths``, in their order.
     """
     count, terms = len(paths.paths), len(query.terms)
     idf = rarity(lengths, found, terms)
@@ -183,7 +184,7 @@ def score_files(
     path_term = np.searchsorted(query.terms, paths.terms[path_hits])
     path_owner = paths.owner[path_hits]
     path_in_name = paths.in_name[path_hits]
-    # A term that stands in names alone has no document frequency; it is as rare as can be.
+    # A term that is only in names has no document frequency: it is as rare as can be.
     in_paths = np.bincount(path_term, minlength=terms) > 0
     idf = np.where((idf == 0) & in_paths, np.log(1.0 + count), idf).astype(np.float32)
     weight = idf * query.weight
@@ -214,7 +215,7 @@ def score_files(
             own * (found.symbol > 0) * query.whole[found.term].astype(np.float32), found.file
         ),
     }
-    # BM25F: occurrences in all fields are added before they are saturated.
+    # BM25F: the occurrences in all fields are added up before they are saturated.
     key = found.file.astype(np.int64) * terms + found.term
     field = found.count / norm[found.file] + _SYMBOL_GAIN * found.symbol
     path_key = path_owner.astype(np.int64) * terms + path_term
@@ -253,14 +254,14 @@ def _once(
     terms: int,
     count: int,
 ) -> Floats:
-    """The sum of weights over the distinct terms of each owner."""
+    """The sum of the weights of each owner's distinct terms."""
     key, first = np.unique(owner.astype(np.int64) * max(1, terms) + term, return_index=True)
     owners = key // max(1, terms)
     return np.bincount(owners, weights=weight[first], minlength=count).astype(np.float32)
 
 
 def _mentions(paths: PathIndex, query: Query) -> Floats:
-    """1 where the query names the file with its suffix, 2 with a directory; shared by namesakes."""
+    """1 for a file that the query names with its suffix, 2 with a directory; namesakes share it."""
     result = np.zeros(len(paths.paths), np.float32)
     if not query.paths:
         return result
@@ -281,7 +282,7 @@ def _mentions(paths: PathIndex, query: Query) -> Floats:
 
 
 def _common_tail(path: str, mentioned: str) -> float:
-    """1.0 for a common directory above the file, 0 for none."""
+    """1.0 if both have the same directory above the file, else 0."""
     return float(path.split("/")[-2:-1] == mentioned.split("/")[-2:-1])
 
 
