@@ -249,7 +249,7 @@ FORMAT: Final = 2
 """To be raised whenever the layout of the file changes."""
 
 _DEPENDS_ON: Final = ("tokens", "rows")
-"""The modules that decide what is in an index: one that another version of them wrote is not used."""
+"""The modules that decide what is in an index; one written by another version is not used."""
 
 MAX_KEPT: Final = 40
 """How many indexes are kept; those not used for longest are removed."""
