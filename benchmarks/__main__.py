@@ -12,8 +12,7 @@ from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
 from benchmarks.page import page
-from benchmarks.scout_sizes import first_answer, many_files, updates
-from benchmarks.scouting import scout
+from benchmarks.scouting import first_answer, many_files, scout, updates
 from benchmarks.searches import eight_greps, mixed_calls
 from benchmarks.start import cold_start
 from benchmarks.turns import turn_overhead

@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 from benchmarks.checkouts import lay_out
 from benchmarks.scout_networks import Group, Plan, arrays_of, listwise, rowwise, train
 from explorer.repository.workspace import Workspace
-from explorer.scout.candidates import read_cells
-from explorer.scout.engine import Engine
+from explorer.scout.index import RepositoryIndex
 from explorer.scout.matches import Matches
 from explorer.scout.networks import (
     FORMAT,
-    Linear,
+    LogisticModel,
     Network,
     Weights,
     calibration_features,
@@ -42,6 +41,8 @@ from explorer.scout.networks import (
     sigmoid,
 )
 from explorer.scout.query import parse_query
+from explorer.scout.ranges import read_cells
+from explorer.scout.search import candidates
 
 Matrix = NDArray[np.float64]
 
@@ -137,38 +138,38 @@ def _tasks(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 async def _extract(tasks: list[dict[str, Any]], mirror: Path, trees: Path, folder: Path) -> None:
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
-    opened: tuple[Workspace, Engine] | None = None
+    opened: tuple[Workspace, RepositoryIndex] | None = None
     for task in sorted(tasks, key=lambda task: (task["repo"], task["date"])):
         tree = lay_out(task["repo"], task["base_commit"], mirror, trees)
         if opened is None or opened[0].root != tree.resolve():
             workspace = Workspace.open(tree)
-            opened = workspace, Engine(workspace)
-        workspace, engine = opened
+            opened = workspace, RepositoryIndex(workspace)
+        workspace, index = opened
         workspace.forget()
-        engine.refresh(await workspace.files(), lambda: False)
-        arrays = features_of(engine, task)
+        index.refresh(await workspace.files(), lambda: False)
+        arrays = features_of(index, task)
         if arrays is not None:
             np.savez(folder / f"{task['id']}.npz", **arrays)
 
 
-def features_of(engine: Engine, task: dict[str, Any]) -> dict[str, Any] | None:
+def features_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] | None:
     """What ``load_examples`` reads of a task; None when the scout finds no candidate."""
     query = parse_query(task["query"])
-    found = engine.candidates(query)
+    found = candidates(index, query, index.rows)
     if found is None:
         return None
     names = found.paths
     right = np.array([name in task["files"] for name in names], np.bool_)
     likely = np.argsort(-score_all(load_weights().files, found.features, found.matches))
     chosen = np.union1d(np.flatnonzero(right), likely[:_CELL_FILES]).tolist()
-    texts = [found.texts[index] for index in chosen]
+    texts = [found.texts[candidate] for candidate in chosen]
     field, known = read_cells(texts, query, found.weight, found.described)
     shapes, sought = [], []
-    for place, index in enumerate(chosen):
+    for place, candidate in enumerate(chosen):
         begin, end = (int(each) for each in field.spans[place])
         first, last = field.first[begin:end], field.last[begin:end]
         hits = np.zeros(end - begin, np.float32)
-        for low, high in task["files"].get(names[index], ()):
+        for low, high in task["files"].get(names[candidate], ()):
             hits += np.maximum(0, np.minimum(last, high) - np.maximum(first, low) + 1)
         shapes.append(np.maximum(1, last - first + 1))
         sought.append(hits)
@@ -259,7 +260,7 @@ def fit(
     return ranks, lines
 
 
-def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> Linear:
+def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> LogisticModel:
     """A logistic regression by Newton's method."""
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     table = np.column_stack([(features - mean) / scale, np.ones(len(features))])
@@ -274,7 +275,7 @@ def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> Linear:
         weight -= step
         if np.abs(step).max() < 1e-6:
             break
-    return Linear(weight[:-1] / scale, float(weight[-1] - (mean / scale) @ weight[:-1]))
+    return LogisticModel(weight[:-1] / scale, float(weight[-1] - (mean / scale) @ weight[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +339,7 @@ def _scored(networks: tuple[Network, ...], table: NDArray[np.floating], matches:
     return score_all(networks, table.astype(np.float32), values).astype(np.float64)
 
 
-def fit_calibration(held: Sequence[Held]) -> Linear:
+def fit_calibration(held: Sequence[Held]) -> LogisticModel:
     """From scores of tasks that the networks did not see to chances."""
     features = np.concatenate([calibration_features(each.raw) for each in held])
     right = np.concatenate([each.example.right for each in held])
@@ -354,7 +355,7 @@ def rows_of(held: Sequence[Held]) -> list[Row]:
     return rows
 
 
-def _row(calibration: Linear, held: Held) -> Row:
+def _row(calibration: LogisticModel, held: Held) -> Row:
     each = held.example
     chances = file_chances(calibration, held.raw)
     order = np.argsort(-chances, kind="stable")

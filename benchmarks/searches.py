@@ -25,7 +25,7 @@ from explorer.repository.ripgrep import find_rg
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GlobArguments, GrepArguments, ReadArguments, parse_call
 from explorer.tools.observation import ToolLimits
-from explorer.tools.rg_search import plan_for
+from explorer.tools.rg_search import command_for
 
 SIZES = (1_000, 10_000, 50_000)
 
@@ -124,7 +124,7 @@ def _bare(workspace: Workspace, name: str, arguments: dict[str, Any]) -> Bare:
     rules, rg = workspace.listing.rules, find_rg()
     _, read = parse_call(ToolCall("", name, call.arguments))
     if isinstance(read, GrepArguments):
-        plan = plan_for(read, [], rules, ToolLimits())
+        plan = command_for(read, [], rules, ToolLimits())
         return Bare((rg, "--no-config", *plan.args()), mode=read.output_mode)
     if isinstance(read, GlobArguments):
         pattern = f"--glob={read.pattern[0]}"

@@ -15,7 +15,7 @@ from explorer.loop import explore_with_model
 from explorer.loop_settings import LoopSettings
 from explorer.records import Span, ToolCall, ToolResult, Usage
 from explorer.repository.workspace import Workspace
-from explorer.tools.toolbox import SCHEMAS
+from explorer.tools import SCHEMAS
 
 TURNS = 8
 CALLS = 4

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from explorer import lenient_json
 from explorer.events import Message
-from explorer.hermes import lenient_json
 from explorer.records import ToolCall, Usage
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.abc
 
-from explorer import prompt
+from explorer import lenient_json, prompt
 from explorer.answers.parse import IsFile, ParsedAnswer, citations_outside, parse_answer
 from explorer.calls import Calls, Observation, TurnCall
 from explorer.engines.protocol import CallDelta, Engine, Finished, Request, TextDelta
@@ -24,7 +24,6 @@ from explorer.events import (
     TurnFinished,
     TurnStarted,
 )
-from explorer.hermes import lenient_json
 from explorer.hermes.parser import (
     Call,
     FinalAnswer,

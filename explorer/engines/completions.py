@@ -1,8 +1,8 @@
-"""Chat completion JSON, streamed or whole, turned into engine events.
+"""The body of a chat completion, streamed or whole, turned into engine events as it arrives.
 
-Tolerant, because servers differ: null or missing fields, content as a list of parts, arguments as
-an object, call pieces without an index or with the same index for several calls. Reasoning, in
-``reasoning_content`` or ``reasoning``, is dropped.
+It is tolerant, because servers differ: null or missing fields, content as a list of parts,
+arguments as an object, call pieces without an index or with the same index for several calls.
+Reasoning, in ``reasoning_content`` or ``reasoning``, is dropped.
 """
 
 import json
@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from explorer import lenient_json
 from explorer.engines.protocol import CallDelta, EngineEvent, Finished, TextDelta
-from explorer.hermes import lenient_json
+from explorer.engines.sse import SseDecoder
 from explorer.records import Usage
 
 
@@ -59,8 +60,8 @@ class _Usage(BaseModel):
     prompt_tokens_details: _PromptDetails | None = None
 
 
-class ServerError(Exception):
-    """The server put an error object where a completion was due."""
+class CompletionError(Exception):
+    """The server sent an error object instead of a completion."""
 
     def __init__(self, message: str, code: int | None) -> None:
         super().__init__(message)
@@ -76,7 +77,7 @@ class _OpenCall:
 
 
 class Completion:
-    """Collects one completion from its JSON texts."""
+    """One completion, collected from its JSON texts."""
 
     def __init__(self) -> None:
         self._calls: dict[int, _OpenCall] = {}
@@ -84,18 +85,18 @@ class Completion:
         self._last_key = 0
         self._usage: Usage | None = None
         self.begun = False
-        """Whether choices or usage came."""
+        """Whether choices or usage have come."""
         self.reason: str | None = None
-        """The finish reason, once it came."""
+        """The finish reason, once it has come."""
 
     def read(self, text: str) -> list[EngineEvent]:
         """The deltas in one JSON text: a chunk of a stream, or a whole completion.
 
-        An object with neither choices nor usage has none: servers send them as a sign of life.
+        An object with neither choices nor usage has none: servers send it to keep the connection.
 
         Raises:
-            ServerError: the text is an error object.
-            ValueError: the text is no JSON object, or a field of it is not what it has to be.
+            CompletionError: the text is an error object.
+            ValueError: the text is not a JSON object, or a field has the wrong type.
         """
         try:
             chunk = _Chunk.model_validate_json(text)
@@ -108,7 +109,7 @@ class Completion:
         events: list[EngineEvent] = []
         for choice in chunk.choices or ():
             if choice.index:
-                continue  # Only one completion is ever asked for.
+                continue  # Only one choice is ever asked for.
             self.reason = choice.finish_reason or self.reason
             message = choice.delta or choice.message
             if message:
@@ -123,7 +124,7 @@ class Completion:
         events: list[EngineEvent] = []
         if text := _text(message.content):
             events.append(TextDelta(text))
-        # A whole completion numbers its calls by their order alone.
+        # In a whole completion the calls have no index: their order numbers them.
         pieces = message.tool_calls or []
         for place, piece in enumerate(pieces):
             key = piece.index
@@ -152,7 +153,7 @@ class Completion:
 
 
 def _begins_another(call: _OpenCall, call_id: str | None, name: str | None) -> bool:
-    """Whether a piece under the index of a call belongs to a new one.
+    """Whether a piece with the index of a known call belongs to a new one.
 
     Ollama sends each parallel call whole, all with index 0; some servers repeat id and name with
     every piece of the same call.
@@ -172,7 +173,7 @@ def _text(content: str | list[Any] | None) -> str:
 
 
 def _read_usage(value: Any) -> Usage | None:
-    """The counts, or None when the server left out one that cannot be told from the others."""
+    """The counts; None when one is missing that does not follow from the others."""
     try:
         usage = _Usage.model_validate(value)
     except ValidationError:
@@ -187,11 +188,103 @@ def _read_usage(value: Any) -> Usage | None:
     return Usage(prompt, min(max(cached, 0), prompt), completion, requests=1)
 
 
-def _server_error(chunk: _Chunk) -> ServerError:
-    """The error in either of its forms: under ``error``, or as the object itself (vLLM)."""
+def _server_error(chunk: _Chunk) -> CompletionError:
+    """The error of either form: under ``error``, or as the object itself (vLLM)."""
     error = chunk.error or {"message": chunk.message, "code": chunk.code}
     if not isinstance(error, dict):
-        return ServerError(str(error), None)
+        return CompletionError(str(error), None)
     code = error.get("code")
     message = error.get("message") or error.get("detail") or json.dumps(error)
-    return ServerError(str(message), code if isinstance(code, int) else None)
+    return CompletionError(str(message), code if isinstance(code, int) else None)
+
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class NotACompletion(ValueError):
+    """The body or one of its events is not a completion; ``text`` holds it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("the body is not a chat completion")
+        self.text = text
+
+
+class CutShort(EOFError):
+    """The body ended before the completion did."""
+
+
+class CompletionStream:
+    """Reads server-sent events, or the one JSON object of a server that does not stream.
+
+    The first character tells them apart; the content type does not, because servers and proxies
+    set it wrongly. A stream is complete with ``[DONE]`` or a finish reason.
+    """
+
+    def __init__(self) -> None:
+        self._completion = Completion()
+        self._decoder = SseDecoder()
+        self._head = bytearray()
+        self._streamed = False
+        self._stray = ""
+        """The first object that came before the completion and is not part of it."""
+        self.done = False
+        """Whether ``[DONE]`` has come; nothing after it is read."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing but white space has come."""
+        return not self._streamed and not self._head
+
+    def feed(self, chunk: bytes) -> list[EngineEvent]:
+        """The deltas that this piece of the body completes.
+
+        Raises:
+            NotACompletion: an event is not a completion's JSON.
+            EventTooLarge: an event does not end.
+            CompletionError: an event is an error object.
+        """
+        if not self._streamed:
+            # Blank lines keep a connection alive while the engine still reads the prompt.
+            self._head += chunk if self._head else chunk.lstrip(_BLANK)
+            if self._head[:1] in b"{[<":
+                return []
+            self._streamed = True
+            chunk = bytes(self._head)
+        return self._events(self._decoder.feed(chunk))
+
+    def close(self) -> list[EngineEvent]:
+        """The last events, the very last of them ``Finished``.
+
+        Raises:
+            NotACompletion: as in ``feed``, or the body held no event.
+            CutShort: the completion is not complete.
+            CompletionError: the body, or its last event, is an error object.
+        """
+        if self._streamed:
+            events = self._events(self._decoder.close())
+        else:
+            events = self._events([self._head.decode("utf-8", "replace")])
+        if not self.done and self._completion.reason is None:
+            if stray := self._decoder.stray or self._stray:
+                raise NotACompletion(stray)
+            raise CutShort
+        return [*events, self._completion.finished()]
+
+    def _events(self, texts: list[str]) -> list[EngineEvent]:
+        events: list[EngineEvent] = []
+        for text in texts:
+            self.done = self.done or text.strip() == "[DONE]"
+            if self.done:
+                break
+            if text.strip():
+                events += self._read(text)
+        return events
+
+    def _read(self, text: str) -> list[EngineEvent]:
+        try:
+            events = self._completion.read(text)
+        except ValueError:
+            raise NotACompletion(text) from None
+        if not self._completion.begun:
+            self._stray = self._stray or text
+        return events

@@ -1,4 +1,4 @@
-"""Where the engine is: an OpenAI-compatible base URL, or a Unix socket that serves one."""
+"""The address of an engine: an OpenAI-compatible base URL, or a Unix socket that serves one."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ class Endpoint:
     """A checked endpoint."""
 
     base_url: str
-    """Ends without a slash; ``/models`` and ``/chat/completions`` are appended to it."""
+    """Without a slash at its end; ``/models`` and ``/chat/completions`` are appended to it."""
     uds: str | None
     """The path of the Unix socket, if it is one."""
     shown: str
-    """How messages name it; never holds a secret."""
+    """The form for messages; never holds a secret."""
     local: bool
     """True for loopback addresses, ``localhost`` and Unix sockets."""
 
     @property
     def has_version(self) -> bool:
-        """Whether the path ends in a version such as ``/v1``, as those of most servers do."""
+        """Whether the path ends in a version such as ``/v1``, as with most servers."""
         last = self.base_url.rpartition("/")[2]
         return last[:1] == "v" and last[1:2].isdigit()
 
@@ -33,13 +33,13 @@ class Endpoint:
 def parse_endpoint(text: str) -> Endpoint:
     """The endpoint that the text names.
 
-    Accepted are ``http://`` and ``https://`` URLs up to and including ``/v1`` (what stands after
-    that, such as ``/chat/completions``, is taken off), ``unix:///path`` and
-    ``http+unix://%2Fpath/v1``; a Unix socket without a path after it is asked under ``/v1``.
+    Accepted are ``http://`` and ``https://`` URLs up to and including ``/v1`` (a path behind it,
+    such as ``/chat/completions``, is removed), ``unix:///path`` and ``http+unix://%2Fpath/v1``; the
+    API of a Unix socket named without one has the path ``/v1``.
 
     Raises:
-        ValueError: anything else, or a URL that holds a user name or password. The message does
-            not repeat a URL in which a secret may stand.
+        ValueError: anything else, or a URL with a user name or password. The message does not
+            repeat a URL that may hold a secret.
     """
     text = text.strip()
     try:

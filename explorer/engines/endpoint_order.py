@@ -1,7 +1,7 @@
-"""Several endpoints behind one name: which to ask, so that prompts meet their cache.
+"""Which of several endpoints to ask, so that a prompt finds its beginning in the prefix cache.
 
 A prompt's beginning decides the endpoint (rendezvous hashing: when one fails or joins, only its own
-prompts move), unless that endpoint has clearly more to do than the others. One exploration stays
+prompts move), unless that endpoint has clearly more to do than the others. An exploration stays
 where it began. An endpoint that failed is left out for a while, longer each time.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PAUSE_S = 2.0
-"""For which an endpoint that failed is left out; doubled with each further failure."""
+"""How long an endpoint that failed is left out; doubled with each further failure."""
 LONGEST_PAUSE_S = 60.0
 OVERLOAD = 1.5
-"""An endpoint with more than this times the mean number of requests is passed over."""
+"""An endpoint with more than this many times the mean number of requests is passed over."""
 _REMEMBERED = 4_096
 
 
@@ -29,7 +29,7 @@ class _Member:
 
 
 class EndpointPool:
-    """Chooses among endpoints by name. For one thread."""
+    """Chooses among endpoints by name. To be used from one thread."""
 
     def __init__(
         self, names: Sequence[str], *, clock: Callable[[], float] = time.monotonic
@@ -50,7 +50,7 @@ class EndpointPool:
         now = self._clock()
         ranked = sorted(self._members, key=lambda each: _weight(prefix, each.name))
         there = [each for each in ranked if each.out_until <= now]
-        # Those left out come last: when nothing else answers, one may be back.
+        # Those left out come last: when no other answers, one of them may be back.
         rest = sorted((each for each in ranked if each.out_until > now), key=lambda e: e.out_until)
         mean = sum(each.running for each in there) / max(1, len(there))
         most = math.ceil(OVERLOAD * mean + 1)

@@ -1,7 +1,7 @@
-"""The one seam at which everything that goes wrong with an endpoint becomes an ``EngineError``.
+"""The one place where whatever goes wrong with an endpoint becomes an ``EngineError``.
 
-A message says what happened and then ``hint: what to do``. It never holds the API key, whoever
-repeated it: a server's error body, a header, a library's exception. Foreign exceptions are neither
+A message says what happened and then ``hint: what to do``. It never holds the API key, whether a
+server's error body, a header or a library's exception repeats it. Foreign exceptions are neither
 cause nor context of an ``EngineError``, because their texts may hold headers.
 """
 
@@ -19,10 +19,10 @@ from explorer.engines.endpoint import Endpoint
 from explorer.errors import EngineError, EngineRejected, EngineTimeout, EngineUnreachable
 
 QUOTE_CHARS = 200
-"""How much of a server's text is quoted: enough for its sentence, too little for a page."""
+"""How much of a server's text is quoted: enough for a sentence, not for a page."""
 
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
-"""The statuses that say "later", of the server or of a proxy before it."""
+"""The statuses by which a server, or a proxy before it, says "later"."""
 
 FOREIGN = (
     httpx.HTTPError,
@@ -41,20 +41,19 @@ FOREIGN = (
 _CONTROLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e]+")
 _BEARER = re.compile(r"(?i)\bbearer\s+[^\s'\"<>,;]+")
 _MIN_KEY_CHARS = 4
-"""A shorter key, such as the placeholder ``x``, is no secret and would only garble the text."""
-
+"""A shorter key, such as the placeholder ``x``, is no secret; hiding it would garble the text."""
 
 OPTIONAL_FIELDS = ("chat_template_kwargs", "top_k", "stream_options", "seed")
-"""Fields of a request that a server may refuse to know; a completion is as good without."""
+"""Fields of a request that a server may refuse; without them a completion is as good."""
 
 TOOL_CHOICE = "tool_choice"
 NO_TOOL_PARSER = "--tool-call-parser"
-"""What vLLM (0.32) names when it is asked for parsed calls and was started without a parser. With
-the tool choice ``none`` it renders the schemas all the same and leaves the calls in the text."""
+"""What vLLM (0.32) names when it is asked for parsed calls but was started without a parser. With
+the tool choice ``none`` it still renders the schemas, and leaves the calls in the text."""
 
 
 class StatusRejected(EngineRejected):
-    """An HTTP status other than 200, with what decides whether to ask again."""
+    """An HTTP status other than 200, with what decides whether the request is sent again."""
 
     def __init__(
         self,
@@ -66,9 +65,9 @@ class StatusRejected(EngineRejected):
     ) -> None:
         super().__init__(message, status=status)
         self.retry_after_s = retry_after_s
-        """What the server asked to wait; None if it did not say."""
+        """How long the server asks to wait; None if it does not say."""
         self.named_fields = named_fields
-        """The fields that its complaint names and that can be left out, or be ``none``."""
+        """The fields that its message names and that can be left out, or be ``none``."""
 
     @property
     def later(self) -> bool:
@@ -85,7 +84,7 @@ class Failures:
         self._engine = f"the engine at {endpoint.shown!r}"
 
     def quoted(self, text: str) -> str:
-        """The text on one line, without control characters or the key, at most 200 characters."""
+        """The text on one line without control characters and the key, at most 200 characters."""
         text = _CONTROLS.sub(" ", text).strip()
         key = self._api_key.get_secret_value() if self._api_key else ""
         if len(key) >= _MIN_KEY_CHARS:
@@ -101,7 +100,7 @@ class Failures:
         )
 
     def foreign(self, error: Exception, doing: str) -> EngineError:
-        """The error for an exception of a library, raised while doing something."""
+        """The error for a library's exception; ``doing`` is a phrase such as ``waiting``."""
         if isinstance(error, httpx.ConnectTimeout):
             return EngineTimeout(
                 f"{self._engine} did not accept a connection in time; "
@@ -124,7 +123,7 @@ class Failures:
         )
 
     def _reason(self, error: Exception) -> str:
-        """A clause for the deepest cause that can be named."""
+        """A clause that names the deepest known cause."""
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLError):
@@ -178,7 +177,7 @@ class Failures:
         return "check that the endpoint is OpenAI-compatible and serves this model"
 
     def unexpected(self, body: str, due: str) -> EngineRejected:
-        """The error for a body with status 200 that is not what was due."""
+        """The error for a body with status 200 that is not what was asked for."""
         kind = "an HTML page" if body.lstrip().startswith("<") else "something else"
         said = self.quoted(body)
         return EngineRejected(
@@ -195,7 +194,7 @@ class Failures:
         )
 
     def cut_short(self, *, nothing: bool = False) -> EngineUnreachable:
-        """The error for a stream that ends before the completion does, or before it begins.
+        """The error for a stream that ends before the completion does; ``nothing``: at once.
 
         The server of llama-cpp-python (0.3.36) sends status 200 and an empty stream when the
         prompt is longer than its context.
@@ -219,7 +218,7 @@ class Failures:
         )
 
     def no_model(self) -> EngineRejected:
-        """The error for a list of models without a name in it."""
+        """The error for an empty list of models."""
         return EngineRejected(f"{self._engine} lists no model; hint: name the model to ask for")
 
 
@@ -235,7 +234,7 @@ _OS_REASONS = {
 
 
 def _error_text(body: str) -> str:
-    """The message in an error body of any known form, or the body itself."""
+    """The message in an error body of any known form, else the body itself."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
 """The engine client: streamed chat completions from any OpenAI-compatible server.
 
-What is sent again: a request of whose answer nothing has been passed on yet, when the connection
-failed or the status says "later". Once an event was yielded, tools may be running on it, so the
-caller has to decide.
+A request is sent again when the connection failed or the status says "later", but only while
+nothing of its answer has been passed on: once an event was yielded, tools may be running because
+of it, so the caller has to decide.
 """
 
 import json
@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -18,8 +17,7 @@ import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from explorer.deadline import Deadline
-from explorer.engines.completion_stream import CompletionStream, CutShort, NotACompletion
-from explorer.engines.completions import ServerError
+from explorer.engines.completions import CompletionError, CompletionStream, CutShort, NotACompletion
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.failures import TOOL_CHOICE, Failures, StatusRejected
 from explorer.engines.http_client import CLOSE_S, HttpClient, Timeouts
@@ -32,17 +30,17 @@ __all__ = ["EngineState", "HttpEngine", "Timeouts"]
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How often one request is sent at most while nothing of an answer has come."""
+"""The most times that one request is sent while nothing of an answer has come."""
 
 BACKOFF_S = 0.25
-"""The wait before the second attempt; each further one is twice as long."""
+"""The wait before the second attempt; each further wait is twice as long."""
 
 RETRY_AFTER_MAX_S = 5.0
 """The longest wait that a Retry-After header is granted: callers give the whole run 45 s."""
 
 DRAIN_S = 0.05
-"""How long the end of a finished stream is waited for, so that its connection can be used again.
-Servers send it together with the last event."""
+"""The longest wait for the end of a finished stream, after which its connection can be used again.
+Servers send the end together with the last event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,11 @@ class EngineState:
 
     ready: bool
     model: str
-    """The model that requests will name; empty if there is none yet."""
+    """The model that requests will name; empty if none is known yet."""
     detail: str
     """One clause for people: what is served, or why nothing is."""
     context_tokens: int | None = None
-    """The context window, if the server tells it (vLLM's ``max_model_len``)."""
+    """The context window, if the server states it (vLLM's ``max_model_len``)."""
 
 
 class _Model(BaseModel):
@@ -88,8 +86,8 @@ class HttpEngine:
             model: the name to ask for; None or empty takes the first that the server lists.
             api_key: sent as a bearer token; appears in no log, error or repr.
             timeouts: the limits of each request.
-            thinking: what the chat template is told about thinking; None tells it nothing. The
-                FastContext models were trained without (model card).
+            thinking: whether the chat template is to ask for thinking; None leaves it to the
+                server. The FastContext models were trained without it (model card).
             transport: replaces the network, in tests.
             sleep: waits between attempts.
 
@@ -116,19 +114,14 @@ class HttpEngine:
         )
         return self
 
-    async def __aexit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         client, self._client = self._client, None
         if client:
             await client.close()
 
     @property
     def model(self) -> str:
-        """The name that requests carry; empty until the server was asked for one."""
+        """The name that requests carry; empty until the server has been asked for one."""
         return self._model
 
     @property
@@ -153,7 +146,7 @@ class HttpEngine:
                 await events.aclose()
 
     async def probe(self, timeout_s: float = 2.0) -> EngineState:
-        """Whether the engine answers within the time, and what it serves. Raises no EngineError."""
+        """Whether the engine answers in time, and what it serves. Never raises an EngineError."""
         try:
             models = await self._list_models(Deadline(timeout_s))
         except EngineError as error:
@@ -196,7 +189,9 @@ class HttpEngine:
             except EngineError as error:
                 if passed_on:
                     raise
-                if self._learn_refusal(error):
+                if refused := self._newly_refused(error):
+                    logger.info("the engine refuses %s; asking without", ", ".join(sorted(refused)))
+                    self._refused |= refused
                     continue
                 delay_s = _retry_delay_s(error, attempt)
                 if delay_s is None or delay_s > deadline.left_s:
@@ -236,7 +231,7 @@ class HttpEngine:
             for event in stream.close():
                 yield event
             return
-        except ServerError as error:
+        except CompletionError as error:
             failure = self._failures.in_stream(str(error), error.code)
         except NotACompletion as error:
             failure = self._failures.unexpected(error.text, "a chat completion")
@@ -247,10 +242,10 @@ class HttpEngine:
         raise failure
 
     def _body(self, request: Request) -> dict[str, Any]:
-        """The request as JSON, without what this server has refused to know.
+        """The request as JSON, without the fields that this server has refused.
 
-        A server without a parser of its own is sent the tools with the choice ``none``, and its
-        model's calls are read from the text.
+        A server that parses no calls is sent the tools with the choice ``none``, and the model's
+        calls are read from the text.
         """
         body: dict[str, Any] = {
             "model": self._model,
@@ -274,18 +269,14 @@ class HttpEngine:
         left_out = self._refused - {TOOL_CHOICE}
         return {key: value for key, value in body.items() if key not in left_out}
 
-    def _learn_refusal(self, error: EngineError) -> bool:
-        """Whether the server newly named fields it does not know; they are left out from now on."""
+    def _newly_refused(self, error: EngineError) -> frozenset[str]:
+        """The fields that the server named for the first time as unknown to it."""
         named = error.named_fields if isinstance(error, StatusRejected) else frozenset()
-        if named <= self._refused:
-            return False
-        logger.info("the engine refuses %s, and is asked without", ", ".join(sorted(named)))
-        self._refused |= named
-        return True
+        return named - self._refused
 
 
 def _checked_key(api_key: SecretStr | None) -> SecretStr | None:
-    """The key without white space around it; None when nothing is left."""
+    """The key without white space around it; None for an empty one."""
     key = api_key.get_secret_value().strip() if api_key else ""
     if any(not "!" <= char <= "~" for char in key):
         raise ValueError(
@@ -296,12 +287,12 @@ def _checked_key(api_key: SecretStr | None) -> SecretStr | None:
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    """The body as UTF-8; half a surrogate pair, as file names can hold, becomes ``?``."""
+    """The body as UTF-8; half a surrogate pair, which a file name can hold, becomes ``?``."""
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _retry_delay_s(error: EngineError, attempt: int) -> float | None:
-    """How long to wait before the next attempt; None when there is to be none."""
+    """How long to wait before the next attempt; None when the request is not sent again."""
     busy = isinstance(error, StatusRejected) and error.later
     if attempt >= ATTEMPTS or not (busy or isinstance(error, EngineUnreachable)):
         return None
@@ -311,10 +302,10 @@ def _retry_delay_s(error: EngineError, attempt: int) -> float | None:
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read the end of a finished stream if it is there."""
+    """Read the end of a finished stream, if it has come."""
     with anyio.move_on_after(DRAIN_S):
         try:
             async for _ in chunks:
                 pass
         except EngineError:
-            pass  # The completion is there; only its connection is of no more use.
+            pass  # The completion is complete; only its connection cannot be used again.

@@ -1,9 +1,8 @@
-"""HTTP to one endpoint: every wait bounded, every failure an ``EngineError``.
+"""HTTP to one endpoint: every wait is bounded, every failure is an ``EngineError``.
 
-The only addresses it talks to are the endpoint's and, for an endpoint that is not local, that of a
-proxy which the environment names (``HTTPS_PROXY`` and so on, with ``NO_PROXY``); loopback addresses
-and Unix sockets are never reached through a proxy. TLS certificates are verified, redirects are not
-followed.
+It connects to the endpoint alone or, where that is not local, to the proxy that the environment
+names (``HTTPS_PROXY`` and so on, with ``NO_PROXY``); loopback addresses and Unix sockets are never
+reached through a proxy. TLS certificates are verified, redirects are not followed.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -24,32 +23,32 @@ MAX_BODY_BYTES = 16 * 2**20
 """The most that is read of one answer. 2,048 tokens in chunks of 300 bytes are 0.6 MB."""
 
 MAX_ERROR_BYTES = 64 * 2**10
-"""The most that is read of an error's body, of which one sentence is quoted."""
+"""The most that is read of an error's body; only its message is quoted."""
 
 CLOSE_S = 2.0
-"""How long closing may take; it closes sockets and waits for nobody."""
+"""How long closing may take; it closes sockets and waits for no answer."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long each part of a request may take, in seconds. A run's deadline comes on top."""
+    """How long each part of a request may take, in seconds; a run's own deadline may be sooner."""
 
     connect_s: float = 5.0
-    """Connecting. Loopback needs milliseconds, a server across the world under one second."""
+    """Connecting: loopback needs milliseconds, a server across the world less than a second."""
     first_s: float = 120.0
-    """From connecting to the first byte of an answer's body: the queue, waking a sleeping engine,
+    """From connecting to the first byte of the answer's body: the queue, waking a sleeping engine,
     and the prefill of a long prompt on a slow machine."""
     read_s: float = 60.0
-    """Between two pieces of an answer. Even a CPU writes several tokens a second; a minute without
-    one means that the engine is stuck."""
+    """Between two pieces of an answer. Even a CPU writes several tokens a second; after a minute
+    without one the engine is stuck."""
     total_s: float = 600.0
-    """One completion, its retries included: 2,048 tokens at 4 tokens/s and some room."""
+    """One completion with its retries: 2,048 tokens at 4 tokens/s, and some room."""
 
 
 class _BearerAuth(httpx.Auth):
-    """Sets the key as the request leaves, so that no mapping of headers holds it for longer."""
+    """Adds the key only when a request is sent, so that no mapping of headers keeps it."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
@@ -62,10 +61,7 @@ class _BearerAuth(httpx.Auth):
 
 
 class HttpClient:
-    """Requests to one endpoint over connections that are kept.
-
-    ``close`` has to be called in the end.
-    """
+    """Requests to one endpoint over connections that are kept open until ``close``."""
 
     def __init__(
         self,
@@ -94,7 +90,7 @@ class HttpClient:
         )
 
     async def close(self) -> None:
-        """Close every connection, whatever still runs over them."""
+        """Close every connection, even those with a request under way."""
         with anyio.move_on_after(CLOSE_S, shield=True):
             await self._client.aclose()
 
@@ -102,7 +98,7 @@ class HttpClient:
     async def response(
         self, method: str, path: str, deadline: Deadline, body: bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """The answer to a request, its status 200, its body unread; closed with the context.
+        """The answer to a request, with status 200 and an unread body; closed with the context.
 
         Raises:
             EngineError: no connection, no answer in time, or another status.
@@ -128,7 +124,7 @@ class HttpClient:
                 await response.aclose()
 
     async def chunks(
-        self, response: httpx.Response, deadline: Deadline, max_bytes: int = MAX_BODY_BYTES
+        self, response: httpx.Response, deadline: Deadline
     ) -> AsyncGenerator[bytes, None]:
         """The body's pieces as they arrive.
 
@@ -140,8 +136,8 @@ class HttpClient:
         pieces = aiter(response.aiter_bytes())
         while piece := await self._bounded(lambda: anext(pieces, b""), limit_s, what, deadline):
             size += len(piece)
-            if size > max_bytes:
-                raise self._failures.too_large(max_bytes)
+            if size > MAX_BODY_BYTES:
+                raise self._failures.too_large(MAX_BODY_BYTES)
             yield piece
             limit_s, what = self._timeouts.read_s, "sent nothing more"
 
@@ -149,13 +145,13 @@ class HttpClient:
         """The whole body.
 
         Raises:
-            EngineError: as ``chunks``.
+            EngineError: as in ``chunks``.
         """
         async with aclosing(self.chunks(response, deadline)) as chunks:
             return b"".join([chunk async for chunk in chunks])
 
     async def _error_body(self, response: httpx.Response, deadline: Deadline) -> str:
-        """As much of an error's body as comes; an error while reading it would hide the status."""
+        """As much of an error's body as comes: a failure to read it must not hide the status."""
         body = b""
         try:
             async with aclosing(aiter(response.aiter_bytes())) as pieces:  # type: ignore[type-var]
@@ -177,7 +173,7 @@ class HttpClient:
         what: str,
         deadline: Deadline,
     ) -> T:
-        """What the operation returns, within the limit and the deadline, whichever ends first."""
+        """What the operation returns, if that is before the limit and the deadline."""
         left_s = deadline.left_s
         if left_s <= limit_s:
             failure: EngineError = self._failures.timeout("did not finish", deadline.total_s)
@@ -188,5 +184,5 @@ class HttpClient:
                 return await operation()
         except FOREIGN as error:
             failure = self._failures.foreign(error, "waiting for its answer")
-        # Raised out here so that no foreign exception hangs on it, whose text may hold headers.
+        # Raised out here, without a foreign exception as context: its text may hold headers.
         raise failure

@@ -1,6 +1,6 @@
-"""The one seam between the loop and whatever runs the model.
+"""The protocol between the loop and whatever runs the model.
 
-``http_engine.HttpEngine`` speaks to a server, ``scripted_engine.ScriptedEngine`` replays a script.
+``http.HttpEngine`` asks a server, ``scripted.ScriptedEngine`` replays a script.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,21 +29,21 @@ class Request:
     messages: Sequence[Message]
     tools: Sequence[Mapping[str, Any]]
     tool_choice: Literal["auto", "none"]
-    """``none`` forbids calls; the schemas are sent all the same, so that the prefix stays equal."""
+    """``none`` forbids calls; the schemas are still sent, so that the prefix stays the same."""
     max_tokens: int
     sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of what the model writes as content; may hold hermes tags, cut anywhere."""
+    """A piece of the content that the model writes; hermes tags in it may be cut anywhere."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """A piece of a call that the server parsed; the argument texts of one index concatenate."""
+    """A piece of a call that the server parsed; the argument texts of one index are joined."""
 
     index: int
     id: str | None = None
@@ -75,5 +75,5 @@ class Engine(Protocol):
         Leaving the context closes the request, so that the server stops generating.
 
         Raises:
-            EngineError: from entering or iterating, never anything else of the transport's.
+            EngineError: from entering or iterating; no exception of the transport leaves it.
         """

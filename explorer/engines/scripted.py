@@ -1,7 +1,7 @@
 """An engine that replays a script: for tests, demonstrations and measurements of the loop alone.
 
 Nothing is random and nothing sleeps. A turn streams its parts in order; a part that is a function
-is awaited in its place, so a test can hold the stream until a tool has started::
+is awaited when its turn comes, so a test can hold the stream until a tool has started::
 
     started = anyio.Event()
     engine = ScriptedEngine([Turn("<tool_call>...</tool_call>", started.wait, "more"), "answer"])
@@ -49,15 +49,15 @@ Part = str | ParsedCall | EngineError | Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True, init=False)
 class Turn:
-    """What one request is answered with.
+    """The answer to one request.
 
-    Parts: text is streamed as content, in chunks; a ``ParsedCall`` as deltas; a function is called
-    and awaited; an ``EngineError`` is raised there, from entering the stream if it comes first.
+    Of its parts, text is streamed as content in chunks, and a ``ParsedCall`` as deltas; a function
+    is called and awaited; an ``EngineError`` is raised, by entering the stream if it comes first.
     """
 
     parts: tuple[Part, ...]
     usage: Usage | None | Literal["estimated"]
-    """``None`` plays a server that sends no usage."""
+    """``None`` acts as a server that sends no usage."""
     reason: str | None
     """The finish reason; by default ``tool_calls`` after a parsed call, otherwise ``stop``."""
     chunk_chars: int | None
@@ -85,8 +85,8 @@ Step = Scripted | Callable[[Request], Scripted]
 class ScriptedEngine:
     """Replays one step of the script for each request, in order.
 
-    A step is a ``Turn``, the text of one, an error to raise, or a function that answers the
-    request with one of these. The script may be an endless iterator.
+    A step is a ``Turn``, a turn's text, an error to raise, or a function that is given the request
+    and returns one of these. The script may be an endless iterator.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class ScriptedEngine:
         self._chunk_chars = chunk_chars
         self._sent = ""
         self.requests: list[Request] = []
-        """Every request so far, copied when it came."""
+        """Every request so far, as it was when it came."""
         self.abandoned = 0
-        """Streams that were left before their ``Finished``."""
+        """How many streams were left before their ``Finished``."""
 
     @property
     def model(self) -> str:
@@ -113,7 +113,7 @@ class ScriptedEngine:
         """Events of the script's next step.
 
         Raises:
-            EngineError: as scripted; ``EngineRejected`` when the script is over.
+            EngineError: as scripted; ``EngineRejected`` when the script has ended.
         """
         recorded = replace(
             request,
@@ -166,7 +166,7 @@ class ScriptedEngine:
         yield Finished(turn.reason, usage)
 
     def _usage(self, turn: Turn, request: Request) -> Usage | None:
-        """The scripted counts, or estimates in which the shared beginning counts as cached."""
+        """The scripted counts; or estimates, in which the shared beginning counts as cached."""
         if turn.usage != "estimated":
             return turn.usage
         sent = _sent_text(request.messages, request.tools)
@@ -184,7 +184,7 @@ class ScriptedEngine:
 
 
 class _Flag:
-    """Whether the stream came to its end."""
+    """Set when the stream came to its end."""
 
     set = False
 
@@ -205,7 +205,7 @@ def _deltas(call: ParsedCall, index: int, size: int) -> Iterator[CallDelta]:
 
 
 def _sent_text(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> str:
-    """The request as one text, tools first as chat templates render them."""
+    """The request as one text, the tools first as in chat templates."""
     parts = [*tools, *messages]
     return "\n".join(json.dumps(part, ensure_ascii=False, default=str) for part in parts)
 

@@ -1,10 +1,10 @@
-"""Server-sent events, decoded by hand because servers take liberties with them."""
+"""Server-sent events, decoded by hand because servers do not keep to the standard."""
 
 import re
 
 MAX_EVENT_BYTES = 8 * 2**20
-"""Largest line or event that is kept. A chunk of a completion is below 1 kB, a whole answer sent as
-one event below 100 kB; this only bounds the memory that a broken server can claim."""
+"""The largest line or event that is kept. A chunk of a completion is below 1 kB, a whole answer
+sent as one event below 100 kB; this bounds the memory that a broken server can take."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
@@ -14,10 +14,10 @@ class EventTooLarge(ValueError):
 
 
 class SseDecoder:
-    """Bytes in any split become the ``data`` of each event.
+    """Turns bytes, split anywhere, into the ``data`` of each event.
 
-    Tolerated: ``data:`` without a space after it, any of the three line ends, comments, other
-    fields, data over several lines, and a last event without the blank line after it.
+    Tolerated are ``data:`` without a space after it, any of the three line ends, comments, other
+    fields, data over several lines, and a last event without a blank line after it.
     """
 
     def __init__(self) -> None:
@@ -27,16 +27,16 @@ class SseDecoder:
         self._line_bytes = 0
         self._data_chars = 0
         self.stray = ""
-        """The first line that is no field of an event; empty if there was none."""
+        """The first line that is not a field of an event; empty if all were."""
 
     def feed(self, chunk: bytes) -> list[str]:
         """The data of the events that this chunk completes.
 
         Raises:
-            EventTooLarge: more than one event would ever need.
+            EventTooLarge: a line or event grows beyond ``MAX_EVENT_BYTES``.
         """
         chunk = self._held + chunk
-        # Whether a carriage return at the very end is a line end shows with the next byte.
+        # Only the next byte shows whether a carriage return at the very end is a line end.
         self._held = b"\r" if chunk.endswith(b"\r") else b""
         done: list[str] = []
         at = 0
@@ -52,7 +52,7 @@ class SseDecoder:
         return done
 
     def close(self) -> list[str]:
-        """The data of the last event when no blank line came after it."""
+        """The data of the last event, if no blank line came after it."""
         done: list[str] = []
         self._take_line(done)
         self._line.clear()

@@ -1,11 +1,11 @@
-"""The inside of a ``<tool_call>``: where its JSON ends, and which calls it stands for."""
+"""The inside of a ``<tool_call>``: where its JSON ends, and which calls it holds."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.hermes import lenient_json
+from explorer import lenient_json
 
 _BETWEEN_VALUES = re.compile(r"[\s,;}\]]*")
 
@@ -17,7 +17,7 @@ class Call:
     name: str
     arguments: str
     """The JSON text of the arguments: verbatim where the model's JSON was valid, otherwise written
-    anew from its one reading; ``{}`` when there were none."""
+    anew from what was read; ``{}`` when there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class Malformed:
 
 
 class CallBody:
-    """The inside of one ``<tool_call>`` as it grows, with as much JSON state as finds its end.
+    """The inside of one ``<tool_call>`` as it grows, with just enough JSON state to find its end.
 
-    Strings are tracked so that a tag or a brace inside one is text.
+    Strings are tracked, because a tag or a brace inside one is text.
     """
 
     def __init__(self, opening_tag: str) -> None:
         self.opening_tag = opening_tag
         self.escaped = opening_tag.startswith("&")
         self.kind = "lead"
-        """``lead`` while blank, then ``json`` or ``other`` by the first character."""
+        """``lead`` while it is blank; the first character then makes it ``json`` or ``other``."""
         self.quote = ""
         """The quote that the current JSON string ends with; empty outside strings."""
         self.depth = 0
         self.spans: list[tuple[int, int]] = []
-        """Where each complete top-level value stands in the body."""
+        """The start and end of each complete top-level value in the body."""
         self._parts: list[str] = []
         self._length = 0
         self._value_start = 0
@@ -58,11 +58,11 @@ class CallBody:
 
     @property
     def scan(self) -> str:
-        """Which pattern finds the next character that matters."""
+        """The key of the pattern that finds the next character that matters."""
         return (self.quote or "json") if self.kind == "json" else "text"
 
     def add(self, text: str) -> None:
-        """Append text in which nothing matters, and learn the kind from its first character."""
+        """Append text without marks; the first character that is not blank decides the kind."""
         if not text:
             return
         self._parts.append(text)
@@ -77,7 +77,7 @@ class CallBody:
         if self.quote:
             self.quote = "" if char == self.quote else self.quote
         elif char == '"' or (char == "'" and self._last in ("{", "[", ",", ":")):
-            # An apostrophe anywhere else, after an unescaped quote, does not open a string.
+            # An apostrophe anywhere else does not open a string: it follows an unescaped quote.
             self.quote = char
         elif char in "{[":
             self._value_start = self._value_start if self.depth else self._length
@@ -111,7 +111,7 @@ class CallBody:
 
     @property
     def prose_after(self) -> str:
-        """What the model wrote on after the last value, without closing the call."""
+        """What the model went on to write after the last value, without closing the call."""
         rest = self.text[self.spans[-1][1] :] if self.spans else ""
         prose = rest.lstrip("}] \t\r\n")
         own_line = "\n" in rest[: len(rest) - len(prose)]
@@ -130,7 +130,7 @@ class CallBody:
 
 
 def unescape(text: str) -> str:
-    """The text with one level of entities undone; quotes only where no real one stands."""
+    """The text with one level of entities undone; those of quotes only where it has no real one."""
     if '"' not in text:
         text = text.replace("&quot;", '"').replace("&#34;", '"')
     text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'")
@@ -166,7 +166,7 @@ def _read_call(value: Any, text: str) -> Call | Malformed:
     for key in ("arguments", "parameters"):
         if key in value:
             return Call(name, _arguments_text(value[key], key, text))
-    # Without either key, the arguments stand beside the name, or there are none.
+    # Without either key the arguments are the name's neighbours, or there are none.
     rest = {key: value[key] for key in value if key not in (keys[0], "type", "id")}
     return Call(name, _dump(rest))
 

@@ -3,23 +3,22 @@
 Only what the model generates is ever parsed. Prompts, file contents and observations are not, so
 text in a repository that imitates a tag stays text.
 
-How the cases without one obvious reading are read:
+How the ambiguous cases are read:
 
 * Tags are read in any letter case, and entity-escaped (``&lt;tool_call&gt;``); what stands inside
   an escaped pair is unescaped once.
-* A tag between backticks is a mention, and text. So is an opening ``<tool_call>`` that neither
-  JSON nor a closing tag follows before the next tag or the end.
-* Inside a JSON string of a call a tag is text. But JSON strings hold no raw line break, so a tag
-  with nothing but blanks before a line break or the end of the message, or an opening tag before
-  ``{"name"``, shows that a quote was forgotten, and counts.
-* A call ends at its closing tag, or at the next tag when that one was left out; at the end of the
-  message only if its JSON is complete, because otherwise it was cut off there.
+* A tag between backticks is text, because it is only mentioned. So is an opening ``<tool_call>``
+  with neither JSON nor a closing tag before the next tag or the end.
+* Inside a JSON string of a call a tag is text. But JSON strings hold no raw line breaks, so two
+  kinds of tags show that a closing quote was forgotten, and count: a tag with nothing but blanks
+  between it and a line break or the end of the message, and an opening tag before ``{"name"``.
+* A call ends at its closing tag or, without one, at the next tag; at the end of the message only
+  if its JSON is complete, because otherwise it was cut off there.
 * A call inside a final answer is taken out of it; an answer inside a call ends the call.
 * ``<think>`` at the start of a line, outside calls and answers, drops everything up to
   ``</think>``.
-* The first ``</think>`` of a message that no ``<think>`` came before closes one that the template
-  had opened: all prose and answers before it were thought. Calls before it have begun to run, and
-  stay.
+* A ``</think>`` before any ``<think>`` closes one that the template had opened: all prose and
+  answers before it were thought. Calls before it have begun to run, and stay.
 * Other closing tags that close nothing are dropped.
 """
 
@@ -49,7 +48,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
-    """One block of final answer, without white space at its ends. The last block counts."""
+    """One ``<final_answer>`` block, without white space at its ends. The last block counts."""
 
     text: str
     closed: bool
@@ -99,38 +98,38 @@ class _State(Enum):
 
 
 class HermesParser:
-    """Turns a message into events, chunk by chunk; where the chunks are cut changes nothing.
+    """Turns a message into events, chunk by chunk; where the chunks are cut makes no difference.
 
-    Work and memory are linear in the message: at most a few dozen characters, those that may still
-    become a tag, are looked at again with the next chunk.
+    Time and memory are linear in the message: with each chunk only the few dozen characters that
+    may still become a tag are looked at again.
     """
 
     def __init__(self) -> None:
         self._state = _State.PROSE
         self._in_answer = False
-        """Whether an answer is open, be it under a call."""
+        """Whether an answer is open, even if a call inside it is being read."""
         self._tail = ""
-        """What was fed and not consumed yet."""
+        """What was fed but is not consumed yet."""
         self._final = False
         self._previous = ""
         """The last character consumed."""
         self._line_blank = True
-        """Whether only white space and tags stand before this point of the line."""
+        """Whether the line up to here is only white space and tags."""
         self._body = CallBody("")
         self._answer: list[str] = []
         self._answer_escaped = False
         self._events: list[HermesEvent] = []
         self._may_be_thought = True
-        """Whether no tag of thinking came yet, so that the template may have opened it."""
+        """Whether no ``think`` tag came yet, so that the template may have opened one."""
         self._kept: list[tuple[str, bool]] = []
         """What was consumed, and whether it is part of a call."""
 
     def kept(self) -> str:
-        """All that was consumed, verbatim, tags included, but for what was thought."""
+        """Everything consumed except the thinking: verbatim, with its tags."""
         return "".join(text for text, _ in self._kept)
 
     def feed(self, text: str) -> list[HermesEvent]:
-        """What became certain with this piece of the message."""
+        """The events that this piece of the message makes certain."""
         data = self._tail + text
         at = 0
         while True:
@@ -150,7 +149,7 @@ class HermesParser:
         return events
 
     def close(self) -> list[HermesEvent]:
-        """What the end of the message makes certain. The parser takes no more text."""
+        """The events that the end of the message makes certain; call it last."""
         self._final = True
         events = self.feed("")
         if self._state is _State.CALL:
@@ -164,10 +163,10 @@ class HermesParser:
         events, self._events = self._events, []
         return events
 
-    # One step consumes the text up to the next thing that matters, or that thing.
+    # One step consumes the text before the next tag or mark, or the tag or mark itself.
 
     def _step(self, data: str, at: int) -> int:
-        """Where the consumed text ends now; ``at`` when more text is needed to go on."""
+        """Where the consumed text ends now; ``at`` when more text has to come first."""
         if at >= len(data):
             return at
         if self._state is _State.CALL and self._body.kind == "lead":
@@ -192,7 +191,7 @@ class HermesParser:
         return found.end()
 
     def _lead(self, data: str, at: int) -> int:
-        """Take the blanks before a call's JSON, and see by the next character what it is."""
+        """Take the blanks at the start of a call; the character after them decides its kind."""
         end = at
         while end < len(data) and data[end].isspace():
             end += 1
@@ -235,7 +234,7 @@ class HermesParser:
     # Tags.
 
     def _tag(self, data: str, tag: str, end: int) -> int:
-        """Act on a tag whose end is ``end``, or take it as text, or wait for what follows it."""
+        """Act on the tag that ends at ``end``, or take it as text, or wait for what follows it."""
         start = end - len(tag)
         if self._state is _State.CALL and self._body.quote:
             verdict = self._ends_string(data, tag, end)
@@ -264,7 +263,7 @@ class HermesParser:
         return False if len(data) - end >= _MAX_AFTER_CHARS else None
 
     def _act(self, tag: str, name: str, closing: bool) -> bool:
-        """Whether the tag was a tag here; False when it is text."""
+        """Act on the tag; False when it is text here."""
         if self._state is _State.THINK:
             if closing and name.startswith("think"):
                 self._state = _State.PROSE
@@ -303,11 +302,11 @@ class HermesParser:
         return closing or self._state is _State.THINK
 
     def _resume(self) -> None:
-        """Go back to what the call or the answer stood in."""
+        """Go back to what the call stood in."""
         self._state = _State.ANSWER if self._in_answer else _State.PROSE
 
     def _finish_call(self, *, closed: bool) -> None:
-        """End the call at its closing tag or, where that is missing, at another tag."""
+        """End the call at its closing tag or, if that is missing, at another tag."""
         body = self._body
         self._resume()
         if closed or body.kind == "json":
@@ -343,7 +342,7 @@ class HermesParser:
 
 
 def _safe_end(data: str, at: int) -> int:
-    """Where the text ends that cannot be the beginning of a tag, whatever follows."""
+    """Where the text ends that can in no case become part of a tag."""
     for found in _TAG_START.finditer(data, max(at, len(data) - _MAX_TAG_CHARS)):
         if _PARTIAL_TAG.fullmatch(data, found.start()):
             return found.start()

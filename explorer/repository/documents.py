@@ -5,7 +5,7 @@ symlink, so a directory that is swapped for a link between the check and the use
 outside. (The same guarantee as Linux' ``openat2`` with ``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``,
 on any POSIX.)
 
-Lines are decoded, cut as ripgrep and editors count them, and cached: a line ends at ``\n`` alone, a
+Lines are decoded, cut as ripgrep and editors count them, and cached: a line ends only at ``\n``, a
 trailing ``\r`` is dropped, and text after the last ``\n`` is a line. (``str.splitlines`` also
 splits at form feeds, U+2028 and more, and would count differently.)
 """
@@ -25,11 +25,11 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def open_root(path: Path) -> int:
-    """A new descriptor of the directory at ``path``, which is no symlink.
+    """A new descriptor of the directory at ``path``.
 
     Raises:
         PermissionError: it may not be read or entered.
-        OSError: it is missing, a symlink, or no directory.
+        OSError: it is missing, a symlink, or not a directory.
     """
     return _entered(os.open(path, _DIRECTORY))
 
@@ -39,7 +39,7 @@ def open_directory(root_fd: int, path: str) -> int:
 
     Raises:
         PermissionError: it may not be read or entered.
-        OSError: a component is missing, a symlink, or no directory.
+        OSError: a component is missing, a symlink, or not a directory.
     """
     current = os.open(".", _DIRECTORY, dir_fd=root_fd)
     for part in path.split("/") if path else ():
@@ -57,8 +57,9 @@ def open_directory(root_fd: int, path: str) -> int:
 def open_file(root_fd: int, path: str) -> int:
     """A new descriptor of the regular file ``path`` below ``root_fd``.
 
-    A FIFO, device or socket is refused before it is opened, and again after: opening a device can
-    have effects, and the name may be swapped in between, when O_NONBLOCK keeps a FIFO from hanging.
+    A FIFO, device or socket is refused before it is opened, because opening a device can have
+    effects, and again after, because the name may be swapped in between; O_NONBLOCK then keeps a
+    FIFO from hanging.
 
     Raises:
         IsADirectoryError: it is a directory.
@@ -83,7 +84,7 @@ def open_file(root_fd: int, path: str) -> int:
 
 
 def _entered(directory: int) -> int:
-    """The descriptor, of a directory that rg can be started in: reading it needs less."""
+    """The descriptor, if rg can be started in the directory: reading it needs fewer rights."""
     try:
         os.stat(".", dir_fd=directory)
     except OSError:
@@ -104,9 +105,9 @@ def _require_regular(status: os.stat_result, path: str) -> None:
 
 
 MAX_DOCUMENT_BYTES = 8 << 20
-"""Files over this size are not held whole; ``read_window`` streams them."""
+"""Larger files are not held whole; ``read_window`` streams them."""
 
-_BINARY_PROBE_BYTES = 65_536  # What ripgrep looks at before it begins to search.
+_BINARY_PROBE_BYTES = 65_536  # As much as ripgrep looks at before it searches.
 _CHUNK_BYTES = 1 << 20
 _CACHE_BYTES = 8 << 20
 _BOMS = (
@@ -127,7 +128,7 @@ class Document:
     """Bytes of the file on disk."""
     binary: bool = False
     complete: bool = True
-    """False when the file is larger than ``MAX_DOCUMENT_BYTES``: the lines are its beginning."""
+    """False for a file larger than ``MAX_DOCUMENT_BYTES``, of which these are the first lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,12 @@ class Window:
     lines: tuple[str, ...]
     """Each cut to the length asked for. Empty when ``start`` lies past the end."""
     total: int | None
-    """Lines of the whole file where they were counted."""
+    """How many lines the whole file has, if they were counted."""
     binary: bool = False
 
 
 def read_document(descriptor: int, path: str) -> Document:
-    """The document behind an open regular file, at most ``MAX_DOCUMENT_BYTES`` of it."""
+    """The document of an open regular file, at most ``MAX_DOCUMENT_BYTES`` of it."""
     size = os.fstat(descriptor).st_size
     data = _read_at_most(descriptor, MAX_DOCUMENT_BYTES + 1)
     complete = len(data) <= MAX_DOCUMENT_BYTES
@@ -156,10 +157,9 @@ def read_document(descriptor: int, path: str) -> Document:
 
 
 def read_window(descriptor: int, start: int, count: int, line_bytes: int) -> Window:
-    """``count`` lines from line ``start`` on, read in chunks: memory does not grow with the file.
+    """``count`` lines from line ``start`` on; memory does not grow with the file.
 
-    Lines longer than ``line_bytes`` lose their rest. The file's total is known only when its end
-    was reached.
+    Lines are cut after ``line_bytes``. The total is known only if the file's end was reached.
     """
     os.lseek(descriptor, 0, os.SEEK_SET)
     lines: list[bytes] = []
@@ -193,7 +193,7 @@ def read_window(descriptor: int, start: int, count: int, line_bytes: int) -> Win
 
 
 def _skip_lines(chunk: bytes, number: int, start: int) -> tuple[int, int]:
-    """The line number reached and the position behind what was skipped of the chunk."""
+    """The line number reached, and the position in the chunk after the lines skipped."""
     newlines = chunk.count(b"\n")
     if number + newlines < start:
         return number + newlines, len(chunk)
@@ -209,14 +209,14 @@ def _texts(lines: list[bytes]) -> tuple[str, ...]:
 
 
 def is_binary(data: bytes) -> bool:
-    """True when NUL bytes stand near the beginning, and it is not UTF-16 with its mark."""
+    """True when there are NUL bytes near the beginning, unless it is UTF-16 with its mark."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return False
     return b"\0" in data[:_BINARY_PROBE_BYTES]
 
 
 def decode(data: bytes) -> str:
-    """Text of the bytes: by their byte-order mark, else UTF-8, with U+FFFD for what is invalid."""
+    """The text: by the byte-order mark, else as UTF-8, with U+FFFD for invalid bytes and NUL."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return _clean(data[len(mark) :].decode(encoding, "replace"))
@@ -251,13 +251,13 @@ Identity = tuple[int, int, int, int]
 
 
 def identity_of(descriptor: int) -> Identity:
-    """What changes when the file behind the descriptor changes."""
+    """What differs once the file behind the descriptor has changed."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class DocumentCache:
-    """The documents read last, by path and identity, up to a number of bytes. Thread-safe."""
+    """The documents used last, by path and identity, up to a number of bytes. Thread-safe."""
 
     def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -266,7 +266,7 @@ class DocumentCache:
         self._lock = threading.Lock()
 
     def get(self, path: str, identity: Identity) -> Document | None:
-        """The document, when the file is still the one that was read."""
+        """The document, if the file is still the one that was read."""
         with self._lock:
             document = self._entries.get((path, identity))
             if document is not None:
@@ -274,7 +274,7 @@ class DocumentCache:
             return document
 
     def put(self, document: Document, identity: Identity) -> None:
-        """Keep a document, dropping those used longest ago beyond the limit."""
+        """Keep a document; beyond the limit those that were not used for longest are dropped."""
         with self._lock:
             key = (document.path, identity)
             if document.size > self._max_bytes or key in self._entries:
@@ -293,13 +293,13 @@ class DocumentCache:
 
 
 EVIDENCE_CHARS = 160
-"""Longest evidence line; what is longer ends in three dots."""
+"""The longest evidence line; a longer one is cut and ends in three dots."""
 
 _LOOKED_AT_LINES = 400
-"""Lines of a range that are looked at: a range can be a whole file."""
+"""How many lines of a range are looked at: it can be a whole file."""
 
 _LOOKED_AT_CHARS = 500
-"""Characters of a line that are looked at: minified files have lines of megabytes."""
+"""How many characters of a line are looked at: minified files have lines of megabytes."""
 
 _MODIFIERS = (
     r"(?:(?:export|default|declare|public|private|protected|internal|static|final|abstract|async"
@@ -329,7 +329,7 @@ _UNTELLING = re.compile(
 
 
 def is_definition(line: str) -> bool:
-    """True when the line opens a function, class, type or the like, in any common language."""
+    """True when the line begins a function, class, type or the like in any common language."""
     line = line[:_LOOKED_AT_CHARS]
     return bool(
         _KEYWORD_DEFINITION.match(line)
@@ -339,11 +339,11 @@ def is_definition(line: str) -> bool:
 
 
 def evidence_of(lines: Sequence[str], start: int, end: int) -> str:
-    """The first definition in the range, else its first telling line, stripped, 160 characters.
+    """The first definition in the range, else its first telling line; stripped, 160 characters.
 
-    A telling line is more than brackets, a comment or a bare keyword. A range of none but those
-    gives its first line with any text; an empty one gives "". ``lines`` are the whole file's,
-    ``start`` and ``end`` 1-based and inclusive; what lies outside the file is ignored.
+    A telling line is more than brackets, a comment or a bare keyword. A range without one gives
+    its first line with any text, an empty range "". ``lines`` are the whole file's, ``start`` and
+    ``end`` are 1-based and inclusive; what lies outside the file is ignored.
     """
     first = max(start, 1) - 1
     chosen = lines[first : min(end, first + _LOOKED_AT_LINES)]
@@ -358,7 +358,7 @@ def evidence_of(lines: Sequence[str], start: int, end: int) -> str:
 
 
 def _shortened(line: str) -> str:
-    """The line on one line: stripped, runs of white space as one blank, cut with three dots."""
+    """The line, stripped, with single blanks for runs of white space, and cut with three dots."""
     text = " ".join(line[:_LOOKED_AT_CHARS].split())
     if len(text) <= EVIDENCE_CHARS:
         return text

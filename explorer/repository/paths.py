@@ -1,12 +1,149 @@
-"""From what a model wrote to parts of a relative path, and from there to what exists.
+"""The paths of a repository: which may be shown, how rg lists them, and which one a text means.
 
-Pure functions: nothing here touches a disk.
+Three things are hidden unless a workspace is opened with ``include_hidden``:
+
+* dotfiles and all below dot directories: ``.git``, ``.env*``, ``.ssh``, ``.npmrc``, ``.github``;
+* files whose name says that they hold a secret: ``SECRET_NAMES``, in upper or lower case;
+* what git ignores: ``.gitignore`` files, ``.git/info/exclude`` and the user's global excludes.
+  ``.ignore`` and ``.rgignore`` are not consulted: their ``!`` lines could show what git ignores.
+
+Names that cannot be written as one line of UTF-8 are always left out: a model could neither read
+nor repeat them. So is ``.git`` itself: it holds no source, but credentials.
 """
 
+import os
 import re
+import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import translate
 from typing import Literal
+
+from explorer.errors import WorkspaceError
+from explorer.repository.ripgrep import RgHandle, rg_output
+
+SECRET_NAMES = tuple(
+    """
+    *.env *.jks *.kdbx *.key *.keystore *.p12 *.pem *.pfx *.pkcs12 *.ppk *.tfstate
+    *.tfstate.backup *.tfvars credentials credentials.csv credentials.ini credentials.json
+    credentials.toml credentials.yaml credentials.yml id_dsa* id_ecdsa* id_ed25519* id_rsa*
+    kubeconfig secret.json secret.yaml secret.yml secrets.json secrets.toml secrets.yaml
+    secrets.yml service-account*.json
+    """.split()
+)
+"""Globs on a file's or directory's own name. Data formats only: ``credentials.py`` is source."""
+
+HIDDEN_GLOBS = (".*", *SECRET_NAMES)
+
+RG_HIDING = tuple(f"--iglob=!{glob}" for glob in HIDDEN_GLOBS)
+"""The same as rg options: overrides outrank every ignore rule, so no ``!`` line undoes them."""
+
+_HIDDEN_NAME = re.compile("|".join(translate(glob) for glob in HIDDEN_GLOBS), re.IGNORECASE)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_hidden_name(path: str) -> bool:
+    """True when a part of the relative path is a dotfile or has the name of a secret."""
+    return any(_HIDDEN_NAME.match(part) for part in path.split("/"))
+
+
+def is_git_store(path: str) -> bool:
+    """True for ``.git``, as file or directory, and all below it, at any depth."""
+    return ".git" in path.casefold().split("/")
+
+
+def is_one_line(path: str) -> bool:
+    """True when the path can be shown on one line of valid UTF-8 and typed back."""
+    return _UNPRINTABLE.search(path) is None
+
+
+RULES = ("--no-ignore-dot", "--no-require-git", "--no-ignore-messages", "--no-messages")
+"""rg options: ``.gitignore`` counts outside git too, ``.ignore`` and ``.rgignore`` never do."""
+
+_TIMEOUT_S = 60.0
+_MAX_LISTING_BYTES = 256 << 20
+# The kernel stamps files with its last tick's time, up to 10 ms before time.time_ns().
+_CLOCK_SLACK_NS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every file that may be shown, and the directories that hold them."""
+
+    files: tuple[str, ...]
+    """Sorted."""
+    file_set: frozenset[str]
+    directories: frozenset[str]
+    """Every directory with a file in it or below it; ``""`` is the root."""
+    rules: tuple[str, ...] = field(repr=False)
+    """The rg options that gave this listing, those that hide included."""
+    taken_ns: int = 0
+    """A file whose ``st_ctime_ns`` is later than this may be missing."""
+
+
+def take_listing(root_fd: int, *, include_hidden: bool, handle: RgHandle) -> Listing:
+    """A fresh listing of the directory behind ``root_fd``. Blocks.
+
+    Ignore files above the root count, as they do for git; but if they hide the whole root (a
+    package in an ignored virtual environment, opened on purpose), only those inside it do.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+        WorkspaceError: the walk failed or took too long.
+    """
+    if include_hidden:
+        rules: tuple[str, ...] = ("--no-messages", "--hidden", "--no-ignore", "--iglob=!.git")
+        return _take(root_fd, rules, handle)
+    rules = (*RULES, *RG_HIDING)
+    listing = _take(root_fd, rules, handle)
+    if listing.files:
+        return listing
+    inside = _take(root_fd, (*rules, "--no-ignore-parent"), handle)
+    return inside if inside.files else listing
+
+
+def _take(root_fd: int, rules: tuple[str, ...], handle: RgHandle) -> Listing:
+    taken_ns = time.time_ns() - _CLOCK_SLACK_NS
+    output, end = rg_output(
+        ["--files", "-0", *rules, "--", "./"],
+        cwd_fd=root_fd,
+        max_bytes=_MAX_LISTING_BYTES,
+        timeout_s=_TIMEOUT_S,
+        handle=handle,
+    )
+    if handle.killed:
+        raise WorkspaceError("Listing the repository's files was cancelled.")
+    if end.timed_out or end.stopped:
+        raise WorkspaceError("The repository's files cannot be listed: they are too many.")
+    if end.returncode < 0:
+        raise WorkspaceError("The repository's files cannot be listed: ripgrep crashed.")
+    files = tuple(sorted(_paths(output)))
+    return Listing(files, frozenset(files), _directories_of(files), rules, taken_ns)
+
+
+def _paths(output: bytes) -> list[str]:
+    text = os.fsdecode(output)
+    paths = [path.removeprefix("./") for path in text.split("\0") if path]
+    # One look at all of them together shows whether any has to be left out.
+    if is_one_line(text.replace("\0", "")):
+        return paths
+    return [path for path in paths if is_one_line(path)]
+
+
+def _directories_of(files: tuple[str, ...]) -> frozenset[str]:
+    """All directories above the sorted ``files``; ``""`` is the root and always among them."""
+    found: set[str] = {""}
+    last = ""
+    for path in files:
+        directory = path.rpartition("/")[0]
+        if directory == last:
+            continue
+        last = directory
+        while directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return frozenset(found)
+
 
 MAX_PATH_CHARS = 4096  # Linux' PATH_MAX.
 MAX_CANDIDATES = 10
@@ -27,18 +164,18 @@ class Resolved:
 
 
 class PathProblem(Exception):
-    """A path that leads to nothing that may be shown. The model's fault, so an observation."""
+    """A path that leads to nothing that may be shown. It is the model's fault: an observation."""
 
     def __init__(self, observation: str, candidates: tuple[str, ...] = ()) -> None:
         super().__init__(observation)
         self.observation = observation
-        """One plain sentence, with the candidates on lines of their own below it if there are."""
+        """One plain sentence, with the candidates, if there are any, on the lines below it."""
         self.candidates = candidates
-        """Relative paths that were perhaps meant, sorted, at most ``MAX_CANDIDATES``."""
+        """Relative paths that may have been meant, sorted, at most ``MAX_CANDIDATES``."""
 
 
 def shown(text: str) -> str:
-    """The text fit for a sentence: quoted, one line, at most 200 characters, valid UTF-8."""
+    """The text for use in a sentence: quoted, one line, at most 200 characters, valid UTF-8."""
     clean = text.encode("utf-8", "replace").decode("utf-8")
     if len(clean) > 200:
         clean = clean[:197] + "..."
@@ -49,7 +186,7 @@ def clean(text: str) -> str:
     """The text without what models wrap around paths: spaces, quotes, backticks, ``file://``.
 
     Raises:
-        PathProblem: no path can look like this.
+        PathProblem: it cannot be a path.
     """
     stripped = text.strip().strip(_WRAPPING).strip().removeprefix("file://")
     if len(stripped) > MAX_PATH_CHARS:
@@ -64,12 +201,12 @@ def clean(text: str) -> str:
 
 
 def without_line_suffix(text: str) -> str:
-    """The path in ``src/a.py:10-20``, ``src/a.py#L10-L20`` and the like; else the text itself."""
+    """The path in ``src/a.py:10-20``, ``src/a.py#L10-L20`` and the like; other texts unchanged."""
     return _LINE_SUFFIX.sub("", text)
 
 
 def split(text: str) -> list[str] | None:
-    """Parts without ``.``, ``..`` and empty ones; None when ``..`` climbs above the beginning."""
+    """The parts, with ``.`` and ``..`` resolved; None when ``..`` climbs above the beginning."""
     parts: list[str] = []
     for part in text.split("/"):
         if part == "..":
@@ -82,10 +219,10 @@ def split(text: str) -> list[str] | None:
 
 
 def longest_suffix(parts: list[str], everything: Iterable[str]) -> tuple[str, ...]:
-    """Paths that end with the longest run of the last ``parts`` that any path ends with; sorted.
+    """The paths that share the most last parts with ``parts``; sorted.
 
-    A path that is nothing but the run itself stands for all: ``/other/src/a.py`` means ``src/a.py``
-    even where ``old/src/a.py`` exists.
+    A path that consists of these shared parts alone wins over the others: ``/other/src/a.py`` means
+    ``src/a.py`` even where ``old/src/a.py`` exists.
     """
     if not parts:
         return ()
@@ -94,7 +231,7 @@ def longest_suffix(parts: list[str], everything: Iterable[str]) -> tuple[str, ..
     best: list[str] = []
     best_length = 0
     for path in matches:
-        length = _common_suffix(parts, path.split("/"))
+        length = common_suffix(parts, path.split("/"))
         if length > best_length:
             best, best_length = [], length
         if length == best_length:
@@ -103,7 +240,8 @@ def longest_suffix(parts: list[str], everything: Iterable[str]) -> tuple[str, ..
     return (exact,) if exact in best else tuple(sorted(best))
 
 
-def _common_suffix(left: list[str], right: list[str]) -> int:
+def common_suffix(left: list[str], right: list[str]) -> int:
+    """How many last parts the two have in common."""
     length = 0
     for one, other in zip(reversed(left), reversed(right), strict=False):
         if one != other:
@@ -113,7 +251,7 @@ def _common_suffix(left: list[str], right: list[str]) -> int:
 
 
 def similar(name: str, everything: Collection[str]) -> tuple[str, ...]:
-    """Paths whose last part equals ``name`` but for case and extension; sorted, few."""
+    """A few paths whose last part equals ``name`` but for case and extension; sorted."""
     stem = _stem(name)
     found = sorted(path for path in everything if _stem(path.rpartition("/")[2]) == stem)
     return tuple(found[:MAX_CANDIDATES])

@@ -1,4 +1,4 @@
-"""Running rg: which binary, with which environment, and ended with all its children.
+"""Running rg: which binary, in which environment, and ended with all its children.
 
 rg runs without a shell, with stdin closed, in a session and process group of its own. Its output
 goes chunk by chunk to a sink that may end the run at any time, so memory stays bounded whatever rg
@@ -33,7 +33,7 @@ Sink = Callable[[bytes], bool]
 
 T = TypeVar("T")
 
-_CHUNK_BYTES = 1 << 16  # What a Linux pipe holds at most.
+_CHUNK_BYTES = 1 << 16  # The capacity of a Linux pipe.
 _MAX_STDERR_BYTES = 16_384
 _VERSION_TIMEOUT_S = 5.0
 _REAP_TIMEOUT_S = 1.0
@@ -45,7 +45,7 @@ class RgEnd:
     """How a run of rg ended."""
 
     returncode: int
-    """0 something found, 1 nothing found, 2 an error; negative when a signal ended it."""
+    """0: something was found, 1: nothing, 2: an error; negative when a signal ended it."""
     stderr: str
     timed_out: bool = False
     stopped: bool = False
@@ -53,7 +53,7 @@ class RgEnd:
 
 
 class RgHandle:
-    """Ends a run of rg from another thread. A handle that was killed starts nothing any more."""
+    """Ends a run of rg from another thread. A killed handle starts nothing any more."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -92,13 +92,13 @@ class RgHandle:
             return self._process
 
     def kill(self) -> None:
-        """End the process group of the run, now and without waiting for it."""
+        """End the run's process group now, without waiting for it."""
         with self._lock:
             self._killed = True
             self._signal()
 
     def reap(self, grace_s: float) -> int:
-        """The exit status, after ending what still runs of the group when ``grace_s`` is over."""
+        """The exit status; what still runs of the group after ``grace_s`` is killed."""
         ends = time.monotonic() + grace_s
         while True:
             with self._lock:
@@ -113,7 +113,7 @@ class RgHandle:
             time.sleep(0.0002)
 
     def _signal(self) -> None:
-        # Reaped under the lock alone, so the group's id cannot belong to somebody else yet.
+        # Reaped only under the lock, so the group's id cannot belong to another process yet.
         if self._process is not None and self._process.returncode is None:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -146,6 +146,30 @@ def run_rg(
     return RgEnd(returncode, errors, outcome == "timeout", outcome == "stopped")
 
 
+def rg_output(
+    args: Sequence[str],
+    *,
+    cwd_fd: int,
+    max_bytes: int,
+    timeout_s: float,
+    handle: RgHandle,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[bytes, RgEnd]:
+    """What rg printed, and how it ended; ``max_bytes`` of output or ``stopped`` end it. Blocks.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    output = bytearray()
+
+    def sink(chunk: bytes) -> bool:
+        output.extend(chunk)
+        return len(output) < max_bytes and not stopped()
+
+    end = run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
+    return bytes(output), end
+
+
 def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: float) -> str:
     deadline = time.monotonic() + timeout_s
     poller = select.poll()
@@ -175,7 +199,7 @@ async def in_thread(function: Callable[[RgHandle], T]) -> T:
     """What ``function`` returns, run in a worker thread.
 
     Cancelling kills the rg that runs under the handle and waits, for a second at most, until it is
-    reaped; ``function`` itself goes on to its end unseen.
+    reaped; ``function`` itself runs on to its end, and its result is dropped.
     """
     handle = RgHandle()
 
@@ -192,13 +216,6 @@ async def in_thread(function: Callable[[RgHandle], T]) -> T:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(handle.finished.wait, _REAP_TIMEOUT_S)
         raise
-
-
-async def stream_rg(args: Sequence[str], *, cwd_fd: int, sink: Sink, timeout_s: float) -> RgEnd:
-    """How rg ended; ``sink`` is called in a worker thread. See ``run_rg``."""
-    return await in_thread(
-        lambda handle: run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
-    )
 
 
 @cache
@@ -218,7 +235,7 @@ def find_rg() -> str:
 
 
 def rg_version(binary: str) -> tuple[int, ...]:
-    """The version of an rg binary, ``(15, 2, 0)``; ``()`` when it does not tell."""
+    """The version of an rg binary, as ``(15, 2, 0)``; ``()`` when it does not state one."""
     try:
         done = subprocess.run(
             [binary, "--no-config", "--version"],
@@ -250,11 +267,11 @@ def _environment() -> dict[str, str]:
 
 
 def _path_of(descriptor: int) -> str:
-    """A path by which a child enters the descriptor's directory, wherever it was moved."""
+    """A path by which a child enters the descriptor's directory, even if that was moved."""
     through_proc = f"/proc/self/fd/{descriptor}"
     if Path(through_proc).exists():
         return through_proc
-    get_path = getattr(fcntl, "F_GETPATH", None)  # macOS has no /proc, but can tell the path.
+    get_path = getattr(fcntl, "F_GETPATH", None)  # macOS has no /proc, but knows the path.
     if get_path is None:
         raise RipgrepError("This system cannot name an open directory.")
     return os.fsdecode(fcntl.fcntl(descriptor, get_path, bytes(1024)).rstrip(b"\0"))

@@ -1,8 +1,8 @@
 """A repository as the model sees it: a virtual root, only what may be shown, nothing outside.
 
 Every file is opened relative to the descriptor of the root that was opened, never through a
-symlink. Symlinks that stay inside are followed by resolving them first and opening what they name,
-no-follow again; those that lead out are refused. What changes between the two steps fails to open.
+symlink. A symlink that stays inside is resolved first, and what it names is opened without
+following links; one that leads outside is refused. A change between the steps fails to open.
 """
 
 import os
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 
 from explorer.errors import WorkspaceError
 from explorer.repository.documents import (
@@ -30,36 +29,32 @@ from explorer.repository.documents import (
     read_document,
     read_window,
 )
-from explorer.repository.listing import (
-    Listing,
-    is_git_store,
-    is_hidden_name,
-    is_one_line,
-    take_listing,
-)
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
+    Listing,
     PathProblem,
     Resolved,
     clean,
+    is_git_store,
+    is_hidden_name,
+    is_one_line,
     longest_suffix,
     shown,
     similar,
     split,
+    take_listing,
     without_line_suffix,
 )
 from explorer.repository.ripgrep import RgHandle, in_thread
 
-__all__ = ["Document", "PathProblem", "Resolved", "Window", "Workspace"]
-
 
 class Workspace:
-    """An open repository. Use as a context manager, or ``close`` it.
+    """An open repository. Use it as a context manager, or ``close`` it.
 
-    ``resolve``, ``read`` and ``is_visible`` need the list of files and take it, blocking, when
-    there is none; after ``await files()`` they never run a process, but for a file newer than the
-    list. All methods may be called from any thread.
+    ``resolve``, ``read`` and ``is_visible`` need the list of files and take one, blocking, when
+    there is none; after ``await files()`` they run a process only for a file newer than the list.
+    All methods may be called from any thread.
     """
 
     def __init__(self, root: Path, descriptor: int, name: str, *, include_hidden: bool) -> None:
@@ -68,7 +63,7 @@ class Workspace:
         self.name = name
         """The last part of the virtual root."""
         self.virtual_root = f"/testbed/{name}"
-        """Where the model believes the repository to be: what it was trained on."""
+        """The path that the model is told, of the form that it was trained on."""
         self.include_hidden = include_hidden
         """True when dotfiles, secrets and ignored files are shown too."""
         self.descriptor = descriptor
@@ -82,7 +77,7 @@ class Workspace:
     def open(
         cls, root: Path | str, *, name: str | None = None, include_hidden: bool = False
     ) -> "Workspace":
-        """The workspace of a directory; symlinks in ``root`` itself are followed, once and here.
+        """The workspace of a directory; symlinks in ``root`` itself are followed, only here.
 
         Raises:
             WorkspaceError: it does not exist, is no directory, or may not be read.
@@ -99,23 +94,18 @@ class Workspace:
     def __enter__(self) -> "Workspace":
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor; may be called twice."""
+        """Close the descriptor. It may be called twice."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
         self.forget()
 
     def check(self) -> None:
-        """Return when the root path still leads to the directory that was opened.
+        """Make sure that the root path still leads to the directory that was opened.
 
         Raises:
             WorkspaceError: the directory is gone or was replaced, or the workspace is closed.
@@ -144,12 +134,12 @@ class Workspace:
         return listing.files
 
     def entries(self, path: str = "") -> tuple[str, ...]:
-        """Names directly in a directory, sorted, directories with a ``/`` behind them."""
-        files = self._have_listing().files
+        """The sorted names directly in a directory, with a ``/`` behind those of directories."""
+        files = self.listing.files
         prefix = path + "/" if path else ""
         start, end = 0, len(files)
         if prefix:
-            # "0" follows "/", so this is the first path behind all that begin with the prefix.
+            # "0" follows "/", so the end is the first path after all that begin with the prefix.
             start, end = bisect_left(files, prefix), bisect_left(files, path + "0")
         names: dict[str, None] = {}
         for file in files[start:end]:
@@ -159,7 +149,7 @@ class Workspace:
 
     def is_visible(self, path: str) -> bool:
         """True when the relative path is a file, or a directory with a file, that may be shown."""
-        listing = self._have_listing()
+        listing = self.listing
         if path in listing.file_set or path in listing.directories:
             return True
         if not self._may_be_named(path) or not self._is_newer(path, listing):
@@ -167,7 +157,7 @@ class Workspace:
         with self._lock:
             if self._listing is listing:
                 self._listing = None
-        listing = self._have_listing()
+        listing = self.listing
         return path in listing.file_set or path in listing.directories
 
     def forget(self) -> None:
@@ -177,8 +167,17 @@ class Workspace:
 
     @property
     def listing(self) -> Listing:
-        """The list of files with what was derived from it."""
-        return self._have_listing()
+        """The list of files, with what was derived from it; taken, blocking, if there is none."""
+        return self._listing or self._take_listing(RgHandle())
+
+    def _take_listing(self, handle: RgHandle) -> Listing:
+        with self._lock:
+            if self._listing is None:
+                self.check()
+                self._listing = take_listing(
+                    self.descriptor, include_hidden=self.include_hidden, handle=handle
+                )
+            return self._listing
 
     # Names.
 
@@ -189,13 +188,13 @@ class Workspace:
     def resolve(self, text: str) -> Resolved:
         """What the model meant by ``text``: a virtual, real, foreign-rooted or relative path.
 
-        The longest suffix of it that exists decides; a tie is a problem with candidates.
+        The longest suffix of it that exists decides; a tie is a ``PathProblem`` with candidates.
 
         Raises:
             PathProblem: it leads outside, to nothing, to something hidden, or to several things.
         """
         cleaned = clean(text)
-        # A name may end in what models wrap around paths, so the text as it stands comes first.
+        # A name may itself end in what models wrap around paths, so the text as it is comes first.
         for attempt in dict.fromkeys((text, cleaned, without_line_suffix(cleaned))):
             parts = split(attempt)
             if parts is None:
@@ -209,14 +208,14 @@ class Workspace:
         return self._by_suffix(text, split(without_line_suffix(cleaned)) or [])
 
     def is_file(self, text: str) -> bool:
-        """True when the text is, to the letter, the path of a file that may be shown.
+        """True when the text is exactly the path of a file that may be shown.
 
-        The virtual and the real root may stand before it. Nothing is guessed, as ``resolve`` does.
+        The virtual or the real root may stand before it. Unlike ``resolve``, it guesses nothing.
         """
         parts = split(text)
         if parts is None:
             return False
-        files = self._have_listing().file_set
+        files = self.listing.file_set
         return any("/".join(reading) in files for reading in self._readings(text, parts))
 
     def _readings(self, text: str, parts: list[str]) -> Iterator[list[str]]:
@@ -234,7 +233,7 @@ class Workspace:
 
     def _exact(self, path: str) -> Resolved | None:
         """What exists at the path, through symlinks that stay inside; None if nothing does."""
-        listing = self._have_listing()
+        listing = self.listing
         if path in listing.file_set:
             return Resolved(path, "file")
         if path in listing.directories or not path:
@@ -253,7 +252,7 @@ class Workspace:
         return Resolved(inside, kind)
 
     def _by_suffix(self, text: str, parts: list[str]) -> Resolved:
-        listing = self._have_listing()
+        listing = self.listing
         found = longest_suffix(parts, chain(listing.files, listing.directories))
         if len(found) == 1:
             return Resolved(found[0], "file" if found[0] in listing.file_set else "directory")
@@ -284,7 +283,7 @@ class Workspace:
     # Contents.
 
     def read(self, path: str) -> Document:
-        """The document at a relative path, from the cache while the file is unchanged.
+        """The document at a relative path, from the cache if the file is unchanged.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
@@ -297,15 +296,15 @@ class Workspace:
         document = self._documents.get(path, identity)
         if document is None:
             document = read_document(descriptor, path)
-            # A file that changed meanwhile may be a mixture: shown once, not kept.
+            # A file that changed meanwhile may be a mixture: it is shown once, but not kept.
             if identity_of(descriptor) == identity:
                 self._documents.put(document, identity)
         return document
 
     def window(self, path: str, start: int, count: int, *, line_bytes: int) -> Window:
-        """``count`` lines from line ``start`` on of a file of any size, in bounded memory.
+        """``count`` lines of a file of any size from line ``start`` on, in bounded memory.
 
-        Lines longer than ``line_bytes`` may lose what is beyond.
+        Lines may be cut after ``line_bytes``.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
@@ -318,14 +317,14 @@ class Workspace:
         return Window(start, lines, len(document.lines), document.binary)
 
     def modified_ns(self, path: str) -> int:
-        """When the file at the path changed last; 0 when there is none."""
+        """When the file at the path was last changed; 0 when there is none."""
         try:
             return os.stat(path, dir_fd=self.descriptor, follow_symlinks=False).st_mtime_ns
         except (OSError, ValueError):
             return 0
 
     def is_inside(self, path: str) -> bool:
-        """True when the path is, this moment, a readable regular file below the opened root."""
+        """True when the path is, at this moment, a readable regular file below the opened root."""
         try:
             os.close(open_file(self.descriptor, path))
         except (OSError, ValueError):
@@ -352,11 +351,10 @@ class Workspace:
             raise PathProblem(f"{self._name(path)} does not exist or is not shown.")
         with self._problems(path):
             descriptor = open_file(self.descriptor, path)
-        try:
-            with self._problems(path):
+            try:
                 yield descriptor
-        finally:
-            os.close(descriptor)
+            finally:
+                os.close(descriptor)
 
     @contextmanager
     def _problems(self, path: str) -> Iterator[None]:
@@ -372,20 +370,6 @@ class Workspace:
         except (OSError, ValueError):
             problem = f"{self._name(path)} cannot be read: it was removed or replaced."
             raise PathProblem(problem) from None
-
-    # The list of files.
-
-    def _have_listing(self) -> Listing:
-        return self._listing or self._take_listing(RgHandle())
-
-    def _take_listing(self, handle: RgHandle) -> Listing:
-        with self._lock:
-            if self._listing is None:
-                self.check()
-                self._listing = take_listing(
-                    self.descriptor, include_hidden=self.include_hidden, handle=handle
-                )
-            return self._listing
 
     def _may_be_named(self, path: str) -> bool:
         hidden = not self.include_hidden and is_hidden_name(path)
@@ -408,7 +392,7 @@ class Workspace:
 
 
 def virtual_name(name: str) -> str:
-    """The name with all that could break a ``path:line`` citation replaced by dashes."""
+    """The name, with dashes for everything that could break a ``path:line`` citation."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 

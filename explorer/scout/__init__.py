@@ -1,8 +1,9 @@
 """The scout, a lexical explorer that needs neither a model nor a GPU.
 
-It reads the repository alone; nothing here knows the loop, an engine or a tool.
+It reads only the repository; nothing here knows the loop, an engine or a tool.
 """
 
-from explorer.scout.scout import Scout, ScoutAnswer
+from explorer.scout.answer import ScoutAnswer
+from explorer.scout.scout import Scout
 
 __all__ = ["Scout", "ScoutAnswer"]

@@ -1,12 +1,8 @@
-"""The index: of each file the hashes of its terms with how often they occur, nothing else.
+"""The index of one repository: its rows, kept up to date in memory and between processes.
 
-It is a forward index in three flat arrays. A query looks through all of it, at some hundred million
-entries a second, and counts in how many files each of its terms occurs as it goes; so one changed
-file costs no more than its own terms, and the whole stays at about a fifth of the source's size.
-
-On disk it is one file for each root in the user's cache directory, readable by the user alone. It
-is written under a name of its own and moved into place, so two processes never see half of one; a
-checksum tells a damaged file, a format number another version's. Neither of these is used.
+On disk it is one file for each root in the user's cache directory, readable by the user alone. The
+file is written under a name of its own and moved into place, so two processes never see half of
+one; a checksum shows damage, a version number that other code wrote it. Neither is then used.
 """
 
 import contextlib
@@ -17,267 +13,259 @@ import struct
 import tempfile
 import time
 import zlib
-from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from explorer.scout.ranges import defined_words, is_among, lines_of
-from explorer.scout.reading import Stamp, Stamps, digest_of
-from explorer.scout.tokens import PAD, Hashes, Indexes, long_enough, scan
+from explorer.repository.workspace import Workspace
+from explorer.scout.rows import (
+    MAX_FILE_BYTES,
+    NO_FILE,
+    IndexRows,
+    Stamps,
+    build_rows,
+    digest_of,
+    empty_rows,
+    merge_rows,
+    read_files,
+    select_rows,
+    stamps,
+)
+from explorer.scout.scores import PathIndex, index_paths
 
-_CHUNK_BYTES: Final = 1 << 18
-_WORKERS: Final = 2
-_SELECTED_ROWS: Final = 1_024
-_MAX_COUNT: Final = 63
-_SYMBOL_SHIFT: Final = 6
+MAX_FILES: Final = 40_000
+"""The most files that are indexed; of a larger repository first the code, then the shallowest."""
+MAX_SOURCE_BYTES: Final = 512 << 20
+"""The most source that is indexed, again code first; the index is an eighth of it."""
+
+_SAVED_SHARE: Final = 100
+"""The index is written again when more than one in this many files has changed since."""
+_BATCH_FILES: Final = 64
+_FIRST_FILES: Final = 128
+"""The files that a first answer indexes, and more of them while ``_FIRST_S`` has not passed."""
+_FIRST_S: Final = 0.15
+_BEHIND_BYTES: Final = 2 << 20
+
+Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some files' terms. File ``i`` has the entries ``offsets[i]`` to ``offsets[i + 1]``."""
+class Pending:
+    """Files that the index lacks or knows in an older state, in the order of their paths."""
 
     paths: tuple[str, ...]
     stamps: Stamps
-    offsets: NDArray[np.int64]
-    terms: Hashes
-    """Sorted within a file."""
-    counts: NDArray[np.uint8]
-    """Occurrences, at most 63; in the two highest bits those as a definition's name, at most 3."""
-    lengths: Indexes
-    """Parts of identifiers in each file: what BM25 calls its length."""
-    digests: NDArray[np.int64]
-    """Of each file's text: what tells that a file with another stamp is still the same."""
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays."""
-        arrays = (self.stamps, self.offsets, self.terms, self.counts, self.lengths, self.digests)
-        return sum(array.nbytes for array in arrays)
+    def source_bytes(self) -> int:
+        """How much of them would be read."""
+        return int(np.clip(self.stamps[:, 1], 0, MAX_FILE_BYTES).sum())
+
+    def without(self, done: Container[str]) -> "Pending":
+        """The files that are not among ``done``."""
+        left = [row for row, path in enumerate(self.paths) if path not in done]
+        return Pending(tuple(self.paths[row] for row in left), self.stamps[left])
 
 
-def empty_rows() -> Rows:
-    """Rows of no file."""
-    return Rows(
-        (),
-        np.zeros((0, 3), np.int64),
-        np.zeros(1, np.int64),
-        np.zeros(0, np.uint32),
-        np.zeros(0, np.uint8),
-        np.zeros(0, np.int32),
-        np.zeros(0, np.int64),
-    )
+class RepositoryIndex:
+    """The index of one repository. To be used by one thread at a time."""
 
+    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
+        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere."""
+        self.workspace = workspace
+        self._store = cache_dir and store_path(
+            cache_dir, workspace.root, include_hidden=workspace.include_hidden
+        )
+        self.rows = (self._store and load(self._store)) or empty_rows()
+        """What is indexed."""
+        self.pending = Pending((), np.zeros((0, 3), np.int64))
+        """What is still to be indexed, as of the last ``find_pending``."""
+        self.left_out = 0
+        """How many files are beyond the bounds."""
+        self._unsaved = 0
+        self._fresh: list[IndexRows] = []
+        self._paths: PathIndex = index_paths(())
+        self._bound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
-def build_rows(
-    files: Iterable[tuple[str, Stamp, bytes]], stopped: Callable[[], bool] = lambda: False
-) -> Rows:
-    """The rows of the files, in their order; of those before the stop when ``stopped`` says so."""
-    pieces: list[Rows] = []
-    waiting: deque[Future[Rows]] = deque()
-    # Array arithmetic lets go of the interpreter's lock: two cores do nearly twice as much.
-    with ThreadPoolExecutor(_WORKERS, "scout-index") as pool:
-        for chunk in _chunks(files):
-            if stopped():
+    def refresh(self, paths: tuple[str, ...], stopped: Stop) -> None:
+        """Index what is new or changed, drop what is gone. When stopped, what was done is kept."""
+        self.find_pending(paths)
+        self.index_pending(stopped)
+
+    def find_pending(self, paths: tuple[str, ...]) -> None:
+        """See which of the sorted ``paths`` are to be indexed, and drop the rows of all others."""
+        self._settle()
+        wanted, now = self._wanted(paths)
+        if self.rows.paths != wanted:
+            chosen = frozenset(wanted)
+            keep = [row for row, path in enumerate(self.rows.paths) if path in chosen]
+            self._unsaved += len(self.rows.paths) - len(keep)
+            self.rows = select_rows(self.rows, keep)
+        rows = self.rows
+        # Both are sorted, so without a missing row the rows are where their paths are.
+        if len(rows.paths) == len(wanted):
+            known = np.arange(len(wanted))
+        else:
+            row_of = {path: row for row, path in enumerate(rows.paths)}
+            known = np.array([row_of.get(path, -1) for path in wanted], np.int64)
+        old = rows.stamps[known] if len(rows.paths) else np.full_like(now, -2)
+        is_known = known >= 0
+        changed = ~is_known | (old != now).any(axis=1)
+        touched = np.flatnonzero(changed & is_known & (old[:, 1] == now[:, 1])).tolist()
+        same = self._same([(wanted[place], int(known[place])) for place in touched])
+        left = [
+            place
+            for place in np.flatnonzero(changed & (now[:, 1] >= 0)).tolist()
+            if wanted[place] not in same
+        ]
+        self.pending = Pending(tuple(wanted[place] for place in left), now[left])
+
+    def index_pending(self, stopped: Stop) -> None:
+        """Index what is pending, and keep it for the next process if that is worth it."""
+        if self.pending.paths:
+            rows = build_rows(read_files(self.workspace, self.pending.paths, stopped), stopped)
+            self.take_in(rows)
+            self._settle()
+            self.pending = self.pending.without(frozenset(rows.paths))
+        if self._unsaved > len(self.rows.paths) // _SAVED_SHARE and not stopped():
+            self.save()
+
+    def index_first(self, paths: Sequence[str], stopped: Stop) -> list[IndexRows]:
+        """Index the best of ``paths``, which are best first, and return their rows."""
+        until = time.monotonic() + _FIRST_S
+        fresh: list[IndexRows] = []
+        for begin in range(0, len(paths), _BATCH_FILES):
+            if stopped() or (begin >= _FIRST_FILES and time.monotonic() > until):
                 break
-            waiting.append(pool.submit(_rows_of_chunk, chunk))
-            if len(waiting) > 2 * _WORKERS:
-                pieces.append(waiting.popleft().result())
-        pieces += [each.result() for each in waiting]
-    return join_rows(pieces)
+            batch = sorted(paths[begin : begin + _BATCH_FILES])
+            fresh.append(build_rows(read_files(self.workspace, batch)))
+            self.take_in(fresh[-1])
+        self._settle()
+        self.pending = self.pending.without({path for each in fresh for path in each.paths})
+        return fresh
+
+    def next_batch(self) -> list[str]:
+        """Take the next files to be indexed, sorted, off those pending; empty when none are."""
+        pending = self.pending
+        sizes = np.clip(pending.stamps[:, 1], 0, MAX_FILE_BYTES)
+        count = int(np.searchsorted(np.cumsum(sizes), _BEHIND_BYTES)) + 1
+        self.pending = Pending(pending.paths[count:], pending.stamps[count:])
+        return list(pending.paths[:count])
+
+    def take_in(self, rows: IndexRows) -> None:
+        """Add the rows of some files in place of older ones, by the next ``find_pending``."""
+        if rows.paths:
+            self._fresh.append(rows)
+            self._unsaved += len(rows.paths)
+
+    def save(self) -> None:
+        """Keep the index for the next process, if it has changed since it was kept."""
+        self._settle()
+        if self._store is not None and self._unsaved:
+            save(self._store, self.rows)
+        self._unsaved = 0
+
+    def path_index(self, paths: tuple[str, ...]) -> PathIndex:
+        """What the paths say; kept until other paths are asked about."""
+        if self._paths.paths != paths:
+            self._paths = index_paths(paths)
+        return self._paths
+
+    def notes(self, files: int, *, looked: bool) -> tuple[str, ...]:
+        """What an answer about ``files`` files has to say; ``looked``: ripgrep looked first."""
+        notes = []
+        if self.left_out:
+            notes.append(
+                f"{self.left_out} of {files} files were left out: the scout indexes {MAX_FILES} "
+                f"files or {MAX_SOURCE_BYTES >> 20} MiB; ask about a directory to search all of it."
+            )
+        pending = len(self.pending.paths)
+        if pending and not looked:
+            notes.append(f"{pending} of {files} files were not searched: time was short.")
+        elif pending:
+            notes.append(
+                f"{pending} of {files} files are not indexed yet and were only searched for the "
+                "query's words; asked again, the ranking may be better."
+            )
+        return tuple(notes)
+
+    def _settle(self) -> None:
+        """Put fresh rows in their places, in the order of their paths."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self.rows = merge_rows(self.rows, *fresh)
+
+    def _same(self, touched: Sequence[tuple[str, int]]) -> frozenset[str]:
+        """The touched files whose text has not changed; their rows get the new stamps."""
+        if not touched:
+            return frozenset()
+        found: list[str] = []
+        stamped = self.rows.stamps.copy()
+        read = read_files(self.workspace, [path for path, _ in touched])
+        for (path, row), (_, stamp, text) in zip(touched, read, strict=True):
+            if stamp != NO_FILE and digest_of(text) == int(self.rows.digests[row]):
+                stamped[row] = stamp
+                found.append(path)
+        self.rows = replace(self.rows, stamps=stamped)
+        self._unsaved += len(found)
+        return frozenset(found)
+
+    def _wanted(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], Stamps]:
+        """The paths within the bounds, sorted, with their present stamps."""
+        given = len(paths)
+        if given > MAX_FILES:
+            if self._bound[0] != paths:
+                self._bound = paths, tuple(sorted(_best_first(paths)[:MAX_FILES]))
+            paths = self._bound[1]
+        now = stamps(self.workspace, paths)
+        sizes = np.clip(now[:, 1], 0, MAX_FILE_BYTES)
+        self.left_out = given - len(paths)
+        if sizes.sum() <= MAX_SOURCE_BYTES:
+            return paths, now
+        size_of = dict(zip(paths, sizes.tolist(), strict=True))
+        kept, room = set[str](), MAX_SOURCE_BYTES
+        for path in _best_first(paths):
+            if size_of[path] <= room:
+                room -= size_of[path]
+                kept.add(path)
+        self.left_out = given - len(kept)
+        chosen = [place for place, path in enumerate(paths) if path in kept]
+        return tuple(paths[place] for place in chosen), now[chosen]
 
 
-def join_rows(pieces: Sequence[Rows]) -> Rows:
-    """The rows of all pieces, one behind the other."""
-    if not pieces:
-        return empty_rows()
-    starts = np.cumsum([0] + [len(piece.terms) for piece in pieces])
-    offsets = [np.zeros(1, np.int64)]
-    offsets += [piece.offsets[1:] + start for piece, start in zip(pieces, starts, strict=False)]
-    return Rows(
-        tuple(path for piece in pieces for path in piece.paths),
-        np.concatenate([piece.stamps for piece in pieces]),
-        np.concatenate(offsets),
-        np.concatenate([piece.terms for piece in pieces]),
-        np.concatenate([piece.counts for piece in pieces]),
-        np.concatenate([piece.lengths for piece in pieces]),
-        np.concatenate([piece.digests for piece in pieces]),
-    )
-
-
-def select_rows(rows: Rows, chosen: Sequence[int]) -> Rows:
-    """The rows at the indexes, in their order."""
-    if len(chosen) == len(rows.paths) and all(a == b for a, b in enumerate(chosen)):
-        return rows
-    at = np.asarray(chosen, np.int64)
-    sizes = np.diff(rows.offsets)[at]
-    offsets = np.zeros(len(at) + 1, np.int64)
-    np.cumsum(sizes, out=offsets[1:])
-    terms, counts = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.uint8)
-    # Piece by piece: the places of all entries would take three times the memory of the entries.
-    for begin in range(0, len(at), _SELECTED_ROWS):
-        part = slice(begin, begin + _SELECTED_ROWS)
-        shift = rows.offsets[at[part]] - offsets[:-1][part]
-        low, high = offsets[begin], offsets[min(begin + _SELECTED_ROWS, len(at))]
-        entries = np.repeat(shift, sizes[part]) + np.arange(low, high)
-        terms[low:high], counts[low:high] = rows.terms[entries], rows.counts[entries]
-    return Rows(
-        tuple(rows.paths[index] for index in chosen),
-        rows.stamps[at],
-        offsets,
-        terms,
-        counts,
-        rows.lengths[at],
-        rows.digests[at],
-    )
-
-
-def merge_rows(rows: Rows, *newer: Rows) -> Rows:
-    """All rows in the order of their paths; of a file that is in several the newest one.
-
-    ``rows`` are in that order. A few files that take the place of older ones cost no more than the
-    copying of the arrays.
-    """
-    fresh = join_rows(newer)
-    last = {path: row for row, path in enumerate(fresh.paths)}
-    at = [bisect_left(rows.paths, path) for path in last]
-    if all(
-        row < len(rows.paths) and rows.paths[row] == path
-        for row, path in zip(at, last, strict=True)
-    ):
-        return _replaced(rows, fresh, dict(sorted(zip(at, last.values(), strict=True))))
-    joined = join_rows([rows, fresh])
-    every = {path: row for row, path in enumerate(joined.paths)}
-    return select_rows(joined, [every[path] for path in sorted(every)])
-
-
-def _replaced(rows: Rows, fresh: Rows, by: Mapping[int, int]) -> Rows:
-    """The rows with those at the keys, which ascend, replaced by the fresh ones at the values."""
-    if not by:
-        return rows
-    terms, counts = [], []
-    begin = 0
-    for row, new in by.items():
-        old, now = slice(begin, rows.offsets[row]), slice(*fresh.offsets[new : new + 2])
-        terms += [rows.terms[old], fresh.terms[now]]
-        counts += [rows.counts[old], fresh.counts[now]]
-        begin = rows.offsets[row + 1]
-    at, to = np.array(list(by), np.int64), np.array(list(by.values()), np.int64)
-    sizes = np.diff(rows.offsets)
-    sizes[at] = np.diff(fresh.offsets)[to]
-    stamps, lengths, digests = rows.stamps.copy(), rows.lengths.copy(), rows.digests.copy()
-    stamps[at], lengths[at], digests[at] = fresh.stamps[to], fresh.lengths[to], fresh.digests[to]
-    return Rows(
-        rows.paths,
-        stamps,
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]),
-        np.concatenate([*terms, rows.terms[begin:]]),
-        np.concatenate([*counts, rows.counts[begin:]]),
-        lengths,
-        digests,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """Where the terms of a query occur, as parallel arrays."""
-
-    file: Indexes
-    term: Indexes
-    """Index into the query's terms."""
-    count: NDArray[np.float32]
-    symbol: NDArray[np.float32]
-    """Occurrences as a definition's name."""
-
-
-def find(rows: Rows, terms: Hashes) -> Postings:
-    """The occurrences of the sorted, distinct ``terms``."""
-    hits = np.flatnonzero(is_among(rows.terms, terms))
-    packed = rows.counts[hits]
-    return Postings(
-        (np.searchsorted(rows.offsets, hits, side="right") - 1).astype(np.int32),
-        np.searchsorted(terms, rows.terms[hits]).astype(np.int32),
-        (packed & _MAX_COUNT).astype(np.float32),
-        (packed >> _SYMBOL_SHIFT).astype(np.float32),
-    )
-
-
-Chunk = list[tuple[str, Stamp, bytes]]
-
-
-def _chunks(files: Iterable[tuple[str, Stamp, bytes]]) -> Iterator[Chunk]:
-    chunk: Chunk = []
-    size = 0
-    for file in files:
-        if size + len(file[2]) > _CHUNK_BYTES and chunk:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(file)
-        size += len(file[2])
-    if chunk:
-        yield chunk
-
-
-def _rows_of_chunk(chunk: Chunk) -> Rows:
-    text = np.frombuffer(PAD + PAD.join(data for _, _, data in chunk) + PAD, np.uint8)
-    sizes = np.array([len(data) + len(PAD) for _, _, data in chunk], np.int64)
-    begins = np.cumsum(sizes) - sizes + len(PAD)
-    found = scan(text)
-    keep = long_enough(found, text)
-    named = defined_words(text, found, lines_of(text))
-    part_file = (np.searchsorted(begins, found.start, side="right") - 1)[keep]
-    part_term = found.term[keep]
-    whole = np.flatnonzero(found.compound)
-    whole_file = np.searchsorted(begins, found.word_start[whole], side="right") - 1
-    terms = np.concatenate([part_term, found.word_term[whole]])
-    owners = np.concatenate([part_file, whole_file])
-    symbol = np.concatenate([named[found.word[keep]], named[whole]])
-    keys = (owners.astype(np.uint64) << np.uint64(33)) | (terms.astype(np.uint64) << np.uint64(1))
-    keys |= symbol
-    keys.sort()
-    both = keys >> np.uint64(1)
-    first = np.empty(len(both), np.bool_)
-    first[:1] = True
-    first[1:] = both[1:] != both[:-1]
-    at = np.flatnonzero(first)
-    count = np.diff(np.append(at, len(both)))
-    ones = np.add.reduceat((keys & np.uint64(1)).astype(np.int32), at) if len(at) else count
-    packed = np.minimum(count, _MAX_COUNT) | (np.minimum(ones, 3) << _SYMBOL_SHIFT)
-    owner = (both[at] >> np.uint64(32)).astype(np.int64)
-    offsets = np.zeros(len(chunk) + 1, np.int64)
-    np.cumsum(np.bincount(owner, minlength=len(chunk)), out=offsets[1:])
-    return Rows(
-        tuple(path for path, _, _ in chunk),
-        np.array([stamp for _, stamp, _ in chunk], np.int64).reshape(-1, 3),
-        offsets,
-        (both[at] & np.uint64(0xFFFFFFFF)).astype(np.uint32),
-        packed.astype(np.uint8),
-        np.bincount(part_file, minlength=len(chunk)).astype(np.int32),
-        np.array([digest_of(data) for _, _, data in chunk], np.int64),
-    )
+def _best_first(paths: tuple[str, ...]) -> list[str]:
+    """Code before the rest; tests and what lies aside last; of equals the shallowest first."""
+    index = index_paths(paths)
+    order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
+    return [paths[place] for place in order.tolist()]
 
 
 FORMAT: Final = 2
-"""To be raised whenever the layout changes."""
+"""To be raised whenever the layout of the file changes."""
 
-_DEPENDS_ON: Final = ("tokens", "ranges", "index", "reading")
-"""Modules that decide what is in an index: one that another text of theirs wrote is not used."""
+_DEPENDS_ON: Final = ("tokens", "rows")
+"""The modules that decide what is in an index; one written by another version is not used."""
 
 MAX_KEPT: Final = 40
-"""Indexes kept; those not used for longest are removed."""
+"""How many indexes are kept; those not used for longest are removed."""
 
 _LITTER_S: Final = 3_600.0
 _MAGIC: Final = b"fastcontext-scout\n"
-_PARTS: Final = 7
 _HEAD: Final = struct.Struct("<IIQ")
+_ARRAYS: Final = {
+    "stamps": np.int64,
+    "offsets": np.int64,
+    "terms": np.uint32,
+    "counts": np.uint8,
+    "lengths": np.int32,
+    "digests": np.int64,
+}
+"""The arrays of the rows, in the file's order, behind their paths."""
 
 
 @cache
@@ -291,16 +279,15 @@ def version() -> int:
 
 
 def store_path(directory: Path, root: Path, *, include_hidden: bool) -> Path:
-    """Where the index of a root is kept."""
+    """The file in which the index of a root is kept."""
     key = f"{root}\0{include_hidden}".encode("utf-8", "surrogateescape")
     return directory / f"{hashlib.sha256(key).hexdigest()[:32]}.index"
 
 
-def save(path: Path, rows: Rows) -> bool:
-    """Write the rows; False when the disk does not take them, which harms nothing."""
+def save(path: Path, rows: IndexRows) -> bool:
+    """Write the rows; False when the disk does not take them, which does no harm."""
     names = json.dumps(rows.paths, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    parts = [names, *(part.tobytes() for part in (rows.stamps, rows.offsets, rows.terms))]
-    parts += [rows.counts.tobytes(), rows.lengths.tobytes(), rows.digests.tobytes()]
+    parts = [names, *(getattr(rows, name).tobytes() for name in _ARRAYS)]
     sizes = struct.pack(f"<{len(parts)}Q", *(len(part) for part in parts))
     body = b"".join([sizes, *parts])
     temporary = None
@@ -311,18 +298,18 @@ def save(path: Path, rows: Rows) -> bool:
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + _HEAD.pack(version(), zlib.crc32(body), len(body)))
             file.write(body)
-        os.replace(temporary, path)  # noqa: PTH105 - both names are at hand as they are
+        Path(temporary).replace(path)
     except OSError:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+                Path(temporary).unlink()
         return False
     _prune(path.parent)
     return True
 
 
-def load(path: Path) -> Rows | None:
-    """The rows as they were saved; None when there are none, or they are damaged or of old."""
+def load(path: Path) -> IndexRows | None:
+    """The rows as they were saved; None when there are none, or they are damaged or outdated."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -336,26 +323,20 @@ def load(path: Path) -> Rows | None:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)
-    sizes = struct.unpack_from(f"<{_PARTS}Q", body)
-    parts = []
-    position = 8 * _PARTS
-    for length in sizes:
-        parts.append(body[position : position + length])
+    names, *sizes = struct.unpack_from(f"<{1 + len(_ARRAYS)}Q", body)
+    position = 8 * (1 + len(_ARRAYS))
+    paths = json.loads(bytes(body[position : position + names]).decode("utf-8", "surrogateescape"))
+    position += names
+    arrays = {}
+    for (name, kind), length in zip(_ARRAYS.items(), sizes, strict=True):
+        arrays[name] = np.frombuffer(body[position : position + length], kind)
         position += length
-    paths = json.loads(bytes(parts[0]).decode("utf-8", "surrogateescape"))
-    return Rows(
-        tuple(paths),
-        np.frombuffer(parts[1], np.int64).reshape(-1, 3),
-        np.frombuffer(parts[2], np.int64),
-        np.frombuffer(parts[3], np.uint32),
-        np.frombuffer(parts[4], np.uint8),
-        np.frombuffer(parts[5], np.int32),
-        np.frombuffer(parts[6], np.int64),
-    )
+    arrays["stamps"] = arrays["stamps"].reshape(-1, 3)
+    return IndexRows(tuple(paths), **arrays)
 
 
 def _prune(directory: Path) -> None:
-    """Remove what is not used any more, and what a process that was killed left behind."""
+    """Remove indexes beyond ``MAX_KEPT``, and what killed processes left behind."""
     with contextlib.suppress(OSError):
         old = time.time() - _LITTER_S
         for each in directory.glob(".new-*"):

@@ -1,9 +1,9 @@
-"""What is known of a candidate file and of a cell, as numbers for the ranking networks.
+"""What is known of a candidate file or a cell, as numbers for the ranking networks.
 
 The networks weigh every occurrence of a query's term by what the term is (rare, in the title,
 written as code, the name of a definition) together with how it occurs (often, in the file's name,
-all over the file), which no score added up beforehand can tell. Beside these matches stand tables
-of features, a row for each file or cell.
+all over the file); no score that is added up beforehand can do that. Besides these matches there
+are tables of features, with a row for each file or cell.
 """
 
 from dataclasses import dataclass
@@ -12,35 +12,31 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.field import WORD_GROUP, WORD_GROUPS, Field
-from explorer.scout.index import Postings
+from explorer.scout.field import Field
 from explorer.scout.query import Query
-from explorer.scout.ranges import is_among
-from explorer.scout.scores import PathIndex, Scores, rarity
-from explorer.scout.tokens import words_of
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+from explorer.scout.rows import Postings
+from explorer.scout.scores import PathIndex, Scores, rarity, share
+from explorer.scout.tokens import Floats, Indexes, is_among
 
 _TERM_COLUMNS: Final = 17
 _REACH: Final = 8
-"""Cells on either side that count as near, at most the gap between two files."""
+"""How many cells on either side count as far, at most the gap between two files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Occurrences of terms in some things (files or cells), as parallel arrays."""
+    """Which terms occur in which files, or in which cells, as parallel arrays."""
 
-    owner: Ints
-    """Which thing."""
+    owner: Indexes
+    """The file or cell."""
     values: Floats
-    """A row for each pair of thing and term: first what the term is, then how it occurs."""
+    """A row for each pair of owner and term: first what the term is, then how it occurs."""
 
 
 def describe_terms(
-    found: Postings, lengths: Ints, paths: PathIndex, chosen: NDArray[np.int64], query: Query
+    found: Postings, lengths: Indexes, paths: PathIndex, chosen: NDArray[np.int64], query: Query
 ) -> Floats:
-    """A row for each term of the query."""
+    """What is known of each term of the query, a row for each."""
     terms = len(query.terms)
     idf = rarity(lengths, found, terms)
     files = max(2, len(paths.paths))
@@ -81,14 +77,14 @@ def describe_terms(
 
 def match_files(
     found: Postings,
-    lengths: Ints,
+    lengths: Indexes,
     paths: PathIndex,
     chosen: NDArray[np.int64],
     query: Query,
     field: Field,
     described: Floats,
 ) -> Matches:
-    """Of each candidate the terms that occur in its text or its path."""
+    """The terms that occur in each candidate's text or path."""
     terms, count = len(query.terms), len(chosen)
     place = np.full(len(paths.paths), -1, np.int64)
     place[chosen] = np.arange(count)
@@ -129,7 +125,7 @@ def match_files(
 
 
 def _ranks(counts: Floats) -> Floats:
-    """Of each file and term: the logarithm of the file's place among the candidates."""
+    """The logarithm of each file's place among the candidates for each term."""
     ordered = np.sort(-counts, axis=0)
     place = np.empty_like(counts)
     for column in range(counts.shape[1]):
@@ -138,7 +134,7 @@ def _ranks(counts: Floats) -> Floats:
 
 
 def _shape_in_file(field: Field, terms: int) -> tuple[Floats, Floats]:
-    """Of each candidate and term: the most in one cell, and the share of cells that have it."""
+    """For each candidate and term the most in one cell, and the share of cells that have it."""
     files = len(field.spans)
     peak = np.zeros((files, max(1, terms)), np.float32)
     spread = np.zeros_like(peak)
@@ -151,7 +147,7 @@ def _shape_in_file(field: Field, terms: int) -> tuple[Floats, Floats]:
 
 
 def match_cells(field: Field, file: int, described: Floats) -> Matches:
-    """Of each cell of a candidate the terms that occur in it, near it or in its block."""
+    """The terms that occur in each cell of a candidate, near it or in its block."""
     begin, end = (int(each) for each in field.spans[file])
     low, high = begin - _REACH, end + _REACH
     total = np.zeros((high - low + 1, len(field.terms)), np.float32)
@@ -191,8 +187,8 @@ def match_cells(field: Field, file: int, described: Floats) -> Matches:
 def describe_cells(field: Field, file: int, said: Floats, tests_from: int) -> Floats:
     """A row for each cell of a candidate: its shape, place and kinds of words.
 
-    ``said`` are the query's own counts of ``WORD_GROUPS``; ``tests_from`` is the line from which
-    on the file consists of its tests.
+    ``said`` are the query's own counts of ``WORD_GROUPS``; ``tests_from`` is the line at which the
+    file's tests begin.
     """
     begin, end = (int(each) for each in field.spans[file])
     count = end - begin
@@ -227,17 +223,6 @@ def describe_cells(field: Field, file: int, said: Floats, tests_from: int) -> Fl
     return np.concatenate([table, marks, marks * np.minimum(said, 1)], axis=1)
 
 
-def words_said(query_text: str) -> Floats:
-    """Of each group of ``WORD_GROUPS``: how many of its words the text has."""
-    counts = np.zeros(len(WORD_GROUPS), np.float32)
-    for _, parts, whole in words_of(query_text):
-        for term in {*parts, whole}:
-            group = WORD_GROUP.get(term)
-            if group is not None:
-                counts[group] += 1
-    return counts
-
-
 SCORED: Final = (
     "body flat title lead code whole cover rare symbol symbol_code fields path name name_share "
     "stem scope partner mention"
@@ -252,84 +237,53 @@ CELL_RANKED: Final = (
 ).split()
 
 
-def share(values: Floats) -> Floats:
-    """The values as shares of the largest."""
-    most = np.float32(values.max()) if len(values) else np.float32(0)
-    return np.asarray(values / most if most > 0 else np.zeros_like(values), np.float32)
-
-
 def log_rank(values: Floats) -> Floats:
-    """Minus the logarithm of each value's place; equal values share the best place of theirs."""
+    """Minus the logarithm of each value's place; equal values share the best of their places."""
     ordered = np.sort(-values)
     place = np.searchsorted(ordered, -values, side="left")
     return np.asarray(-np.log1p(place) / np.log(2), np.float32)
 
 
-def first_features(scores: Scores, paths: PathIndex, lengths: NDArray[np.int32]) -> Floats:
-    """A row for each file, from the index alone."""
-    columns = [share(scores[name]) for name in SCORED]
-    columns += _kind(paths, lengths)
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _kind(paths: PathIndex, lengths: NDArray[np.int32]) -> list[Floats]:
-    size = np.log1p(lengths.astype(np.float32))
-    columns = [
-        paths.is_test,
-        paths.is_aside,
-        paths.is_code,
-        paths.is_document,
-        paths.is_header,
-        np.minimum(paths.depth, 8) / 8,
-        paths.common,
-        size / 10,
-        (size / 10) ** 2,
-    ]
-    return [column.astype(np.float32) for column in columns]
-
-
 def file_features(
     scores: Scores,
     paths: PathIndex,
-    lengths: NDArray[np.int32],
+    lengths: Indexes,
     chosen: NDArray[np.int64],
     first: Floats,
     field: Field,
 ) -> Floats:
-    """A row for each chosen file. ``first`` is the first ranking's logit of each of them."""
+    """A row for each chosen file. ``first`` are their scores in the first ranking."""
     columns: list[Floats] = []
     for name in SCORED:
         whole = share(scores[name])[chosen]
         columns += [whole, log_rank(scores[name][chosen]) * (whole > 0)]
     begins = field.spans[:, 0]
     for name in PEAKED:
-        # The gap behind each file holds zeros, so a segment may reach to the next file's begin.
+        # The gap after each file holds zeros, so a segment may reach to where the next file begins.
         peaks = np.maximum.reduceat(field.features[name], begins)
         columns += [share(peaks), log_rank(peaks)]
     own, mass = field.features["near"], field.features["around"]
     strong = (own >= 0.7 * max(1e-6, float(own.max()))).astype(np.float32)
     columns.append(np.log1p(np.add.reduceat(strong, begins)))
     columns.append(share(np.add.reduceat(mass * mass, begins) ** np.float32(0.5)))
-    columns += _kind(_subset(paths, chosen), lengths[chosen])
+    columns += _kind(paths, lengths, chosen)
     columns += [first, first - first.max(), log_rank(first)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _subset(paths: PathIndex, chosen: NDArray[np.int64]) -> PathIndex:
-    none = np.zeros(0, np.int32)
-    return PathIndex(
-        paths=(),
-        owner=none,
-        terms=np.zeros(0, np.uint32),
-        in_name=np.zeros(0, np.bool_),
-        stem_whole=np.zeros(0, np.uint32),
-        name_size=paths.name_size[chosen],
-        is_test=paths.is_test[chosen],
-        is_aside=paths.is_aside[chosen],
-        is_code=paths.is_code[chosen],
-        is_document=paths.is_document[chosen],
-        is_header=paths.is_header[chosen],
-        depth=paths.depth[chosen],
-        common=paths.common[chosen],
-        partner=none,
-    )
+def _kind(
+    paths: PathIndex, lengths: Indexes, chosen: NDArray[np.int64]
+) -> list[NDArray[np.floating]]:
+    """What kind of file each chosen one is, as columns."""
+    size = np.log1p(lengths[chosen].astype(np.float32))
+    return [
+        paths.is_test[chosen].astype(np.float32),
+        paths.is_aside[chosen].astype(np.float32),
+        paths.is_code[chosen].astype(np.float32),
+        paths.is_document[chosen].astype(np.float32),
+        paths.is_header[chosen].astype(np.float32),
+        np.minimum(paths.depth[chosen], 8) / 8,
+        paths.common[chosen],
+        size / 10,
+        (size / 10) ** 2,
+    ]

@@ -1,8 +1,8 @@
 """Small networks that score candidate files and cells, evaluated with numpy alone.
 
-Each occurrence of a query's term goes through two layers; what comes out is summed over a thing's
-occurrences, and the sums and what else is known of the thing go through two more. So the worth of
-an occurrence is learned from what the term is and how it occurs, as BM25 fixes it by a formula.
+Each occurrence of a query's term goes through two layers. Their output is summed over a file's or a
+cell's occurrences; the sums and what else is known of it go through two more. So what an occurrence
+is worth is learned from what the term is and how it occurs, where BM25 has a formula.
 
 ``weights.npz`` holds the networks, ``weights.json`` the calibration and what was trained on. Both
 are written by ``benchmarks/scout_training.py``; nothing in them was set by hand.
@@ -19,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.matches import Matches
-
-Floats = NDArray[np.float32]
+from explorer.scout.tokens import Floats
 
 FORMAT: Final = 2
 _MIN_SOUGHT_LINES: Final = 8.0
 _SOUGHT_SHARE: Final = 0.5
-"""Of the lines expected to be sought: F1 is higher where they turn out few, so that case counts
-more. Cross-validated line F1 is 19.5 with 0.5, 19.3 with 1, 18.5 with 1.5."""
+"""The share of the lines expected to be sought that is counted: F1 is higher if they turn out to be
+few, so that case matters more. Cross-validated line F1 is 19.5 with 0.5, 19.3 with 1, 18.5 with
+1.5."""
 _LOOKED_AT: Final = 20
 
 CLIP: Final = 6.0
 """Standardised inputs are kept within plus and minus this: a new repository may hold anything."""
 USUAL_MATCHES: Final = 4.0
-"""Occurrences of a thing; where there are more on average their sums count less."""
+"""The usual number of matches of a row; if there are more on average, their sums count less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Network:
     bias: Floats
 
     def score(self, table: Floats, matches: Matches) -> Floats:
-        """A score of each row of the table; higher is better. Matches are sorted by owner."""
+        """A score for each row of the table; higher is better. Matches are sorted by owner."""
         values = clipped((matches.values - self.match_mean) / self.match_scale)
         hidden = np.maximum(values @ self.a + self.a_bias, 0)
         pooled = pool(hidden @ self.b + self.b_bias, matches.owner, len(table))
@@ -80,7 +80,7 @@ def pool(values: Floats, owner: NDArray[np.integer], count: int) -> Floats:
 
 
 def join(x: Floats, pooled: Floats, matches: int) -> Floats:
-    """What the upper layers see: the inputs, the sums, and the sums by the usual occurrences."""
+    """The input of the upper layers: the table's, the sums, and the sums scaled to the usual."""
     usual = USUAL_MATCHES / max(USUAL_MATCHES, matches / max(1, len(x)))
     return np.concatenate(
         [x, pooled / np.float32(USUAL_MATCHES), pooled * np.float32(usual)], axis=1
@@ -110,14 +110,14 @@ def networks_of(arrays: Mapping[str, NDArray[np.floating]], name: str) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LogisticModel:
     """A linear model over features in their own units."""
 
     weight: NDArray[np.float64]
     bias: float
 
     def logit(self, features: Floats) -> NDArray[np.float64]:
-        """Of each row its score."""
+        """The score of each row."""
         return np.asarray(features @ self.weight + self.bias, np.float64)
 
 
@@ -126,12 +126,12 @@ class Weights:
     """All that was trained."""
 
     files: tuple[Network, ...]
-    calibration: Linear
-    """From what a file's score looks like among the others' to the chance that it is right."""
+    calibration: LogisticModel
+    """Turns a file's score, compared with those of the others, into the chance that it is right."""
     cells: tuple[Network, ...]
-    """Their score is the log odds of a line of the cell to be sought if its file is."""
+    """Their score is the log odds that a line of the cell is sought, if its file is."""
     high: float
-    """Chance from which on a first file is said to be found with high confidence."""
+    """The chance from which on the confidence in the first file is high."""
     medium: float
 
 
@@ -140,7 +140,7 @@ def load_weights() -> Weights:
     """The weights that ship with the package.
 
     Raises:
-        ValueError: they are of another format than this code reads.
+        ValueError: this code does not read their format.
     """
     folder = resources.files("explorer.scout")
     record = json.loads(folder.joinpath("weights.json").read_text("utf-8"))
@@ -162,7 +162,7 @@ def parse_weights(data: dict[str, Any], arrays: Mapping[str, NDArray[np.floating
     confidence = data["confidence"]
     return Weights(
         networks_of(arrays, "files"),
-        Linear(np.array(part["weight"], np.float64), float(part["bias"])),
+        LogisticModel(np.array(part["weight"], np.float64), float(part["bias"])),
         networks_of(arrays, "cells"),
         float(confidence["high"]),
         float(confidence["medium"]),
@@ -170,12 +170,12 @@ def parse_weights(data: dict[str, Any], arrays: Mapping[str, NDArray[np.floating
 
 
 def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chance behind each logit."""
+    """The chance that each logit stands for."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -30, 30))), np.float64)
 
 
 def calibration_features(raw: NDArray[np.float64]) -> Floats:
-    """What a score looks like among the others of its query: share, distances, place."""
+    """How each score compares with the others of its query: share, distances, place."""
     exponential = np.exp(raw - raw.max())
     chance = exponential / exponential.sum()
     ordered = np.sort(raw)[::-1]
@@ -190,18 +190,18 @@ def calibration_features(raw: NDArray[np.float64]) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def file_chances(calibration: Linear, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each candidate, by its score, the chance that it is one of the files sought."""
+def file_chances(calibration: LogisticModel, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance that each candidate is one of the files sought, by its score."""
     chances = sigmoid(calibration.logit(calibration_features(raw)))
-    # The calibration says how much the best, second and further files are worth, never which
-    # those are: it must not turn the order around.
+    # The calibration says how much the best file, the second and the others are worth, not which
+    # those are: it must not change the order.
     ordered = np.empty_like(chances)
     ordered[np.argsort(-raw, kind="stable")] = np.sort(chances)[::-1]
     return ordered
 
 
 def how_many_files(chances: NDArray[np.float64], most: int) -> int:
-    """How many of the best files to cite: as many as give the highest expected F1."""
+    """How many of the best files to cite: the number with the highest expected F1."""
     ordered = np.sort(chances)[::-1]
     sought = max(1.0, float(ordered[:_LOOKED_AT].sum()))
     counts = np.arange(1, min(most, len(ordered)) + 1)
@@ -210,9 +210,9 @@ def how_many_files(chances: NDArray[np.float64], most: int) -> int:
 
 
 def choose_cells(chances: NDArray[np.float64], lines: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The cells to cite, best first: as many as give the highest expected F1 over lines.
+    """The cells to cite, best first: the number with the highest expected F1 over lines.
 
-    ``chances`` are those of a line of each cell to be sought, ``lines`` the cells' sizes.
+    ``chances`` say how likely a line of each cell is sought, ``lines`` how many each cell has.
     """
     order = np.argsort(-chances, kind="stable")
     right = np.cumsum(chances[order] * lines[order])

@@ -1,6 +1,6 @@
 """A question taken apart: terms with weights, code names, paths, quoted text, title and body.
 
-Its traces are the places that a stack trace, a compiler or a person names: a path and a line.
+Its trace holds the places that a stack trace, a compiler or a person names by path and line.
 """
 
 import re
@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.tokens import Hashes, Indexes, Mask, words_of
+from explorer.repository.paths import common_suffix
+from explorer.scout.tokens import Floats, Hashes, Indexes, Mask, words_of
 
 MAX_FRAMES: Final = 200
-"""Frames that are looked at: a trace of a deep recursion repeats itself."""
+"""The most frames that are looked at: the trace of a deep recursion repeats itself."""
 
 _MAX_LINE_CHARS: Final = 600
 _PATH_WORD: Final = r"[\w./\\@+~-]{1,200}\.[A-Za-z]\w{0,7}"
@@ -34,19 +35,19 @@ class Frame:
     """A place that the text names."""
 
     path: str
-    """``/`` between parts, as written or as a class name gives it; rarely relative to the root."""
+    """``/`` between parts, as written or from a class's name; rarely relative to the root."""
     line: int
     """1-based."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The places of a text."""
+    """The places that a text names."""
 
     frames: tuple[Frame, ...]
-    """Innermost first where they are a stack's, distinct."""
+    """Distinct; those of a stack innermost first."""
     bare: bool
-    """True when the text is little else than a trace."""
+    """True when the text is little more than a trace."""
 
 
 def parse_trace(text: str) -> Trace:
@@ -76,7 +77,7 @@ def _frames_of(line: str) -> tuple[list[Frame], bool]:
     if match := _PYTHON.search(line):
         return [_frame(match[1], match[2])], True
     if match := _JVM.search(line):
-        # The class is package, class and method; of a module's name only what is behind it.
+        # Package, class and method; what comes before the last slash is a module's name.
         package = match[1].rpartition("/")[2].split(".")[:-2]
         return [_frame("/".join((*package, match[2])), match[3])], False
     for pattern in (_PHP, _DOTNET):
@@ -90,38 +91,31 @@ def _frame(path: str, line: str) -> Frame:
 
 
 def resolve(frame: Frame, by_name: dict[str, list[str]]) -> str | None:
-    """The repository's file that the frame is in; None when there is none or several fit.
+    """The repository's file that the frame is in; None when no file fits, or several do.
 
-    ``by_name`` has the paths under their last parts. The longest common end decides; of a path
-    that goes on above the root a part may be missing (``site-packages/``), so two parts suffice.
+    ``by_name`` has the paths by their last parts. The longest common end decides. A frame's path
+    may begin above the root or lack a part of it (``site-packages/``), so two parts suffice.
     """
     parts = frame.path.split("/")
     candidates = by_name.get(parts[-1], [])
     if not candidates:
         return None
-    common = {path: _common_end(path.split("/"), parts) for path in candidates}
+    common = {path: common_suffix(path.split("/"), parts) for path in candidates}
     most = max(common.values())
     best = [path for path, count in common.items() if count == most]
     if len(best) > 1:
-        # ``src/a.py`` for ``a.py``: a whole path is nearer than the end of one.
+        # A whole path fits better than the end of a longer one: ``a.py``, not ``src/a.py``.
         best = [path for path in best if path.count("/") + 1 == most]
     if len(best) != 1 or (most < 2 and len(parts) > 1 and "/" in best[0]):
         return None
     return best[0]
 
 
-def _common_end(one: list[str], other: list[str]) -> int:
-    count = 0
-    while count < min(len(one), len(other)) and one[-1 - count] == other[-1 - count]:
-        count += 1
-    return count
-
-
 MAX_QUERY_CHARS: Final = 20_000
-"""What is read of a query: of a longer one the beginning and the end, where errors stand."""
+"""How much of a query is read: of a longer one the beginning and the end, where errors are."""
 
 MAX_TERMS: Final = 400
-"""Distinct terms that count; those said first and most often are kept."""
+"""How many distinct terms count; those said first and most often are kept."""
 
 _STOP_WORDS: Final = """
 a about above after again against all allow allows also although always am an and another any are
@@ -164,29 +158,29 @@ class Query:
 
     terms: Hashes
     weight: NDArray[np.float32]
-    """How much a term counts before rarity: said often, in the title, as code."""
+    """How much a term counts before its rarity: more if it is said often, in the title, as code."""
     title: Mask
-    """The term stands in the first line."""
+    """Whether the term is in the first line."""
     scope: Mask
-    """The term stands before a colon or in brackets at the beginning: ``net/http: ...``."""
+    """Whether it is before a colon or in brackets at the beginning, as in ``net/http: ...``."""
     lead: Mask
-    """The term stands in the first third."""
+    """Whether it is in the first third."""
     code: Mask
-    """The term is, or is part of, something written as code."""
+    """Whether it is, or is part of, something written as code."""
     whole: Mask
-    """The term is the whole of a word of several parts."""
+    """Whether it is the whole of a word of several parts."""
     words: tuple[str, ...]
-    """How each term was written first."""
+    """How each term was first written."""
     sequence: Indexes
-    """Indexes of the terms in the order they are said; -1 between sentences."""
+    """The indexes of the terms in the order in which they are said; -1 between sentences."""
     paths: tuple[str, ...]
-    """File names and paths that are mentioned, ``/`` between parts, lower case."""
+    """File names and paths that are mentioned, ``/`` between parts, in lower case."""
     quoted: tuple[bytes, ...]
-    """Texts in quotes or backticks, lower case."""
+    """Texts in quotes or backticks, in lower case."""
     trace: Trace
     """The places that are named with a line number."""
     text: str
-    """What was read of it."""
+    """What was read of the question."""
 
     @property
     def empty(self) -> bool:
@@ -195,7 +189,7 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """The question's terms and parts. Any text will do; an empty one gives an empty query."""
+    """The question's terms and parts. Any text is accepted; an empty one gives an empty query."""
     if len(text) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
         text = text[:half] + "\n" + text[-half:]
@@ -257,12 +251,12 @@ def parse_query(text: str) -> Query:
 
 
 def _saturated(weight: float) -> float:
-    """A term said three times counts less than thrice: (k + 1) w / (k + w) with k = 2."""
+    """(k + 1) w / (k + w) with k = 2: a term said three times counts less than three times."""
     return 3.0 * weight / (2.0 + weight)
 
 
 def _title_end(text: str) -> int:
-    """Where the first line ends; a text of one paragraph has its first sentence for a title."""
+    """Where the first line ends; in a text of one paragraph the first sentence is the title."""
     line = text.find("\n")
     end = len(text) if line < 0 else line
     if end > 120:
@@ -277,7 +271,7 @@ def _breaks(between: str) -> bool:
 
 def _paths(text: str, trace: Trace) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    # No path has names of that length, and looking for one in them takes time squared.
+    # No path has names of that length, and looking for one there takes quadratic time.
     for match in _PATH.finditer(_LONG.sub(" ", text)):
         found[match[0].replace("\\", "/").removeprefix("./").lower()] = None
     for frame in trace.frames:
@@ -291,3 +285,59 @@ def _quoted(text: str) -> tuple[bytes, ...]:
         inner = next(group for group in match.groups() if group is not None)
         found[inner.strip().lower().encode("utf-8", "replace")] = None
     return tuple(found)[:40]
+
+
+WORD_GROUPS: Final = (
+    "if elif elsif unless when cond",
+    "else otherwise default",
+    "return yield",
+    "for while loop each foreach do",
+    "try catch except rescue finally ensure",
+    "throw throws raise panic abort error err exception errors fail goto",
+    "null nil none undefined nullptr optional some",
+    "new make malloc calloc alloc create init constructor",
+    "switch case match",
+    "true false",
+    "self this super",
+    "import use require include package from",
+    "const final let var val auto mut",
+    "static public private protected pub internal export override virtual",
+    "class struct enum interface trait impl type module",
+    "def fn func function fun sub",
+    "assert check verify require debug_assert expect",
+    "log warn debug info trace print printf logger",
+    "lock unlock mutex synchronized atomic",
+    "async await promise future channel",
+    "len length size count num",
+    "close free release delete drop dispose destroy remove",
+    "todo fixme xxx hack",
+    "license copyright author",
+    "param returns args example note see since",
+    "not and or is in instanceof typeof isinstance",
+    "string str int bool char void float double uint8 u8 u32 i32 usize size_t",
+    "get set add put push append insert",
+)
+"""Words of code, grouped by their use: fixes change conditions more often than imports."""
+
+
+def _groups() -> dict[int, int]:
+    known: dict[int, int] = {}
+    for index, words in enumerate(WORD_GROUPS):
+        for _, _, whole in words_of(words):
+            known.setdefault(whole, index)
+    return dict(sorted(known.items()))
+
+
+WORD_GROUP: Final = _groups()
+"""The group of each word of ``WORD_GROUPS``, by its hash, in ascending order of these."""
+
+
+def words_said(query_text: str) -> Floats:
+    """How many words of each group of ``WORD_GROUPS`` the text has."""
+    counts = np.zeros(len(WORD_GROUPS), np.float32)
+    for _, parts, whole in words_of(query_text):
+        for term in {*parts, whole}:
+            group = WORD_GROUP.get(term)
+            if group is not None:
+                counts[group] += 1
+    return counts

@@ -1,128 +1,180 @@
-"""Where definitions stand in a text, and the ranges that a person would cite.
+"""The ranges that are cited: from the best cells of a file to what a person would cite.
 
-Definitions are found by the words around them, in any common language. What one spans is read off
-its indentation: from its name to the last line that is indented deeper, closing brackets and words
-included. Short definitions are cited whole, long ones block by block.
+Definitions are found by the words around them, in any common language. How far one extends is read
+off its indentation: from its name to the last line that is indented deeper, closing brackets and
+words included. Short definitions are cited whole, long ones block by block.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from explorer.scout.tokens import Bytes, Hashes, Indexes, Mask, Scan, words_of
+from explorer.scout.field import FINE_CELL_LINES, Field, build_field
+from explorer.scout.matches import Matches, describe_cells, match_cells
+from explorer.scout.networks import Weights, choose_cells, score_all, sigmoid
+from explorer.scout.query import Query, words_said
+from explorer.scout.tokens import Floats
 
-_KEYWORDS: Final = (
-    "def class func fn function interface trait struct enum union impl module namespace mod type "
-    "protocol extension object record macro_rules define defmodule typedef sub proc"
-)
-_CONTROL: Final = (
-    "if for while switch catch return else do try throw new await yield case assert elif when "
-    "until unless not and or in with delete sizeof using lock synchronized foreach match loop "
-    "finally except raise print echo"
-)
-_MAX_GAP_BYTES: Final = 3
-_TOP_KEYWORDS: Final = "class struct interface trait impl module namespace mod enum object"
-
-
-def _hashes(words: str) -> Hashes:
-    return np.sort(np.array([whole for _, _, whole in words_of(words)], np.uint32))
-
-
-_KEYWORD_TERMS = _hashes(_KEYWORDS)
-_CONTROL_TERMS = _hashes(_CONTROL)
-
-
-def is_among(terms: Hashes, chosen: Hashes) -> Mask:
-    """True where a hash is one of the sorted ``chosen``."""
-    if not len(chosen):
-        return np.zeros(len(terms), np.bool_)
-    low = np.zeros(1 << 16, np.bool_)
-    low[chosen & np.uint32(0xFFFF)] = True
-    result: Mask = low[terms & np.uint32(0xFFFF)]
-    maybe = np.flatnonzero(result)
-    if len(maybe):
-        at = np.searchsorted(chosen, terms[maybe])
-        at[at == len(chosen)] = 0
-        result[maybe] = chosen[at] == terms[maybe]
-    return result
+_WHOLE_CELLS_LINES: Final = 24
+"""A definition of up to this size is cited whole when half of its cells' lines are chosen."""
+_OUTLINED: Final = 200
+"""How many lines before and after the chosen ones are searched for definitions."""
+_RUST_TESTS: Final = b"#[cfg(test)]\nmod "
+_NEVER: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """The lines of a text."""
+class ScoredRange:
+    """A range of lines of one candidate, 1-based and inclusive."""
 
-    starts: Indexes
-    """Offset of each line's first byte."""
-    newlines: Indexes
-    """Offset of each line's end."""
-
-
-def lines_of(text: Bytes) -> Lines:
-    """The lines of a text that ends in a line end."""
-    newlines = np.flatnonzero(text == ord("\n")).astype(np.int32)
-    starts = np.empty_like(newlines)
-    if len(starts):
-        starts[0] = 0
-        starts[1:] = newlines[:-1] + 1
-    return Lines(starts, newlines)
+    file: int
+    start: int
+    end: int
+    score: float
 
 
-def defined_words(text: Bytes, scanned: Scan, lines: Lines) -> Mask:
-    """Of each word: True when it is the name that a definition introduces.
+def read_cells(
+    texts: Sequence[bytes], query: Query, weight: Floats, described: Floats
+) -> tuple[Field, list[tuple[Floats, Matches]]]:
+    """The texts cut finely, and for each what is known of its cells."""
+    field = build_field(texts, query, weight, FINE_CELL_LINES)
+    said = words_said(query.text)
+    return field, [
+        (
+            describe_cells(field, index, said, tests_from(text)),
+            match_cells(field, index, described),
+        )
+        for index, text in enumerate(texts)
+    ]
 
-    That is the word behind ``class``, ``def``, ``fn`` and the like, and the first word before a
-    parenthesis on a line that opens a brace, or is followed by a line that does, and does not begin
-    with a word of control.
+
+def tests_from(text: bytes) -> int:
+    """The line at which the tests of a Rust file begin; beyond its end if it has none."""
+    at = text.find(_RUST_TESTS)
+    return text.count(b"\n", 0, at) + 1 if at >= 0 else _NEVER
+
+
+def choose_ranges(
+    texts: Sequence[bytes],
+    chances: NDArray[np.float64],
+    query: Query,
+    weight: Floats,
+    described: Floats,
+    weights: Weights,
+) -> tuple[list[list[int]], list[ScoredRange]]:
+    """The lines of each text that introduce definitions, and the ranges worth citing, best first.
+
+    Each text has at least one range; a range's ``file`` is the index of its text. ``chances`` are
+    those of the texts to be sought at all.
     """
-    count = len(scanned.word_term)
-    named = np.zeros(count, np.bool_)
-    if count < 2:
-        return named
-    keyword = is_among(scanned.word_term, _KEYWORD_TERMS)
-    gap = scanned.word_start[1:] - scanned.word_end[:-1]
-    follows = keyword[:-1] & (gap <= _MAX_GAP_BYTES) & (text[scanned.word_end[:-1]] == ord(" "))
-    # ``func (s *Server)`` and ``function (event)`` name nothing yet.
-    follows &= text[scanned.word_start[1:] - 1] != ord("(")
-    named[1:] |= follows
-    dotted = (gap == 1) & (text[scanned.word_end[:-1]] == ord("."))
-    named[2:] |= follows[:-1] & dotted[1:]
+    field, known = read_cells(texts, query, weight, described)
+    at: list[NDArray[np.int64]] = []
+    chance: list[NDArray[np.float64]] = []
+    needed: list[int] = []
+    heads: list[list[int]] = []
+    for index, (table, matches) in enumerate(known):
+        begin, end = (int(each) for each in field.spans[index])
+        own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
+        at.append(np.arange(begin, end))
+        chance.append(own * chances[index])
+        needed.append(begin + int(np.argmax(own)))
+        heads.append(field.first[begin:end][field.starts_block[begin:end]].tolist())
+    every, all_chances = np.concatenate(at), np.concatenate(chance)
+    size = np.maximum(1, field.last[every] - field.first[every] + 1)
+    picked = np.union1d(every[choose_cells(all_chances, size)], needed)
+    return heads, _joined_cells(field, picked, all_chances[np.searchsorted(every, picked)])
 
-    line = np.searchsorted(lines.newlines, scanned.word_start)
-    ends = lines.newlines
-    opens = text[ends - 1] == ord("{")
-    opens |= (text[ends - 2] == ord("{")) & (text[ends - 1] <= ord(" "))
-    after = np.minimum(ends + 2, len(text) - 1)
-    opens |= (text[ends - 1] == ord(")")) & (text[after - 1] == ord("{")) & (text[after] <= 32)
-    first = np.empty(count, np.bool_)
-    first[0] = True
-    first[1:] = line[1:] != line[:-1]
-    controls = first & is_among(scanned.word_term, _CONTROL_TERMS)
-    free = opens.copy()
-    free[line[controls]] = False
-    called = (text[scanned.word_end] == ord("(")) & free[line]
-    at = np.flatnonzero(called)
-    if len(at):
-        leading = np.empty(len(at), np.bool_)
-        leading[0] = True
-        leading[1:] = line[at[1:]] != line[at[:-1]]
-        named[at[leading]] = True
-    return named & ~keyword
+
+def _joined_cells(
+    field: Field, cells: NDArray[np.int64], chances: NDArray[np.float64]
+) -> list[ScoredRange]:
+    """The chosen cells as ranges: neighbours joined, small definitions whole, best first."""
+    found: list[ScoredRange] = []
+    for cell, chance in zip(cells.tolist(), chances.tolist(), strict=True):
+        low, high = _whole_block(field, cell, cells)
+        file, start, end = int(field.file[cell]), int(field.first[low]), int(field.last[high])
+        last = found[-1] if found else None
+        if last is not None and last.file == file and start <= last.end + 1:
+            start, chance = last.start, max(last.score, chance)
+            end = max(end, last.end)
+            found.pop()
+        found.append(ScoredRange(file, start, max(start, end), chance))
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _whole_block(field: Field, cell: int, chosen: NDArray[np.int64]) -> tuple[int, int]:
+    """The cell, or the first and last cell of its definition if that is small and half chosen."""
+    low = high = cell
+    block = field.block[cell]
+    while field.file[low - 1] == field.file[cell] and field.block[low - 1] == block:
+        low -= 1
+    while field.file[high + 1] == field.file[cell] and field.block[high + 1] == block:
+        high += 1
+    lines = int(field.last[high] - field.first[low]) + 1
+    inside = chosen[(chosen >= low) & (chosen <= high)]
+    taken = int((field.last[inside] - field.first[inside] + 1).sum())
+    if lines <= _WHOLE_CELLS_LINES and 2 * taken >= lines:
+        return low, high
+    return cell, cell
+
+
+def trimmed(chosen: ScoredRange, lines: Sequence[str]) -> ScoredRange:
+    """The range without blank lines at its ends, within the file."""
+    start, end = chosen.start, min(chosen.end, len(lines))
+    while start < end and not lines[start - 1].strip():
+        start += 1
+    while end > start and not lines[end - 1].strip():
+        end -= 1
+    return ScoredRange(chosen.file, start, end, chosen.score)
+
+
+def citable(
+    heads: Sequence[Sequence[int]],
+    chosen: Sequence[ScoredRange],
+    lines: Sequence[Sequence[str]],
+    named: Mapping[int, Sequence[int]],
+) -> list[ScoredRange]:
+    """The ranges as whole definitions and blocks, those that touch joined, best first.
+
+    ``heads`` are the lines of each file that introduce definitions, ``named`` those that the query
+    names; these come before all others.
+    """
+    result: list[ScoredRange] = []
+    for file, text in enumerate(lines):
+        found = [each for each in chosen if each.file == file]
+        said = named.get(file, ())
+        # In a long file only what lies near enough to matter is searched for definitions.
+        low = max(0, min([*said, *(each.start for each in found)], default=1) - _OUTLINED)
+        high = max([*said, *(each.end for each in found)], default=1) + _OUTLINED
+        definitions = Definitions(text[low:high], [head - low for head in heads[file]])
+        ranges = [
+            (*definitions.citable(each.start - low, each.end - low), each.score) for each in found
+        ]
+        # The score keeps the order of the frames, the innermost first.
+        ranges += [
+            (*definitions.at(line - low), 2.0 - number / 1_000) for number, line in enumerate(said)
+        ]
+        result += [
+            ScoredRange(file, start + low, end + low, score) for start, end, score in joined(ranges)
+        ]
+    return sorted(result, key=lambda each: -each.score)
 
 
 WHOLE_LINES: Final = 30
 """A definition of up to this size is cited whole.
 
-Over 198 tasks of nine repositories the line F1 of ranges as they were ranked is 17.9; with whole
+Over 198 tasks of nine repositories the line F1 of the ranges as ranked is 17.9; with whole
 definitions of up to 20 lines it is 18.6, of 30 17.8, of 40 17.7, of 60 17.1.
 """
 
 _BLOCK_REACH: Final = 10
-"""Lines that an end of a range may move to reach the edge of its block."""
+"""How far an end of a range may move to reach the edge of its block."""
 _BESIDE: Final = 6
-"""Lines before and behind a single line that is cited from a long definition."""
+"""How many lines around a single one are cited from a long definition, on each side."""
 _SCRAP_LINES: Final = 3
 _TAB: Final = 4
 _CLOSER: Final = re.compile(
@@ -138,18 +190,18 @@ _ATTRIBUTE: Final = re.compile(r"@\w|#\[|\[\w+[\](]")
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The lines of a definition, 1-based and inclusive, decorators among them."""
+    """The lines of a definition with its decorators, 1-based and inclusive."""
 
     start: int
     end: int
 
     @property
     def size(self) -> int:
-        """Lines."""
+        """How many lines."""
         return self.end - self.start + 1
 
 
-class Outline:
+class Definitions:
     """The definitions of one file."""
 
     def __init__(self, lines: Sequence[str], heads: Iterable[int]) -> None:
@@ -170,8 +222,8 @@ class Outline:
                 continue
             text = line.lstrip()
             if text[0] in _COMMENT_CHARS and number not in self._heads and _COMMENT.match(text):
-                # It belongs to what follows; within a body that is the body.
-                # (The stars of a comment stand one column deeper than its beginning.)
+                # It belongs to what follows; inside a body that is the body itself.
+                # (The stars of a block comment are one column deeper than its beginning.)
                 depth = indent - (text[0] == "*")
                 if open_heads and depth > self._indents[open_heads[-1] - 1]:
                     last = number
@@ -185,7 +237,7 @@ class Outline:
         return found + [self._extent(head, last) for head in reversed(open_heads)]
 
     def _ends(self, head: int, indent: int, text: str) -> bool:
-        """True when a line at ``indent`` is no longer part of the definition."""
+        """True when a line with this indentation is no longer part of the definition."""
         own = self._indents[head - 1]
         return indent < own or (indent == own and not _CLOSER.match(text))
 
@@ -205,8 +257,8 @@ class Outline:
     def citable(self, start: int, end: int, whole: int = WHOLE_LINES) -> tuple[int, int]:
         """The range widened to what it is a part of, without what belongs to the next definition.
 
-        A definition of up to ``whole`` lines that it lies in, or that one of its ends lies in, is
-        taken in whole; in a longer one its ends move to the edges of their blocks.
+        A definition of up to ``whole`` lines that holds it, or one of its ends, is included as a
+        whole; in a longer one the ends move to the edges of their blocks.
         """
         start, end = self._without_scraps(start, self._without_next(start, end), whole)
         both = self.around(start, end)
@@ -222,12 +274,12 @@ class Outline:
         else:
             end = self._block_end(start, end, both.end if both else len(self._lines))
         if both is not None and end - start < _SCRAP_LINES:
-            # The name alone of a long definition, or a line of it, shows too little.
+            # Only the name of a long definition, or one of its lines, shows too little.
             end = self._without_next(start, min(both.end, start + _BLOCK_REACH))
         return self._without_imports(start, max(start, end))
 
     def _without_imports(self, start: int, end: int) -> tuple[int, int]:
-        """The range without the imports that it begins with, unless it is nothing else."""
+        """The range without the imports at its beginning, unless it is nothing else."""
         for number in range(start, end + 1):
             text = self._lines[number - 1].lstrip()
             if text and not _IMPORT.match(text):
@@ -235,7 +287,7 @@ class Outline:
         return start, end
 
     def at(self, line: int, whole: int = WHOLE_LINES) -> tuple[int, int]:
-        """What to cite for one line: its definition, or of a long one the block around it."""
+        """What to cite for one line: its definition, or the block around it in a long one."""
         both = self.around(line, line)
         low, high = (both.start, both.end) if both else (1, len(self._lines))
         if both is not None and both.size <= whole:
@@ -243,7 +295,7 @@ class Outline:
         return self.citable(max(low, line - _BESIDE), min(high, line + _BESIDE), whole)
 
     def _without_scraps(self, start: int, end: int, whole: int) -> tuple[int, int]:
-        """The range without the last lines of a long definition and the first ones of another."""
+        """The range without the last lines of one long definition and the first of another."""
         first, last = self.around(start, start), self.around(end, end)
         if first and first.size > whole and start < first.end < end < first.end + first.size:
             if first.end - start < _SCRAP_LINES:
@@ -262,11 +314,11 @@ class Outline:
         return min(number, end)
 
     def _without_next(self, start: int, end: int) -> int:
-        """The end moved up over blank lines and what stands above the next definition."""
+        """The end, moved up past blank lines and what belongs to the next definition."""
         last = end
         while last > start and self._is_lead(last):
             last -= 1
-        # A comment alone is no lead when nothing follows that it could lead to.
+        # A comment belongs to the next definition only if there is one.
         after = next((n for n in range(end + 1, len(self._lines) + 1) if not self._is_lead(n)), 0)
         return last if after in self._heads or self._indents[end - 1] < 0 else end
 
@@ -277,9 +329,9 @@ class Outline:
         return not text or bool(_COMMENT.match(text) or _ATTRIBUTE.match(text))
 
     def _block_start(self, start: int, end: int, lowest: int) -> int:
-        """The line above that opens the block, or the first behind a blank line, if it is near.
+        """The line above that opens the block, or that follows a blank line, if it is near.
 
-        Where none is near above, the first behind a blank line below, if that is near.
+        If none is near above, the first line below that follows a blank one, if that is near.
         """
         opens = self._indents[start - 1]
         if start > 1 and self._indents[start - 2] < 0 and not self._closes(start):
@@ -299,13 +351,13 @@ class Outline:
         return start
 
     def _closes(self, number: int) -> bool:
-        """True for a line that goes on with what a line above it began."""
+        """True for a line that continues what a line above it began."""
         return bool(_CLOSER.match(self._lines[number - 1].lstrip()))
 
     def _block_end(self, start: int, end: int, highest: int) -> int:
         """The last line that belongs to the statements cited, if it is near.
 
-        Where none is near below, the last above that a blank line follows, if that is near.
+        If none is near below, the last line above that precedes a blank one, if that is near.
         """
         own = min((i for i in self._indents[start - 1 : end] if i >= 0), default=0)
         at = end
@@ -323,7 +375,7 @@ class Outline:
 
 
 def _is_parameter(line: str) -> bool:
-    """True for a line inside a signature: ``struct Cookie *co,`` defines nothing."""
+    """True for a line within a signature: ``struct Cookie *co,`` defines nothing."""
     text = line.strip()
     return (text.endswith(",") and "(" not in text) or text.count(")") > text.count("(")
 
@@ -338,7 +390,7 @@ def _indent(line: str) -> int:
 
 
 def joined(ranges: Iterable[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    """Ranges of one file with a score: those that touch as one, with the better score."""
+    """Scored ranges of one file, those that touch joined, with the better score."""
     result: list[tuple[int, int, float]] = []
     for start, end, score in sorted(ranges):
         if result and start <= result[-1][1] + 1:

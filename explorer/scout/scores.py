@@ -1,4 +1,4 @@
-"""Scores of every file for a query, from the index and from what its path says."""
+"""Scores of every file for a query, from the index and from its path, and the first ranking."""
 
 import re
 from collections.abc import Sequence
@@ -8,10 +8,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.index import Postings
 from explorer.scout.query import Query
-from explorer.scout.ranges import is_among
-from explorer.scout.tokens import MAX_SCAN_BYTES, PAD, Hashes, Indexes, Mask, long_enough, scan
+from explorer.scout.rows import Postings
+from explorer.scout.tokens import (
+    MAX_SCAN_BYTES,
+    PAD,
+    Floats,
+    Hashes,
+    Indexes,
+    Mask,
+    is_among,
+    long_enough,
+    scan,
+)
 
 CODE_SUFFIXES: Final = frozenset(
     """
@@ -44,33 +53,34 @@ _TEST_AFFIX: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PathIndex:
-    """The paths of a repository, looked at once for each list of files."""
+    """What a repository's paths say, computed once for each list of files."""
 
     paths: tuple[str, ...]
-    owner: NDArray[np.int32]
-    """Of each entry: which path."""
+    owner: Indexes
+    """The path of each entry."""
     terms: Hashes
+    """The term of each entry."""
     in_name: Mask
-    """Of each entry: it stands in the file's name without suffix, not in a directory's."""
+    """Whether each entry is in the file's name without suffix, not in a directory's."""
     stem_whole: Hashes
-    """Of each path: the hash of the file's whole name without suffixes."""
-    name_size: NDArray[np.float32]
-    """Of each path: how many terms its name has."""
+    """The hash of the first whole word of each file's name."""
+    name_size: Floats
+    """How many terms each file's name has."""
     is_test: Mask
     is_aside: Mask
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
     is_code: Mask
     is_document: Mask
     is_header: Mask
-    depth: NDArray[np.float32]
-    common: NDArray[np.float32]
-    """Of each path: the share of its suffix among the files of code."""
-    partner: NDArray[np.int32]
-    """Of each path: the number of the name it shares with its test, ``test_pool`` with ``pool``."""
+    depth: Floats
+    common: Floats
+    """The share of each file's suffix among the files of code."""
+    partner: Indexes
+    """The number of the name that a file shares with its test, as ``pool`` with ``test_pool``."""
 
 
 def index_paths(paths: Sequence[str]) -> PathIndex:
-    """The path index of the paths."""
+    """What the paths say."""
     paths = tuple(paths)
     names = [path.rpartition("/")[2] for path in paths]
     stems = [name.lstrip(".").partition(".")[0] or name for name in names]
@@ -84,7 +94,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     total = max(1, sum(counts.values()))
     directories = [path.rpartition("/")[0] for path in paths]
     owner, terms, _ = _terms(directories)
-    name_owner, name_terms, _ = _terms(stems)
+    name_owner, name_terms, stem_whole = _terms(stems)
     name_size = np.bincount(name_owner, minlength=len(paths)).astype(np.float32)
     in_name = np.zeros(len(terms) + len(name_terms), np.bool_)
     in_name[len(terms) :] = True
@@ -93,7 +103,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         owner=np.concatenate([owner, name_owner]),
         terms=np.concatenate([terms, name_terms]),
         in_name=in_name,
-        stem_whole=_terms(stems)[2],
+        stem_whole=stem_whole,
         name_size=name_size,
         is_test=is_test,
         is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
@@ -106,7 +116,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     )
 
 
-def _partners(stems: Sequence[str]) -> NDArray[np.int32]:
+def _partners(stems: Sequence[str]) -> Indexes:
     numbers: dict[str, int] = {}
     found = []
     for stem in stems:
@@ -115,9 +125,9 @@ def _partners(stems: Sequence[str]) -> NDArray[np.int32]:
     return np.array(found, np.int32)
 
 
-def _terms(texts: Sequence[str]) -> tuple[NDArray[np.int32], Hashes, Hashes]:
-    """Owner and term of each part and compound of the texts; and of each text its whole's hash."""
-    owners: list[NDArray[np.int32]] = []
+def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:
+    """Owner and term of each part and compound of the texts; and the hash of each first word."""
+    owners: list[Indexes] = []
     terms: list[Hashes] = []
     wholes = np.zeros(len(texts), np.uint32)
     begin = 0
@@ -143,7 +153,7 @@ def _terms(texts: Sequence[str]) -> tuple[NDArray[np.int32], Hashes, Hashes]:
     return np.concatenate(owners), np.concatenate(terms), wholes
 
 
-Scores = dict[str, NDArray[np.float32]]
+Scores = dict[str, Floats]
 
 # Robertson and Zaragoza, "The probabilistic relevance framework" (2009): the usual range.
 _K1: Final = 1.2
@@ -153,8 +163,8 @@ _NAME_GAIN: Final = 6.0
 _DIRECTORY_GAIN: Final = 2.0
 
 
-def rarity(lengths: Indexes, found: Postings, terms: int) -> NDArray[np.float32]:
-    """Of each term its inverse document frequency, 0 where it occurs nowhere."""
+def rarity(lengths: Indexes, found: Postings, terms: int) -> Floats:
+    """The inverse document frequency of each term, 0 for one that occurs nowhere."""
     files = max(1, int(np.count_nonzero(lengths)))
     frequency = np.bincount(found.term, minlength=terms).astype(np.float32)
     idf = np.log(1.0 + (files - frequency + 0.5) / (frequency + 0.5))
@@ -163,10 +173,10 @@ def rarity(lengths: Indexes, found: Postings, terms: int) -> NDArray[np.float32]
 
 def score_files(
     found: Postings, lengths: Indexes, paths: PathIndex, query: Query
-) -> tuple[Scores, NDArray[np.float32]]:
-    """Each score over all files, and the weight of each term: its rarity times its weight.
+) -> tuple[Scores, Floats]:
+    """Each score for all files, and the weight of each term: its rarity times its own weight.
 
-    ``found`` and ``lengths`` are of the files of ``paths``, in their order.
+    ``found`` and ``lengths`` are those of the files of ``paths``, in their order.
     """
     count, terms = len(paths.paths), len(query.terms)
     idf = rarity(lengths, found, terms)
@@ -174,7 +184,7 @@ def score_files(
     path_term = np.searchsorted(query.terms, paths.terms[path_hits])
     path_owner = paths.owner[path_hits]
     path_in_name = paths.in_name[path_hits]
-    # A term that stands in names alone has no document frequency; it is as rare as can be.
+    # A term that is only in names has no document frequency: it is as rare as can be.
     in_paths = np.bincount(path_term, minlength=terms) > 0
     idf = np.where((idf == 0) & in_paths, np.log(1.0 + count), idf).astype(np.float32)
     weight = idf * query.weight
@@ -183,10 +193,10 @@ def score_files(
     mean = max(1.0, float(full.mean())) if len(full) else 1.0
     norm = (1.0 - _B + _B * lengths / mean).astype(np.float32)
 
-    def total(values: NDArray[np.floating], owner: NDArray[np.int32]) -> NDArray[np.float32]:
+    def total(values: NDArray[np.floating], owner: Indexes) -> Floats:
         return np.bincount(owner, weights=values, minlength=count).astype(np.float32)
 
-    def bm25(gain: NDArray[np.float32], norms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def bm25(gain: Floats, norms: Floats) -> Floats:
         saturated = found.count * (_K1 + 1) / (found.count + _K1 * norms[found.file])
         return total(gain[found.term] * saturated, found.file)
 
@@ -205,7 +215,7 @@ def score_files(
             own * (found.symbol > 0) * query.whole[found.term].astype(np.float32), found.file
         ),
     }
-    # BM25F: occurrences in all fields are added before they are saturated.
+    # BM25F: the occurrences in all fields are added up before they are saturated.
     key = found.file.astype(np.int64) * terms + found.term
     field = found.count / norm[found.file] + _SYMBOL_GAIN * found.symbol
     path_key = path_owner.astype(np.int64) * terms + path_term
@@ -238,20 +248,20 @@ def score_files(
 
 
 def _once(
-    owner: NDArray[np.int32],
+    owner: Indexes,
     term: NDArray[np.int64],
-    weight: NDArray[np.float32],
+    weight: Floats,
     terms: int,
     count: int,
-) -> NDArray[np.float32]:
-    """The sum of weights over the distinct terms of each owner."""
+) -> Floats:
+    """The sum of the weights of each owner's distinct terms."""
     key, first = np.unique(owner.astype(np.int64) * max(1, terms) + term, return_index=True)
     owners = key // max(1, terms)
     return np.bincount(owners, weights=weight[first], minlength=count).astype(np.float32)
 
 
-def _mentions(paths: PathIndex, query: Query) -> NDArray[np.float32]:
-    """1 where the query names the file with its suffix, 2 with a directory; shared by namesakes."""
+def _mentions(paths: PathIndex, query: Query) -> Floats:
+    """1 for a file that the query names with its suffix, 2 with a directory; namesakes share it."""
     result = np.zeros(len(paths.paths), np.float32)
     if not query.paths:
         return result
@@ -272,5 +282,39 @@ def _mentions(paths: PathIndex, query: Query) -> NDArray[np.float32]:
 
 
 def _common_tail(path: str, mentioned: str) -> float:
-    """1.0 for a common directory above the file, 0 for none."""
+    """1.0 if both have the same directory above the file, else 0."""
     return float(path.split("/")[-2:-1] == mentioned.split("/")[-2:-1])
+
+
+CANDIDATES: Final = 48
+"""How many files are read for a query; 96% of the files sought are among them."""
+
+_FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code": 0.4, "path": 0.2}
+_TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
+
+
+def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
+    """How much each file is worth reading, by the index alone."""
+    total = np.zeros(len(paths.paths), np.float32)
+    for name, gain in _FIRST.items():
+        total += gain * share(scores[name])
+    prior = np.where(paths.is_test, _TEST_GAIN, 1.0) * np.where(paths.is_aside, _ASIDE_GAIN, 1.0)
+    prior *= np.where(paths.is_code, 1.0, _NO_CODE_GAIN) * np.where(
+        paths.is_document, _DOCUMENT_GAIN, 1.0
+    )
+    ranking = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
+    return np.asarray(ranking, np.float32)
+
+
+def choose_candidates(ranking: Floats, count: int = CANDIDATES) -> NDArray[np.int64]:
+    """The best files, best first; ties go by path."""
+    count = min(count, len(ranking))
+    top = np.argpartition(-ranking, count - 1)[:count] if count else np.zeros(0, np.int64)
+    top = top[np.lexsort((top, -ranking[top]))]
+    return top[ranking[top] > 0]
+
+
+def share(values: Floats) -> Floats:
+    """The values as shares of the largest."""
+    most = np.float32(values.max()) if len(values) else np.float32(0)
+    return np.asarray(values / most if most > 0 else np.zeros_like(values), np.float32)

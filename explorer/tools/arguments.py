@@ -1,8 +1,13 @@
-"""From the text that the model wrote to checked arguments, tolerant where the meaning is certain.
+"""What the model is told about the tools, and the checked arguments of the calls that it writes.
 
-Accepted: tool names in any case, the aliases below, dashes and camelCase, numbers and flags as
-strings, a list that holds the one string asked for, JSON encoded twice, null for "left out".
-Unknown arguments are ignored. All that is wrong with a call is said in one sentence.
+Names, parameters, types, order and defaults of the schemas are those of the model's training
+(released harness, microsoft/fastcontext); the texts are this project's own. They hold nothing that
+varies, so that every request about every repository begins with the same tokens.
+
+Calls are read tolerantly where their meaning is certain. Accepted are tool names in any case, the
+aliases below, dashes and camelCase, numbers and flags as strings, a list of the one string asked
+for, JSON encoded twice, and null for "left out". Unknown arguments are ignored. One sentence says
+everything that is wrong with a call.
 """
 
 import re
@@ -11,8 +16,105 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from explorer.hermes.lenient_json import parse
+from explorer.lenient_json import parse
 from explorer.records import ToolCall
+
+
+def _tool(
+    name: str, description: str, required: list[str], properties: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": description,
+            "parameters": {
+                "type": "object",
+                "properties": properties,
+                "required": required,
+            },
+        },
+    }
+
+
+_READ = _tool(
+    "Read",
+    "Reads a file and shows its lines with their numbers, at most 2000 lines at a time. "
+    "Use offset and limit for a part of a long file. For a directory, its entries are listed.",
+    ["path"],
+    {
+        "path": {"type": "string", "description": "Absolute path of the file."},
+        "offset": {
+            "type": "integer",
+            "description": "Number of the first line to show, counted from 1.",
+            "default": 1,
+        },
+        "limit": {"type": "integer", "description": "How many lines to show."},
+    },
+)
+
+_GLOB = _tool(
+    "Glob",
+    "Finds files by a pattern on their paths, such as `**/*.py` or `src/**/*.{ts,tsx}`. "
+    "Lists their paths, the file changed last first. Files that git ignores are left out.",
+    ["pattern"],
+    {
+        "pattern": {"type": "string", "description": "Glob pattern that the paths must match."},
+        "directory": {
+            "type": "string",
+            "description": "Directory to search; the whole workspace when left out.",
+        },
+    },
+)
+
+_GREP = _tool(
+    "Grep",
+    "Searches the contents of files with ripgrep and its regular expressions. "
+    "Files that git ignores are left out.",
+    ["pattern"],
+    {
+        "pattern": {"type": "string", "description": "Regular expression to search for."},
+        "path": {
+            "type": "string",
+            "description": "File or directory to search; the whole workspace when left out.",
+        },
+        "glob": {
+            "type": "string",
+            "description": "Search only files whose paths match, such as `*.js` or `src/**/*.py`.",
+        },
+        "output_mode": {
+            "type": "string",
+            "enum": ["content", "files_with_matches", "count"],
+            "description": "content shows matching lines, files_with_matches only the paths, "
+            "count the number of matching lines per file.",
+        },
+        "-A": {"type": "number", "description": "Lines to show after each match (content)."},
+        "-B": {"type": "number", "description": "Lines to show before each match (content)."},
+        "-C": {"type": "number", "description": "Lines to show around each match (content)."},
+        "-n": {
+            "type": "boolean",
+            "description": "Whether to show line numbers (content).",
+            "default": True,
+        },
+        "-i": {"type": "boolean", "description": "Whether to ignore upper and lower case."},
+        "type": {
+            "type": "string",
+            "description": "Search only files of this type, such as `py`, `js`, `rust` or `go`.",
+        },
+        "head_limit": {
+            "type": "number",
+            "description": "Show only the first so many lines or entries.",
+        },
+        "multiline": {
+            "type": "boolean",
+            "description": "Whether a match may span lines, with `.` matching newlines too.",
+        },
+    },
+)
+
+SCHEMAS: tuple[dict[str, Any], ...] = (_READ, _GLOB, _GREP)
+"""Read, Glob, Grep: the trained order."""
+
 
 OutputMode = Literal["content", "files_with_matches", "count"]
 
@@ -20,7 +122,7 @@ MAX_CONTEXT_LINES = 200
 
 
 class ArgumentProblem(Exception):
-    """Arguments that mean nothing. ``str`` of it is the observation."""
+    """A call that cannot be understood. ``str`` of it is the observation."""
 
 
 def _quoted(value: object) -> str:
@@ -106,11 +208,11 @@ class ReadArguments(_Arguments):
 
     path: Text
     offset: Number = 1
-    """1-based; what is below 1 means 1."""
+    """1-based; less than 1 means 1."""
     limit: Number | None = None
-    """Lines; what is below 1 means no limit of the model's own."""
+    """Lines; less than 1 means that the model sets no limit."""
     end: Number | None = None
-    """Last line; not offered, but some calls give a range this way."""
+    """The last line. It is not in the schema, but some calls give a range this way."""
 
 
 class GlobArguments(_Arguments):
@@ -121,7 +223,7 @@ class GlobArguments(_Arguments):
 
 
 class GrepArguments(_Arguments):
-    """Arguments of Grep. Without an output mode the lines themselves are shown."""
+    """Arguments of Grep. Without an output mode the lines are shown."""
 
     pattern: Text = Field(min_length=1)
     path: Text = ""
@@ -134,7 +236,7 @@ class GrepArguments(_Arguments):
     ignore_case: Flag = Field(False, alias="-i")
     type: Text = ""
     head_limit: Number = 0
-    """Lines or entries; what is below 1 means no limit of the model's own."""
+    """Lines or entries; less than 1 means that the model sets no limit."""
     multiline: Flag = False
 
     def context_lines(self) -> tuple[int, int]:
@@ -191,7 +293,8 @@ def parse_call(call: ToolCall) -> tuple[str, Arguments]:
     """The tool's proper name and the checked arguments.
 
     Raises:
-        ArgumentProblem: an unknown tool, no JSON object, or arguments of the wrong kind.
+        ArgumentProblem: the tool is unknown, the arguments are not a JSON object, or one of them
+            has the wrong type.
     """
     name = _NAMES.get(re.sub(r"[\s_-]", "", call.name).casefold().removeprefix("functions."))
     if name is None:
@@ -205,7 +308,7 @@ def parse_call(call: ToolCall) -> tuple[str, Arguments]:
 
 
 def canonical_key(call: ToolCall) -> Hashable | None:
-    """What two calls have in common that mean the same; None when the call means nothing."""
+    """A key that is equal for calls that mean the same; None for one that cannot be understood."""
     try:
         name, arguments = parse_call(call)
     except ArgumentProblem:
@@ -245,7 +348,7 @@ def _object(name: str, text: str) -> Mapping[str, Any]:
 
 
 def _renamed(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments under their proper names; a proper name wins over an alias, null counts not."""
+    """The arguments under their proper names, which win over aliases; null is left out."""
     present = {key: value for key, value in given.items() if value is not None}
     plain = {_plain_key(key): value for key, value in reversed(present.items())}
     named: dict[str, Any] = {}

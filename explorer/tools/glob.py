@@ -1,9 +1,9 @@
 """Glob: the paths of files that match a pattern, newest first.
 
-Patterns are matched here rather than by ``rg --glob``, whose overrides re-include what they match,
-ignored and hidden files too. Syntax as in rg: ``*``, ``?``, ``[a-z]``, ``[!a]``, ``{a,b}``, ``**``
-between slashes; a pattern without a slash matches names at any depth. The expressions made of them
-never backtrack over more than one star, so none explodes.
+Patterns are matched here, because ``rg --glob`` would bring back whatever it matches, even ignored
+and hidden files. The syntax is rg's: ``*``, ``?``, ``[a-z]``, ``[!a]``, ``{a,b}``, ``**`` between
+slashes; a pattern without a slash matches names at any depth. The regular expressions made from
+them never backtrack over more than one star, so none takes exponential time.
 """
 
 import heapq
@@ -15,18 +15,18 @@ from explorer.records import ToolResult
 from explorer.repository.paths import PathProblem, split
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GlobArguments
-from explorer.tools.observation import Rows, ToolLimits, problem
+from explorer.tools.observation import ObservationLines, ToolLimits, problem
 
 
 def glob(
     workspace: Workspace, arguments: GlobArguments, limits: ToolLimits, max_chars: int
 ) -> ToolResult:
-    """Matching paths, one a line, the file changed last first and equals by path. Blocks.
+    """Matching paths, one a line, newest first and those of the same age by path. Blocks.
 
-    Only files that may be shown are matched, whatever the pattern.
+    Whatever the pattern, only files that may be shown are matched.
 
     Raises:
-        PathProblem: the directory or the pattern leads outside, or the directory to nothing.
+        PathProblem: the directory or the pattern leads outside, or there is no such directory.
     """
     directory = workspace.resolve(arguments.directory)
     if directory.kind == "file":
@@ -46,7 +46,7 @@ def glob(
 
 
 def relative_pattern(workspace: Workspace, pattern: str) -> str:
-    """The pattern without the virtual or real root before it; ``/`` stays in front if it was.
+    """The pattern without the virtual or real root before it; a ``/`` at its front stays.
 
     Raises:
         PathProblem: it climbs above the root.
@@ -72,10 +72,10 @@ def _paths(
     workspace: Workspace, matching: Iterable[str], limits: ToolLimits, max_chars: int
 ) -> ToolResult:
     aged = [(-workspace.modified_ns(path), path) for path in matching]
-    aged = [(age, path) for age, path in aged if age]  # 0: gone since the list was taken.
+    aged = [(age, path) for age, path in aged if age]  # 0: gone since the listing.
     if not aged:
         return ToolResult("No files found")
-    rows = Rows(max_chars)
+    rows = ObservationLines(max_chars)
     for _, path in heapq.nsmallest(limits.glob_paths, aged):
         if not rows.add(workspace.to_virtual(path)):
             break
@@ -91,11 +91,11 @@ MAX_ALTERNATIVES = 200
 
 _MAGIC = re.compile(r"[*?\[{]")
 _RANGE = re.compile(r"(?s)(.)-(.)|(.)")
-"""A member of brackets: two ends of a range, or one character, a hyphen that ends them too."""
+"""A member of brackets: the two ends of a range, or one character, even a hyphen at the end."""
 
 
 class GlobProblem(Exception):
-    """A pattern that cannot be used. ``str`` of it is a sentence."""
+    """A pattern that cannot be used. ``str`` of it is the observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class GlobFilter:
     """Which relative paths match a set of patterns."""
 
     wanted: re.Pattern[str] | None
-    """None wants everything that is not excluded."""
+    """None matches everything that is not excluded."""
     excluded: re.Pattern[str] | None
 
     def __call__(self, path: str) -> bool:
@@ -118,8 +118,8 @@ def glob_filter(
 ) -> GlobFilter:
     """A filter for the patterns, each relative to the root or to the directory ``base``.
 
-    A pattern with a slash that matches nothing there is tried at any depth, and then as the name of
-    a directory; one that begins with foreign directories, without them. ``files`` is asked then.
+    A pattern with a slash that matches none of ``files`` is tried at any depth, then as the name of
+    a directory; one that begins with directories that do not exist, without them.
 
     Raises:
         GlobProblem: a pattern is too long or has too many alternatives.
@@ -198,7 +198,7 @@ def _union(regexes: Sequence[str]) -> re.Pattern[str] | None:
 
 
 def _split_list(text: str) -> list[str]:
-    """``*.py,*.js`` as two patterns, with the whole as a third where it may be a name."""
+    """``*.py,*.js`` as two patterns, and the whole as a third, because it may be a name."""
     text = text.strip().strip("\"'`")
     depth, pieces, piece = 0, [], ""
     for char in text:
@@ -214,7 +214,7 @@ def _split_list(text: str) -> list[str]:
 
 
 def _expand(pattern: str) -> list[str]:
-    """The patterns that braces stand for; braces that do not pair are literal."""
+    """The patterns that the braces stand for; braces without a partner are literal."""
     done: list[str] = []
     todo = [pattern]
     while todo:
@@ -258,7 +258,7 @@ def _translate(pattern: str, *, anchored: bool = False) -> str:
     if not rest:
         return head
     out = head + "/" if head else ""
-    # Between two ** the leftmost place will do, so what follows need never look for another.
+    # Between two ** the leftmost match will do, so what follows never needs to try another.
     out += "".join(f"(?>(?:[^/]+/)*?{block}/)" for block in rest[:-1] if block)
     return out + (f"(?:[^/]+/)*{rest[-1]}" if rest[-1] else ".+")
 
@@ -267,7 +267,7 @@ _TOKEN = re.compile(r"(\*+)|(\?)|\[([!^]?)(\]?[^\]/]*)\]|\\(.)|(.)", re.DOTALL)
 
 
 def _segment(part: str) -> str:
-    """An expression for one part of a path, without slash."""
+    """A regular expression for one part of a path."""
     chunks = [""]
     for token in _TOKEN.finditer(part):
         star, single, negated, members, escaped, char = token.groups()
@@ -282,7 +282,7 @@ def _segment(part: str) -> str:
     first, *rest = chunks
     if not rest:
         return first
-    # As between two **: each star but the last takes the leftmost place of what follows it.
+    # As between two **: for each star but the last, the leftmost match of what follows will do.
     middle = "".join(f"(?>[^/]*?{chunk})" for chunk in rest[:-1] if chunk)
     return first + middle + "[^/]*" + rest[-1]
 

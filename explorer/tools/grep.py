@@ -1,13 +1,13 @@
-"""Grep: what ripgrep finds, in its own output form, with only what may be shown.
+"""Grep: what ripgrep finds, in its own output form, but only what may be shown.
 
 rg runs in the directory that was resolved, entered through its descriptor, so a swap on the way
 there cannot redirect it, and follows no symlink below. A directory swapped for a symlink while rg
-walks could still lead it out; so each file that rg names must be in the list of files, and be, when
-the search is over, a regular file that a no-follow open below the root reaches. Otherwise it is
-dropped.
+walks could still lead it outside; so a file that rg names is dropped unless it is in the list of
+files and, once the search is over, a regular file that can be opened below the root without
+following links.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from explorer.records import ToolResult
@@ -22,43 +22,41 @@ from explorer.tools.glob import (
     literal_directory,
     relative_pattern,
 )
-from explorer.tools.observation import Rows, ToolLimits, cut_line, problem, spans
+from explorer.tools.observation import ObservationLines, ToolLimits, cut_line, problem, spans
 from explorer.tools.rg_search import (
     GAP,
     MAX_PATTERN_CHARS,
     Collector,
-    Plan,
+    RgCommand,
+    command_for,
     count_rows,
     order_of,
-    plan_for,
     regex_error,
     repaired,
     rows_of,
 )
 
 _PARALLEL_BYTES = 4 << 20
-"""More output than this is searched for again in order of paths, and then only as far as shown."""
+"""If there is more output, the search is repeated in order of paths, only as far as is shown."""
 _REPAIRS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where to search: a directory, and in it all or one file."""
+class _Scope:
+    """Where to search: a directory, or one file in it."""
 
     directory: str
     file: str = ""
-
-    def target(self) -> str:
-        return f"./{self.file}"
+    globs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a search gave."""
+class _Matches:
+    """What a search found."""
 
     parts: dict[str, bytes]
     end: RgEnd
-    plan: Plan
+    command: RgCommand
     complete: bool
 
 
@@ -72,33 +70,32 @@ def grep(
     """Matches in ripgrep's heading form, files sorted by path. Blocks; ``handle`` ends it.
 
     Raises:
-        PathProblem: there is nothing to be searched under the path.
+        PathProblem: the path leads to nothing that may be searched.
         RipgrepError: rg is missing or does not start.
     """
     if len(arguments.pattern) > MAX_PATTERN_CHARS:
         text = f"The pattern is longer than {MAX_PATTERN_CHARS} characters."
         return problem(text, max_chars)
     try:
-        place, globs = _place(workspace, arguments)
-        wanted = _glob_filter(workspace, place, globs)
+        scope = _scope(workspace, arguments)
+        wanted = _glob_filter(workspace, scope)
     except GlobProblem as error:
         return problem(str(error), max_chars)
-    if place.file:
-        path = _join(place.directory, place.file)
+    if scope.file:
+        path = _join(scope.directory, scope.file)
         if workspace.window(path, 1, 1, line_bytes=1).binary:
             name = workspace.to_virtual(path)
             return problem(f"{name} is a binary file and is not searched.", max_chars)
-    plan = plan_for(arguments, [] if place.file else globs, workspace.listing.rules, limits)
-    plan = replace(plan, target=place.target())
-    found = _search(workspace, place, plan, wanted, limits, max_chars, handle)
+    command = command_for(arguments, scope.globs, workspace.listing.rules, limits, scope.file)
+    found = _search(workspace, scope, command, wanted, limits, max_chars, handle)
     if found.end.returncode == 2 and not found.parts and found.end.stderr.strip():
         reason = cut_line(regex_error(found.end.stderr), 200)
         return problem(f"Grep cannot search for {shown(arguments.pattern)}: {reason}.", max_chars)
-    return _Report(workspace, arguments, limits, max_chars).of(found)
+    return _MatchesText(workspace, arguments, limits, max_chars).of(found)
 
 
-def _place(workspace: Workspace, arguments: GrepArguments) -> tuple[_Place, list[str]]:
-    globs = [relative_pattern(workspace, one) for one in arguments.glob]
+def _scope(workspace: Workspace, arguments: GrepArguments) -> _Scope:
+    globs = tuple(relative_pattern(workspace, one) for one in arguments.glob)
     path = arguments.path
     try:
         resolved = workspace.resolve(path)
@@ -106,48 +103,48 @@ def _place(workspace: Workspace, arguments: GrepArguments) -> tuple[_Place, list
         # A pattern given as path can only mean the files that match it.
         if globs or not any(char in path for char in "*?{"):
             raise
-        globs = [relative_pattern(workspace, path)]
+        globs = (relative_pattern(workspace, path),)
         resolved = Resolved("", "directory")
     if resolved.kind == "file":
         directory, _, name = resolved.path.rpartition("/")
-        return _Place(directory, name), globs
+        return _Scope(directory, name)
     directory = resolved.path
     if len(globs) == 1 and not directory:
-        # No need to walk what the pattern leaves out.
+        # What the pattern leaves out need not be walked.
         narrower = literal_directory(globs[0]).strip("/")
         if narrower in workspace.listing.directories:
             directory = narrower
-    return _Place(directory), globs
+    return _Scope(directory, globs=globs)
 
 
-def _glob_filter(workspace: Workspace, place: _Place, globs: Sequence[str]) -> GlobFilter | None:
-    if not globs or place.file:
+def _glob_filter(workspace: Workspace, scope: _Scope) -> GlobFilter | None:
+    if not scope.globs:
         return None
-    prefix = place.directory + "/" if place.directory else ""
+    prefix = scope.directory + "/" if scope.directory else ""
     return glob_filter(
-        globs,
-        base=place.directory,
+        scope.globs,
+        base=scope.directory,
         files=lambda: (path for path in workspace.listing.files if path.startswith(prefix)),
     )
 
 
 def _search(
     workspace: Workspace,
-    place: _Place,
-    plan: Plan,
+    scope: _Scope,
+    command: RgCommand,
     wanted: GlobFilter | None,
     limits: ToolLimits,
     max_chars: int,
     handle: RgHandle,
-) -> _Found:
-    """In parallel first; in order of paths, up to what fits, when that gives too much."""
-    naming = _naming(workspace, place, wanted)
-    with workspace.directory(place.directory) as descriptor:
+) -> _Matches:
+    """Searches in parallel; if that gives too much, again in order of paths, up to what fits."""
+    naming = _naming(workspace, scope, wanted)
+    with workspace.directory(scope.directory) as descriptor:
 
-        def run(plan: Plan, max_bytes: int) -> tuple[Collector, RgEnd]:
-            collector = Collector(plan.mode, naming, max_bytes)
+        def run(command: RgCommand, max_bytes: int) -> tuple[Collector, RgEnd]:
+            collector = Collector(command.mode, naming, max_bytes)
             end = run_rg(
-                plan.args(),
+                command.args(),
                 cwd_fd=descriptor,
                 sink=collector,
                 timeout_s=limits.timeout_s,
@@ -156,30 +153,30 @@ def _search(
             collector.close()
             return collector, end
 
-        collector, end = run(plan, _PARALLEL_BYTES)
+        collector, end = run(command, _PARALLEL_BYTES)
         for _ in range(_REPAIRS):
             better = None
             if end.returncode == 2 and not collector.parts:
-                better = repaired(plan, end.stderr)
+                better = repaired(command, end.stderr)
             if better is None:
                 break
-            plan = better
-            collector, end = run(plan, _PARALLEL_BYTES)
+            command = better
+            collector, end = run(command, _PARALLEL_BYTES)
         if collector.full:
-            plan = replace(plan, in_order=True)
-            collector, end = run(plan, 4 * max_chars + 65_536)
+            command = replace(command, in_order=True)
+            collector, end = run(command, 4 * max_chars + 65_536)
     complete = not (collector.full or end.timed_out)
-    return _Found(collector.parts, end, plan, complete)
+    return _Matches(collector.parts, end, command, complete)
 
 
 def _naming(
-    workspace: Workspace, place: _Place, wanted: GlobFilter | None
+    workspace: Workspace, scope: _Scope, wanted: GlobFilter | None
 ) -> Callable[[bytes], str | None]:
-    """Gives the path of a file named by rg, or None when it is not to be shown."""
+    """A function from a file name of rg's to the path, or to None when it is not to be shown."""
 
     def path_of(raw: bytes) -> str | None:
         try:
-            path = _join(place.directory, raw.decode("utf-8").removeprefix("./"))
+            path = _join(scope.directory, raw.decode("utf-8").removeprefix("./"))
         except UnicodeDecodeError:
             return None
         if wanted is not None and not wanted(path):
@@ -193,8 +190,8 @@ def _join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
 
 
-class _Report:
-    """Makes an observation of what was found."""
+class _MatchesText:
+    """The observation of what was found, written line by line."""
 
     def __init__(
         self, workspace: Workspace, arguments: GrepArguments, limits: ToolLimits, max_chars: int
@@ -202,23 +199,23 @@ class _Report:
         self._workspace = workspace
         self._arguments = arguments
         self._limits = limits
-        self._rows = Rows(max_chars)
+        self._rows = ObservationLines(max_chars)
         self._left = arguments.head_limit if arguments.head_limit > 0 else -1
         self._observed: list[tuple[str, int]] = []
         self._shown = 0
 
-    def of(self, found: _Found) -> ToolResult:
-        """The observation, with what was cut or changed said below it."""
+    def of(self, found: _Matches) -> ToolResult:
+        """The observation; what was cut or changed is said below it."""
         paths = sorted(found.parts, key=order_of)
         fits = all(self._file(path, found.parts[path]) for path in paths)
-        notes = list(found.plan.notes)
+        notes = list(found.command.notes)
         if found.end.timed_out:
             seconds = f"{self._limits.timeout_s:g} s"
             notes.append(f"... (stopped after {seconds}: incomplete; narrow the search)")
         elif not (fits and found.complete):
             notes.append(self._truncation(found))
         if not self._shown:
-            if "\\|" in self._arguments.pattern and not found.plan.fixed:
+            if "\\|" in self._arguments.pattern and not found.command.fixed:
                 notes.append("(alternatives are written a|b; a\\|b looks for a bar)")
             self._rows.add("No matches found")
         return ToolResult(
@@ -228,7 +225,7 @@ class _Report:
         )
 
     def _file(self, path: str, part: bytes) -> bool:
-        """Add a file; False when not all of it has room."""
+        """Add a file; False when there is not room for all of it."""
         if self._left == 0:
             return False
         if not self._workspace.is_inside(path):
@@ -261,7 +258,7 @@ class _Report:
         self._shown += 1
         return True
 
-    def _truncation(self, found: _Found) -> str:
+    def _truncation(self, found: _Matches) -> str:
         content = self._arguments.output_mode == "content"
         unit = "lines" if content else "files"
         if not found.complete:

@@ -1,6 +1,6 @@
-"""The rg command of a Grep, and its output taken apart while it streams.
+"""The rg command of a Grep, and its output, parsed while it streams.
 
-Paths end with NUL (``-0``), so no name can imitate anything else. What belongs to a file that is
+Paths end with NUL (``-0``), so no file name can imitate other output. The output for a file that is
 not wanted is dropped as it passes and takes no memory.
 """
 
@@ -35,8 +35,8 @@ _UNBALANCED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that decides an rg command but for the directory it runs in."""
+class RgCommand:
+    """Everything that an rg command depends on, except for the directory it runs in."""
 
     pattern: str
     mode: OutputMode
@@ -52,9 +52,9 @@ class Plan:
     in_order: bool = False
     file_type: str = ""
     name_globs: tuple[str, ...] = ()
-    """Files with other names cannot be wanted."""
+    """Globs for file names; files with other names cannot be wanted."""
     notes: tuple[str, ...] = ()
-    """What was changed after rg refused the plan before."""
+    """What was changed because rg had refused a command."""
 
     def args(self) -> list[str]:
         """The options of rg; the pattern behind ``-e``, the path behind ``--``."""
@@ -91,15 +91,15 @@ class Plan:
     def _file_args(self) -> list[str]:
         args = []
         if self.target != "./":
-            args.append("--text")  # It was looked at: NUL bytes far behind do not end the search.
+            args.append("--text")  # It was probed: NUL bytes further down do not end the search.
         if self.multiline:
             args.append(f"--max-filesize={_MAX_FILE_MULTILINE}")
         elif self.target == "./":
             args.append(f"--max-filesize={_MAX_FILE}")
         if self.file_type:
             args.append(f"--type={self.file_type}")
-        # A type cannot bring back what is ignored, as a --glob would; what is hidden by name is
-        # held back by the overrides among the rules.
+        # Unlike a --glob, a type brings back nothing that is ignored; the overrides among the
+        # rules keep out what is hidden by name.
         args += [f"--type-add={_MODEL_TYPE}:{glob}" for glob in self.name_globs]
         if self.name_globs:
             args.append(f"--type={_MODEL_TYPE}")
@@ -113,16 +113,20 @@ _MODE_ARGS: dict[OutputMode, tuple[str, ...]] = {
 }
 
 
-def plan_for(
-    arguments: GrepArguments, globs: Sequence[str], rules: tuple[str, ...], limits: ToolLimits
-) -> Plan:
-    """The first plan for a search through directories."""
+def command_for(
+    arguments: GrepArguments,
+    globs: Sequence[str],
+    rules: tuple[str, ...],
+    limits: ToolLimits,
+    file: str = "",
+) -> RgCommand:
+    """The first command for a search through directories or, if it is named, one file."""
     before, after = arguments.context_lines()
     file_type = arguments.type.strip().lstrip("*.").casefold()
     names = [name_glob(one) for one in globs]
     # Two --type options widen a search, so names narrow it only where the model gives no type.
     narrow = not file_type and bool(names) and None not in names
-    return Plan(
+    return RgCommand(
         pattern=arguments.pattern,
         mode=arguments.output_mode,
         before=before,
@@ -130,35 +134,34 @@ def plan_for(
         ignore_case=arguments.ignore_case,
         multiline=arguments.multiline,
         rules=rules,
-        target="./",
+        target=f"./{file}",
         line_chars=limits.grep_line_chars,
         file_type=file_type,
         name_globs=tuple(name for name in names if name) if narrow else (),
     )
 
 
-def repaired(plan: Plan, stderr: str) -> Plan | None:
-    """A plan that means the same and that rg may accept; None when there is none.
+def repaired(command: RgCommand, stderr: str) -> RgCommand | None:
+    """A command that means the same and that rg may accept; None when there is none.
 
-    A newline in the pattern turns multiline on; an unknown type is taken as an extension; a pattern
-    that only fails to be a regular expression by its brackets or the like is searched as text.
+    A newline in the pattern turns on multiline; an unknown type is taken as a file extension; a
+    pattern that is no regular expression because of its brackets or the like is searched as text.
     """
-    if '"\\n" is not allowed' in stderr and not plan.multiline:
-        return replace(plan, multiline=True)
-    if "unrecognized file type" in stderr and re.fullmatch(r"[\w+#-]+", plan.file_type):
-        name = f"*.{plan.file_type}"
-        return replace(plan, file_type="", name_globs=(name,))
+    if '"\\n" is not allowed' in stderr and not command.multiline:
+        return replace(command, multiline=True)
+    if "unrecognized file type" in stderr and re.fullmatch(r"[\w+#-]+", command.file_type):
+        name = f"*.{command.file_type}"
+        return replace(command, file_type="", name_globs=(name,))
     reason = regex_error(stderr)
-    if not plan.fixed and reason.startswith(_UNBALANCED):
-        note = (
-            f"({shown(plan.pattern)} is not a regular expression: {reason}; searched for as text)"
-        )
-        return replace(plan, fixed=True, notes=(*plan.notes, note))
+    if not command.fixed and reason.startswith(_UNBALANCED):
+        pattern = shown(command.pattern)
+        note = f"({pattern} is not a regular expression: {reason}; searched for as text)"
+        return replace(command, fixed=True, notes=(*command.notes, note))
     return None
 
 
 def regex_error(stderr: str) -> str:
-    """The reason why rg refused the pattern, on one line; empty when it gave none."""
+    """Why rg refused the pattern, on one line; empty when it gave no reason."""
     found = re.search(r"^error: (.+)$", stderr, re.MULTILINE)
     if found:
         return found[1].strip()
@@ -179,13 +182,13 @@ class Row:
     """0 for the gap between two groups of lines."""
     is_match: bool
     text: str
-    """Without line end; ``...`` at its end stands for what was cut."""
+    """Without the line end; ``...`` stands for what was cut at its end."""
 
 
 GAP = Row(0, False, "--")
 
 # What ends a file's part: an empty line, the end of the only line, or nothing. With --crlf rg ends
-# what it adds itself with \r\n, but not everywhere.
+# most of the lines that it adds itself with \r\n, but not all.
 _PART_ENDS: dict[OutputMode, re.Pattern[bytes]] = {
     "content": re.compile(rb"\n\r?\n"),
     "count": re.compile(rb"\r?\n"),
@@ -199,11 +202,11 @@ class Collector:
     def __init__(
         self, mode: OutputMode, wanted: Callable[[bytes], str | None], max_bytes: int
     ) -> None:
-        """``wanted`` gives the path under which a file of rg's is to be kept, or None."""
+        """``wanted`` gives the path under which to keep a file that rg names, or None."""
         self.parts: dict[str, bytes] = {}
         """By path: the rows (content), nothing (files), or the number (count)."""
         self.full = False
-        """True once more than ``max_bytes`` would have had to be kept."""
+        """True once there was more than ``max_bytes`` to keep."""
         self._wanted = wanted
         self._max_bytes = max_bytes
         self._end = _PART_ENDS[mode]
@@ -222,10 +225,10 @@ class Collector:
         return not self.full
 
     def close(self) -> None:
-        """Keep the last part, which rg ends with nothing but the end of its output."""
+        """Keep the last part, which only the end of rg's output ends."""
         if self._in_part and self._path is not None:
             complete = len(self._buffer)
-            if self.full:  # Stopped somewhere: up to the last whole line.
+            if self.full:  # It was cut anywhere: keep up to the last whole line.
                 complete = self._buffer.rfind(b"\n")
             if complete > 0:
                 self.parts[self._path] = bytes(self._buffer[:complete]).rstrip(b"\r\n")
@@ -247,12 +250,12 @@ class Collector:
     def _take_part(self) -> bool:
         found = self._end.search(self._buffer, self._searched)
         if found is None:
-            if self._path is None:  # Not wanted: only what may begin the end is kept.
+            if self._path is None:  # Not wanted: keep only what may begin the part's end.
                 del self._buffer[:-2]
             self._searched = max(0, len(self._buffer) - 2)
             return False
         start, end = found.span()
-        del found  # It holds the buffer, which cannot shrink meanwhile.
+        del found  # While it holds the buffer, that cannot shrink.
         if self._path is not None:
             self.parts[self._path] = bytes(self._buffer[:start])
             self._kept_bytes += start + len(self._path)
@@ -262,7 +265,7 @@ class Collector:
 
 
 def rows_of(part: bytes) -> Iterator[Row]:
-    """The rows of a file's part, in order, without what rg says about binary data further on."""
+    """The rows of a file's part, in order, without rg's remark about binary data further down."""
     position = 0
     while position <= len(part):
         end = part.find(b"\n", position)
@@ -279,10 +282,10 @@ def rows_of(part: bytes) -> Iterator[Row]:
 
 
 def count_rows(part: bytes) -> int:
-    """How many rows, gaps aside, a file's part has."""
+    """How many rows a file's part has, gaps not counted."""
     return len(_ROW_START.findall(part))
 
 
 def order_of(path: str) -> str:
-    """A sort key that puts paths in the order of ``rg --sort path``: part by part."""
+    """A sort key that orders paths as ``rg --sort path`` does: part by part."""
     return path.replace("/", "\0")

@@ -1,18 +1,14 @@
-"""The tools of one workspace: their schemas, and from a call to its observation.
-
-Names, parameters, types, order and defaults are those of the model's training (released harness,
-microsoft/fastcontext); the texts are this project's own. They hold nothing that varies, so that
-every request of every repository begins with the same tokens.
-"""
+"""The tools of one workspace: from a call to its observation; and Read itself."""
 
 from collections.abc import Callable
-from typing import Any
 
-from explorer.records import ToolCall, ToolResult
+from explorer.records import Span, ToolCall, ToolResult
+from explorer.repository.documents import Window
 from explorer.repository.paths import PathProblem
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import (
+    SCHEMAS,
     ArgumentProblem,
     Arguments,
     GlobArguments,
@@ -21,124 +17,109 @@ from explorer.tools.arguments import (
 )
 from explorer.tools.glob import glob
 from explorer.tools.grep import grep
-from explorer.tools.observation import MIN_CHARS, ToolLimits, problem
-from explorer.tools.read import read
+from explorer.tools.observation import MIN_CHARS, ObservationLines, ToolLimits, cut_line, problem
+
+_NOTE_CHARS = 80
+_LEAST_CHARS = 20
+"""A row cut shorter than this would show nothing of its line."""
 
 
-def _tool(
-    name: str, description: str, required: list[str], properties: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": name,
-            "description": description,
-            "parameters": {
-                "type": "object",
-                "properties": properties,
-                "required": required,
-            },
-        },
-    }
+def read(
+    workspace: Workspace, arguments: ReadArguments, limits: ToolLimits, max_chars: int
+) -> ToolResult:
+    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows. Blocks.
+
+    Raises:
+        PathProblem: the path leads to nothing that may be shown.
+    """
+    found = workspace.resolve(arguments.path)
+    if found.kind == "directory":
+        return _directory(workspace, found.path, max_chars)
+    start, count = _range(arguments, limits)
+    # UTF-8 needs at most four bytes a character; one more character shows that a line was cut.
+    line_bytes = 4 * (limits.read_line_chars + 1)
+    window = workspace.window(found.path, start, count, line_bytes=line_bytes)
+    name = workspace.to_virtual(found.path)
+    if window.binary:
+        return problem(f"{name} is a binary file and is not shown.", max_chars)
+    if window.total == 0:
+        return ToolResult("File is empty.")
+    if not window.lines:
+        return problem(_past_the_end(name, start, window.total), max_chars)
+    asked = arguments.limit is not None or arguments.end is not None
+    return _rows(found.path, name, window, asked and count < limits.read_lines, limits, max_chars)
 
 
-_READ = _tool(
-    "Read",
-    "Reads a file and shows its lines with their numbers, at most 2000 lines at a time. "
-    "Use offset and limit for a part of a long file. For a directory, its entries are listed.",
-    ["path"],
-    {
-        "path": {"type": "string", "description": "Absolute path of the file."},
-        "offset": {
-            "type": "integer",
-            "description": "Number of the first line to show, counted from 1.",
-            "default": 1,
-        },
-        "limit": {"type": "integer", "description": "How many lines to show."},
-    },
-)
+def _range(arguments: ReadArguments, limits: ToolLimits) -> tuple[int, int]:
+    """The first line and the number of lines."""
+    start = max(1, arguments.offset)
+    count = arguments.limit if arguments.limit is not None and arguments.limit > 0 else None
+    if count is None and arguments.end is not None and arguments.end >= start:
+        count = arguments.end - start + 1
+    return start, min(count or limits.read_lines, limits.read_lines)
 
-_GLOB = _tool(
-    "Glob",
-    "Finds files by a pattern on their paths, such as `**/*.py` or `src/**/*.{ts,tsx}`. "
-    "Lists their paths, the file changed last first. Files that git ignores are left out.",
-    ["pattern"],
-    {
-        "pattern": {"type": "string", "description": "Glob pattern that the paths must match."},
-        "directory": {
-            "type": "string",
-            "description": "Directory to search; the whole workspace when left out.",
-        },
-    },
-)
 
-_GREP = _tool(
-    "Grep",
-    "Searches the contents of files with ripgrep and its regular expressions. "
-    "Files that git ignores are left out.",
-    ["pattern"],
-    {
-        "pattern": {"type": "string", "description": "Regular expression to search for."},
-        "path": {
-            "type": "string",
-            "description": "File or directory to search; the whole workspace when left out.",
-        },
-        "glob": {
-            "type": "string",
-            "description": "Search only files whose paths match, such as `*.js` or `src/**/*.py`.",
-        },
-        "output_mode": {
-            "type": "string",
-            "enum": ["content", "files_with_matches", "count"],
-            "description": "content shows matching lines, files_with_matches only the paths, "
-            "count the number of matching lines per file.",
-        },
-        "-A": {"type": "number", "description": "Lines to show after each match (content)."},
-        "-B": {"type": "number", "description": "Lines to show before each match (content)."},
-        "-C": {"type": "number", "description": "Lines to show around each match (content)."},
-        "-n": {
-            "type": "boolean",
-            "description": "Whether to show line numbers (content).",
-            "default": True,
-        },
-        "-i": {"type": "boolean", "description": "Whether to ignore upper and lower case."},
-        "type": {
-            "type": "string",
-            "description": "Search only files of this type, such as `py`, `js`, `rust` or `go`.",
-        },
-        "head_limit": {
-            "type": "number",
-            "description": "Show only the first so many lines or entries.",
-        },
-        "multiline": {
-            "type": "boolean",
-            "description": "Whether a match may span lines, with `.` matching newlines too.",
-        },
-    },
-)
+def _past_the_end(name: str, start: int, total: int | None) -> str:
+    lines = "1 line" if total == 1 else f"{total} lines"
+    return f"{name} has only {lines}; offset {start} lies past its end."
 
-SCHEMAS: tuple[dict[str, Any], ...] = (_READ, _GLOB, _GREP)
-"""Read, Glob, Grep: the trained order."""
+
+def _rows(
+    path: str, name: str, window: Window, asked: bool, limits: ToolLimits, max_chars: int
+) -> ToolResult:
+    rows = ObservationLines(max_chars)
+    last_number = window.start + len(window.lines) - 1
+    # For the fence's own two lines; the first is known only when the last row is.
+    reserve = _NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
+    for number, line in enumerate(window.lines, window.start):
+        if not rows.add(f"{number}|{cut_line(line, limits.read_line_chars)}", reserve=reserve):
+            break
+    shown = len(rows.lines)
+    if not shown:  # Not even one row fits: show what does.
+        room = max_chars - reserve - len("...")
+        line = f"{window.start}|{window.lines[0]}"
+        if room < min(len(line), _LEAST_CHARS):
+            return problem("There is no room left to show the file.", max_chars)
+        rows.lines.append(cut_line(line, room))
+        shown = 1
+    end = window.start + shown - 1
+    note = ""
+    if end < last_number or (not asked and end != window.total):
+        total = f"of {window.total}" if window.total is not None else "of more"
+        note = f"... (lines {window.start}-{end} {total}; continue with offset {end + 1})"
+    text = "\n".join([f"```{name}:{window.start}-{end}", *rows.lines, "```"])
+    span = Span(path, window.start, end)
+    return ToolResult(text + ("\n" + note if note else ""), True, (span,), bool(note))
+
+
+def _directory(workspace: Workspace, path: str, max_chars: int) -> ToolResult:
+    entries = workspace.entries(path)
+    rows = ObservationLines(max_chars)
+    rows.add(f"{workspace.to_virtual(path)} is a directory:")
+    shown = 0
+    for entry in entries:
+        if not rows.add(entry):
+            break
+        shown += 1
+    cut = shown < len(entries)
+    note = f"... ({shown} of {len(entries)} entries shown)" if cut else ""
+    return ToolResult(rows.text(note), truncated=cut)
 
 
 class ToolBox:
     """Read, Glob and Grep on a workspace. Calls may run side by side."""
 
+    schemas = SCHEMAS
+    """Read, Glob and Grep as OpenAI function tools."""
+
     def __init__(self, workspace: Workspace, *, limits: ToolLimits | None = None) -> None:
         self.workspace = workspace
-        """Where the tools look."""
         self.limits = limits or ToolLimits()
-        """The bounds of every call."""
-
-    @property
-    def schemas(self) -> tuple[dict[str, Any], ...]:
-        """Read, Glob and Grep as OpenAI function tools."""
-        return SCHEMAS
 
     async def run(self, call: ToolCall, *, max_chars: int | None = None) -> ToolResult:
-        """The observation of a call, at most ``max_chars`` long (but never below 200).
+        """The observation of a call, at most ``max_chars`` long (but never cut below 200).
 
-        Whatever the model did wrong is an observation with ``ok`` False. Cancelling ends the rg
+        Whatever the model did wrong gives an observation with ``ok`` False. Cancelling ends the rg
         that runs for the call.
 
         Raises:

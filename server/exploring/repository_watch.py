@@ -19,7 +19,7 @@ import anyio
 import anyio.abc
 
 from explorer.errors import ExplorerError
-from explorer.repository.listing import is_hidden_name
+from explorer.repository.paths import is_hidden_name
 from server.exploring.open_repositories import OpenRepository
 
 if TYPE_CHECKING:

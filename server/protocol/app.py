@@ -93,7 +93,7 @@ class Backend:
         # In this thread, so that messages are answered while numpy and httpx are loaded.
         model = ("explorer.engines.http", "explorer.loop") if settings.endpoint else ()
         for name in (
-            "explorer.scout.engine",
+            "explorer.scout.search",
             "server.exploring.repository_watch",
             "watchfiles",
             *model,

@@ -116,7 +116,7 @@ def test_the_report_says_how_often_each_confidence_was_given_and_right() -> None
 
 
 def test_files_named_behind_the_cited_ones_count_for_the_ranking_alone() -> None:
-    from benchmarks.localisation_scores import score
+    from benchmarks.localisation_report import score
 
     task = {"files": {"right.go": [[1, 2]]}}
     cited = [{"path": "wrong.go", "start": 1, "end": 2}]

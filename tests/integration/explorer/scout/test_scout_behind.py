@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout, engine, index
-from explorer.scout.index import build_rows, find
+from explorer.scout import Scout, index, search
+from explorer.scout.first_look import count_words
+from explorer.scout.index import Pending, RepositoryIndex
 from explorer.scout.query import parse_query
-from explorer.scout.quick import Unread, count_words
-from explorer.scout.reading import read_files, stamps
+from explorer.scout.rows import build_rows, find, read_files, stamps
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -42,11 +42,11 @@ async def scout(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scout]:
     """A scout that looks first at anything, and indexes few files before it answers."""
-    monkeypatch.setattr(engine, "INLINE_BYTES", 0)
-    monkeypatch.setattr(engine, "_BATCH_FILES", 8)
-    monkeypatch.setattr(engine, "_LOOKED_AT", 16)
-    monkeypatch.setattr(engine, "_LOOKED_AT_S", 0.0)
-    monkeypatch.setattr(engine, "_BEHIND_BYTES", 1_000)
+    monkeypatch.setattr(search, "INLINE_BYTES", 0)
+    monkeypatch.setattr(index, "_BATCH_FILES", 8)
+    monkeypatch.setattr(index, "_FIRST_FILES", 16)
+    monkeypatch.setattr(index, "_FIRST_S", 0.0)
+    monkeypatch.setattr(index, "_BEHIND_BYTES", 1_000)
     with Workspace.open(root) as workspace:
         made = Scout(workspace, tmp_path / "cache")
         yield made
@@ -83,14 +83,14 @@ async def test_behind_the_answer_all_is_indexed_and_kept_for_the_next_process(
 
 
 async def test_an_index_built_behind_is_the_one_that_is_built_at_once(
-    scout: Scout, root: Path
+    scout: Scout, root: Path, tmp_path: Path
 ) -> None:
     await scout.answer(QUERY)
     await settled(scout)
     with Workspace.open(root) as workspace:
-        fresh = engine.Engine(workspace)
+        fresh = RepositoryIndex(workspace)
         fresh.refresh(await workspace.files(), lambda: False)
-        behind = engine.Engine(workspace, scout.cache_dir)
+        behind = RepositoryIndex(workspace, tmp_path / "cache")
 
     assert behind.rows.paths == fresh.rows.paths
     assert np.array_equal(behind.rows.terms, fresh.rows.terms)
@@ -126,8 +126,8 @@ async def test_what_the_index_holds_of_a_querys_words_ripgrep_finds_too(
     query = parse_query("valve helper frobnicate_valve")
     with Workspace.open(root) as workspace:
         paths = await workspace.files()
-        unread = Unread(paths, stamps(workspace, paths))
-        looked = find(count_words(workspace, query, unread, lambda: False, 20.0), query.terms)
+        pending = Pending(paths, stamps(workspace, paths))
+        looked = find(count_words(workspace, query, pending, lambda: False, 20.0), query.terms)
         exact = find(build_rows(read_files(workspace, paths)), query.terms)
 
     pairs = set(zip(looked.file.tolist(), looked.term.tolist(), strict=True))
@@ -144,8 +144,8 @@ async def test_hidden_and_ignored_files_are_not_looked_through(tmp_path: Path) -
     query = parse_query("valve")
     with Workspace.open(root) as workspace:
         paths = await workspace.files()
-        unread = Unread(paths, stamps(workspace, paths))
-        rows = count_words(workspace, query, unread, lambda: False, 20.0)
+        pending = Pending(paths, stamps(workspace, paths))
+        rows = count_words(workspace, query, pending, lambda: False, 20.0)
 
     assert rows.paths == ("a.py",)
     assert len(rows.terms) == 1

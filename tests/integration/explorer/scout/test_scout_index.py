@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout, index
-from explorer.scout import index as index_module
+from explorer.scout import Scout, index, rows
 from server.exploring.open_repositories import OpenRepositories
 from tests.serving import ROOT
 
@@ -32,13 +31,13 @@ def tree(tmp_path):
 def read_paths(monkeypatch):
     """The paths that were indexed, as they are."""
     seen = []
-    rows_of_chunk = index_module._rows_of_chunk
+    rows_of_chunk = rows._rows_of_chunk
 
     def recorded(chunk):
         seen.extend(path for path, _, _ in chunk)
         return rows_of_chunk(chunk)
 
-    monkeypatch.setattr(index_module, "_rows_of_chunk", recorded)
+    monkeypatch.setattr(rows, "_rows_of_chunk", recorded)
     return seen
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.repository.paths import longest_suffix, split
-from explorer.repository.workspace import PathProblem, Resolved, Workspace
+from explorer.repository.paths import PathProblem, Resolved, longest_suffix, split
+from explorer.repository.workspace import Workspace
 from tests.tooling import write_tree
 
 FILES = (

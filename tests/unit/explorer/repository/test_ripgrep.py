@@ -13,12 +13,19 @@ import pytest
 
 from explorer.errors import RipgrepError
 from explorer.repository import ripgrep
-from explorer.repository.ripgrep import RgHandle, find_rg, run_rg, stream_rg
+from explorer.repository.ripgrep import RgEnd, RgHandle, Sink, find_rg, in_thread, run_rg
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
 
 FakeRg = Callable[[str], Path]
+
+
+async def stream_rg(args: list[str], *, cwd_fd: int, sink: Sink, timeout_s: float) -> RgEnd:
+    """How rg ended; the sink is called in a worker thread."""
+    return await in_thread(
+        lambda handle: run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from explorer.errors import WorkspaceError
 from explorer.repository.documents import open_root
-from explorer.repository.workspace import PathProblem, Workspace
+from explorer.repository.paths import PathProblem
+from explorer.repository.workspace import Workspace
 from tests.tooling import swap, without_root, write_name_that_is_no_utf8, write_tree
 
 pytestmark = pytest.mark.anyio

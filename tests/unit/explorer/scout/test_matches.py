@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 
-from explorer.scout.candidates import tests_from as rust_tests_from
-from explorer.scout.field import FINE_CELL_LINES, WORD_GROUPS, build_field
-from explorer.scout.index import build_rows, find
+from explorer.scout.field import FINE_CELL_LINES, build_field
 from explorer.scout.matches import (
     describe_cells,
     describe_terms,
     match_cells,
     match_files,
-    words_said,
 )
-from explorer.scout.query import parse_query
-from explorer.scout.reading import NO_FILE
+from explorer.scout.query import WORD_GROUPS, parse_query, words_said
+from explorer.scout.ranges import tests_from as rust_tests_from
+from explorer.scout.rows import NO_FILE, build_rows, find
 from explorer.scout.scores import index_paths, score_files
 
 POOL = b"""\

@@ -2,7 +2,7 @@
 
 import pytest
 
-from explorer.scout.ranges import Outline, joined
+from explorer.scout.ranges import Definitions, joined
 
 PYTHON = """import os
 
@@ -83,7 +83,7 @@ end
 def outline(text, *heads):
     lines = text.splitlines()
     starts = [n for n, line in enumerate(lines, 1) if line.strip().startswith(heads)]
-    return Outline(lines, starts)
+    return Definitions(lines, starts)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_long_definition_is_cited_by_its_block():
         "",
     ]
     body += [f"    step_{number}()" for number in range(60)]
-    found = Outline(body, [1])
+    found = Definitions(body, [1])
 
     assert found.citable(6, 6) == (4, 7)
     start, end = found.at(40)
@@ -140,7 +140,7 @@ def test_one_line_of_a_short_definition_is_cited_as_that():
 def test_ranges_never_leave_the_file():
     for text in (PYTHON, JAVA, C, RUBY, "", "\n\n", "x", "}\n}\n"):
         lines = text.splitlines()
-        found = Outline(lines, range(1, len(lines) + 1))
+        found = Definitions(lines, range(1, len(lines) + 1))
         for start in range(1, len(lines) + 1):
             for end in range(start, len(lines) + 1):
                 low, high = found.citable(start, end)
@@ -159,20 +159,20 @@ def long_c():
 
 
 def test_a_parameter_of_a_structs_type_is_no_definition():
-    found = Outline(long_c(), [1, 2, 57])
+    found = Definitions(long_c(), [1, 2, 57])
 
     assert found.around(2, 2) == found.around(1, 1) == found.around(30, 30)
 
 
 def test_the_head_of_a_long_definition_is_not_cited_with_the_end_of_the_one_before():
-    found = Outline(long_c(), [1, 57])
+    found = Definitions(long_c(), [1, 57])
 
     assert found.citable(40, 57)[1] == 54
     assert found.citable(53, 70)[0] == 56
 
 
 def test_a_line_or_two_of_a_long_definition_get_lines_around_them():
-    start, end = Outline(long_c(), [1, 57]).citable(1, 2)
+    start, end = Definitions(long_c(), [1, 57]).citable(1, 2)
 
     assert start == 1
     assert end - start >= 5
@@ -182,7 +182,7 @@ def test_a_range_does_not_begin_with_a_closing_bracket_or_the_rest_of_a_statemen
     text = ["def long():"] + [f"    step({number})" for number in range(40)]
     text += ["", "    try:", "        one()", "    except Full:", "        two()", ""]
     text += ["    three(", "    )", "", "    four()", *["    more()"] * 20]
-    found = Outline(text, [1])
+    found = Definitions(text, [1])
 
     assert found.citable(45, 46)[0] == 43
     assert found.citable(49, 52)[0] == 51
@@ -194,5 +194,5 @@ def test_a_range_does_not_end_in_a_comment_with_stars_above_the_next_method():
 
 def test_a_range_does_not_begin_with_imports_unless_it_is_nothing_else():
     lines = ["import os", "from re import sub", "", "FACTOR = 0.5", "", "LIMIT = 3"]
-    assert Outline(lines, ()).citable(1, 4) == (4, 4)
-    assert Outline(lines, ()).citable(1, 2) == (1, 2)
+    assert Definitions(lines, ()).citable(1, 4) == (4, 4)
+    assert Definitions(lines, ()).citable(1, 2) == (1, 2)

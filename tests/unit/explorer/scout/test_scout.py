@@ -293,7 +293,7 @@ async def test_binary_minified_and_undecodable_files_do_no_harm(tmp_path):
     assert all(citation.path != "image.bin" for citation in found.citations)
 
 
-async def test_fifos_and_unreadable_directories_are_passed_over(tree):
+async def test_fifos_and_pendingable_directories_are_passed_over(tree):
     os.mkfifo(tree / "shop" / "discount.py")
     found = await ask(tree, "discount of a cart")
 
@@ -358,7 +358,7 @@ async def test_the_same_question_has_the_same_answer(tree):
 
 
 async def test_beyond_the_bound_code_is_indexed_first_and_the_rest_is_named(tree, monkeypatch):
-    monkeypatch.setattr("explorer.scout.engine.MAX_FILES", len(TREE) - 1)
+    monkeypatch.setattr("explorer.scout.index.MAX_FILES", len(TREE) - 1)
     found = await ask(tree, "discount of a cart, everything in hash tables")
 
     assert found.citations[0].path == "shop/cart.py"
@@ -368,7 +368,7 @@ async def test_beyond_the_bound_code_is_indexed_first_and_the_rest_is_named(tree
 
 async def test_beyond_the_bound_in_bytes_tests_and_documents_are_left_out_first(tree, monkeypatch):
     lay_out(tree, {"tests/test_cart.py": "# filler\n" * 900, "docs/cart.md": "filler\n" * 900})
-    monkeypatch.setattr("explorer.scout.engine.MAX_SOURCE_BYTES", 6_000)
+    monkeypatch.setattr("explorer.scout.index.MAX_SOURCE_BYTES", 6_000)
     found = await ask(tree, "apply_discount of a cart")
 
     assert found.citations[0].path == "shop/cart.py"

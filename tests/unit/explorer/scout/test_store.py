@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.scout import index
-from explorer.scout.index import build_rows
-from explorer.scout.reading import Stamp
+from explorer.scout.rows import Stamp, build_rows
 from tests.serving import ROOT
 
 

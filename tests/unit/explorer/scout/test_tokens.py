@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.scout.ranges import defined_words, lines_of
-from explorer.scout.tokens import MAX_SCAN_BYTES, PAD, scan, words_of
+from explorer.scout.tokens import MAX_SCAN_BYTES, PAD, defined_words, lines_of, scan, words_of
 
 
 def parts(text):

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.localisation_scores import paired_interval, score
+from benchmarks.localisation_report import paired_interval, score
 
 TASK = {"files": {"a.py": [[10, 19]], "b.py": [[1, 10]]}}
 

@@ -1,12 +1,13 @@
-r"""JSON as a 4B model writes it, read only where a single reading exists.
+r"""JSON as a 4B model writes it, read only where it can mean one thing.
 
-What is repaired: braces and brackets missing or surplus at the very end, a comma before a closing
+Repaired are: braces and brackets missing or left over at the very end, a comma before a closing
 brace, strings in single quotes, raw line breaks and tabs in strings, ``True``, ``False`` and
 ``None``, bare keys, a Markdown fence around the whole, backslashes that escape nothing (``\d`` in
 a pattern that was not escaped for JSON), and JSON inside a JSON string.
 
-What is not: a string that never ends, a quote inside a string, a missing comma, a text that stops
-after a comma or a colon. Each has more than one reading, so a caller has to ask the model.
+Not repaired are: a string that never ends, a quote inside a string, a missing comma, a text that
+stops after a comma or a colon. Each can be read in several ways, so the caller has to ask the
+model; a library that repairs JSON would guess.
 """
 
 import json
@@ -14,10 +15,10 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
-"""Deepest nesting that is read. Tool arguments nest twice; this only keeps the stack bounded."""
+"""The deepest nesting that is read. Tool arguments nest twice; this keeps the stack bounded."""
 
 MAX_ENCODINGS = 3
-"""How often JSON inside a JSON string is opened. Seen once in practice, never more than twice."""
+"""How many layers of JSON are unpacked. In practice two were seen, never more than three."""
 
 _SPACE = re.compile(r"\s*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,307})(?:\.\d{1,307})?(?:[eE][+-]?\d{1,3})?(?![\w.])")
@@ -31,13 +32,13 @@ _CLOSERS = {"{": "}", "[": "]"}
 
 
 def parse(text: str) -> Any:
-    """The value that the text stands for: strict JSON first, then the repairs of this module.
+    """The value that the text stands for: read as strict JSON, else with this module's repairs.
 
-    A JSON string that itself holds an object or a list is opened.
+    A JSON string that itself holds an object or a list is unpacked.
 
     Raises:
-        ValueError: no reading, or more than one; the text is one clause that says what is wrong
-            and can follow "the arguments are not valid JSON: ".
+        ValueError: it can be read in no way, or in several; the message is one clause that can
+            follow "the arguments are not valid JSON: ".
     """
     value = _parse_once(text)
     for _ in range(MAX_ENCODINGS - 1):
@@ -51,7 +52,7 @@ def parse(text: str) -> Any:
 
 
 def is_whole(text: str, kind: type = object) -> bool:
-    """Whether the text is one complete value of strict JSON, of this kind, that nothing follows."""
+    """Whether the text is exactly one complete value of strict JSON, of this kind."""
     try:
         return isinstance(json.loads(text), kind)
     except (ValueError, RecursionError):
@@ -143,7 +144,7 @@ class _Reader:
                 self._fail(f"a colon is missing after the key {key[:40]!r}")
             self._at += 1
             members[key] = self._value(depth + 1)
-            if self._ends("}"):
+            if self._take_end("}"):
                 return members
         self._at += len(char)
         return members
@@ -153,15 +154,15 @@ class _Reader:
         items: list[Any] = []
         while (char := self._peek()) not in ("]", ""):
             items.append(self._value(depth + 1))
-            if self._ends("]"):
+            if self._take_end("]"):
                 return items
         self._at += len(char)
         return items
 
-    def _ends(self, closer: str) -> bool:
-        """Whether the object or list ends here; otherwise a comma was passed.
+    def _take_end(self, closer: str) -> bool:
+        """Pass the closer, or a comma; True when it was the closer.
 
-        The end of the text closes what is open, but not after a comma: something was to follow.
+        The end of the text closes what is open, but not after a comma: more was to follow.
         """
         char = self._peek()
         if char in (closer, ""):
@@ -205,13 +206,13 @@ class _Reader:
                 backspaces.append(len(pieces))
             pieces.append(piece)
         if literal:
-            # Who writes \d unescaped means the word boundary \b as well, not a backspace.
+            # A model that writes \d unescaped means a word boundary by \b too, not a backspace.
             for index in backspaces:
                 pieces[index] = r"\b"
         return "".join(pieces)
 
     def _escape(self, char: str) -> str:
-        """What the backslash and the character stand for; both, when that is no escape of JSON."""
+        """What the escape stands for; the two characters themselves when JSON does not know it."""
         self._at += 2
         if char in _ESCAPES or char == "'":
             return _ESCAPES.get(char, char)

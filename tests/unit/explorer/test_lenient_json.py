@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.hermes.lenient_json import MAX_DEPTH, parse
+from explorer.lenient_json import MAX_DEPTH, parse
 
 
 @pytest.mark.parametrize(

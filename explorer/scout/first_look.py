@@ -1,73 +1,64 @@
 """A first look through files that are not indexed yet: ripgrep counts the query's words in them.
 
-It takes a tenth of the time that indexing takes. The counts stand in for the index's: words are
-found as parts of longer ones too, names of definitions are not told apart, and sizes in words are
-estimated from sizes in bytes. What ranks high by them is then indexed, the rest later.
+That takes a tenth of the time of indexing. The counts stand in for the index, roughly: words are
+also found as parts of longer ones, names of definitions are not told apart, and sizes in words are
+estimated from sizes in bytes. The files that rank high by them are indexed first, the rest later.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from explorer.repository.ripgrep import RgHandle, run_rg
+from explorer.repository.ripgrep import RgHandle, rg_output
 from explorer.repository.workspace import Workspace
-from explorer.scout.index import Rows
+from explorer.scout.index import Pending
 from explorer.scout.query import Query
-from explorer.scout.reading import MAX_FILE_BYTES, Stamps
+from explorer.scout.rows import MAX_COUNT, MAX_FILE_BYTES, IndexRows
 from explorer.scout.tokens import stems_of, words_of
 
 MAX_WORDS: Final = 24
-"""Words of the query that are looked for, the weightiest first."""
+"""How many words of the query are looked for, the weightiest first."""
 
 _BYTES_A_PART: Final = 9
-"""Of source text, measured on nine repositories."""
+"""How many bytes of source text make one part of an identifier, measured on nine repositories."""
 _MAX_OUTPUT_BYTES: Final = 24 << 20
-_MAX_COUNT: Final = 63
 _SHORT: Final = 3
 _PIECES: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """Files that are to be looked through, as parallel sequences."""
-
-    paths: Sequence[str]
-    stamps: Stamps
 
 
 def count_words(
     workspace: Workspace,
     query: Query,
-    unread: Unread,
+    pending: Pending,
     stopped: Callable[[], bool],
     timeout_s: float,
-) -> Rows:
-    """Rows of the files with the query's terms alone; empty ones of files that rg did not reach.
+) -> IndexRows:
+    """Rows with the query's terms alone; those of files that rg did not reach are empty.
 
     Raises:
         RipgrepError: rg is missing or does not start.
     """
     words = _words(query)
-    row_of = {path: row for row, path in enumerate(unread.paths)}
+    row_of = {path: row for row, path in enumerate(pending.paths)}
     keys: dict[int, int] = {}
-    if words and unread.paths:
+    if words and pending.paths:
         keys = _counted(_output(workspace, words, stopped, timeout_s), words, row_of)
     distinct = np.array(sorted(keys), np.int64)
     count = np.array([keys[key] for key in distinct.tolist()], np.int64)
-    offsets = np.searchsorted(distinct >> 32, np.arange(len(unread.paths) + 1))
-    size = np.clip(unread.stamps[:, 1], 0, MAX_FILE_BYTES)
-    return Rows(
-        tuple(unread.paths),
-        unread.stamps,
+    offsets = np.searchsorted(distinct >> 32, np.arange(len(pending.paths) + 1))
+    size = np.clip(pending.stamps[:, 1], 0, MAX_FILE_BYTES)
+    return IndexRows(
+        tuple(pending.paths),
+        pending.stamps,
         offsets.astype(np.int64),
         (distinct & 0xFFFFFFFF).astype(np.uint32),
-        np.minimum(count, _MAX_COUNT).astype(np.uint8),
+        np.minimum(count, MAX_COUNT).astype(np.uint8),
         (size // _BYTES_A_PART).astype(np.int32),
-        np.zeros(len(unread.paths), np.int64),
+        np.zeros(len(pending.paths), np.int64),
     )
 
 
@@ -77,11 +68,11 @@ class _Word:
 
     pattern: str
     terms: tuple[int, ...]
-    """The terms that a match is an occurrence of."""
+    """The terms that occur where it matches."""
 
 
 def _words(query: Query) -> dict[bytes, _Word]:
-    """What to look for, under its text in lower case without underscores."""
+    """What to look for, by its text in lower case without underscores."""
     order = np.argsort(-query.weight * (1.0 + query.code), kind="stable").tolist()
     terms = set(query.terms.tolist())
     found: dict[bytes, _Word] = {}
@@ -91,7 +82,7 @@ def _words(query: Query) -> dict[bytes, _Word]:
         text = query.words[index]
         stems = [(stem, term) for stem, term in stems_of(text) if term in terms]
         for stem, term in stems:
-            # A short word stands alone; of a long one what its stem lacks may follow.
+            # A short word has to stand alone; a long one may go on behind its stem.
             escaped = re.escape(stem.decode("utf-8", "replace"))
             pattern = escaped if len(stem) > _SHORT else rf"\b{escaped}\b"
             found.setdefault(stem, _Word(pattern, (term,)))
@@ -107,32 +98,24 @@ def _words(query: Query) -> dict[bytes, _Word]:
 def _output(
     workspace: Workspace, words: dict[bytes, _Word], stopped: Callable[[], bool], timeout_s: float
 ) -> bytes:
-    chunks: list[bytes] = []
-    room = _MAX_OUTPUT_BYTES
-
-    def sink(chunk: bytes) -> bool:
-        nonlocal room
-        chunks.append(chunk)
-        room -= len(chunk)
-        return room > 0 and not stopped()
-
-    # Longest first: where two begin at one place, rg takes the first that it was given.
+    # Longest first: of two that begin at the same place, rg takes the one that it was given first.
     longest = sorted(words, key=len, reverse=True)
     patterns = [f"--regexp={words[key].pattern}" for key in longest]
     options = ["--only-matching", "--ignore-case", "--heading", "--no-line-number", "--null"]
     options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *workspace.listing.rules]
-    run_rg(
+    output, _ = rg_output(
         [*options, *patterns, "--", "./"],
         cwd_fd=workspace.descriptor,
-        sink=sink,
+        max_bytes=_MAX_OUTPUT_BYTES,
         timeout_s=timeout_s,
         handle=RgHandle(),
+        stopped=stopped,
     )
-    return b"".join(chunks)
+    return output
 
 
 def _counted(output: bytes, words: dict[bytes, _Word], row_of: dict[str, int]) -> dict[int, int]:
-    """How often each term occurs in each row, under both as one number."""
+    """How often each term occurs in each row; the key is the row and the term as one number."""
     keys: dict[int, int] = {}
     for group in output.split(b"\n\n"):
         path, _, matches = group.partition(b"\0")

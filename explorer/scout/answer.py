@@ -1,0 +1,21 @@
+"""What the scout returns. It imports no numpy, so that a server can name it before it answers."""
+
+from dataclasses import dataclass
+
+from explorer.records import Citation, Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class ScoutAnswer:
+    """What the scout found."""
+
+    citations: tuple[Citation, ...]
+    """Best first, all verified. Empty when nothing in the repository resembles the query."""
+    answer: str
+    """One or two sentences."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and which files come next, one plain sentence each."""
+    confidence: Confidence = "low"
+    """How likely the first file is right: of those given as "high", nine in ten were."""
+    further: tuple[str, ...] = ()
+    """The next best files, which are not cited."""

@@ -1,0 +1,241 @@
+"""The search through the index: from a query to the ranges of the files that answer it."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from explorer.records import Citation, Confidence
+from explorer.repository.documents import evidence_of, split_lines
+from explorer.scout.answer import ScoutAnswer
+from explorer.scout.field import build_field
+from explorer.scout.first_look import count_words
+from explorer.scout.index import RepositoryIndex, Stop
+from explorer.scout.matches import Matches, describe_terms, file_features, match_files
+from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
+from explorer.scout.query import Query, parse_query, resolve
+from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
+from explorer.scout.rows import IndexRows, find, merge_rows, read_files
+from explorer.scout.scores import choose_candidates, first_ranking, score_files
+from explorer.scout.tokens import Floats
+
+INLINE_BYTES: Final = 4 << 20
+"""How much source is indexed before an answer; if there is more, ripgrep looks first."""
+
+_ANSWER_SHARE: Final = 0.15
+"""The share of the time left that is kept for the search itself, not for indexing."""
+_LOOK_S: Final = 5.0
+_MOST_FILES: Final = 6
+"""The most files that are cited; more than a reader will open."""
+_NAMED_FILES: Final = 12
+"""The most files that are read because a stack trace names them."""
+_REASON_WORDS: Final = 4
+_FURTHER: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The files that were read for a query, best by the first ranking first."""
+
+    paths: list[str]
+    texts: list[bytes]
+    features: Floats
+    matches: Matches
+    described: Floats
+    """What is known of each term of the query."""
+    weight: Floats
+    """The rarity of each term of the query times how much the query says it."""
+    named: dict[int, list[int]]
+    """The candidates that the query names with line numbers, and the lines, in its order."""
+
+
+def search(
+    index: RepositoryIndex,
+    query: str,
+    paths: tuple[str, ...],
+    *,
+    most: int,
+    until: float,
+    cancelled: Stop,
+    look_first: bool = False,
+) -> ScoutAnswer:
+    """At most ``most`` citations for the query from the files at ``paths``, which are sorted.
+
+    ``until`` is a ``time.monotonic`` moment. With ``look_first``, if much is not indexed, the
+    answer goes by ripgrep's counts, and ``index.pending`` has what is left to be indexed.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    parsed = parse_query(query)
+    if parsed.empty:
+        return ScoutAnswer(
+            (), "The query has no words to search for; name what the code does or is called."
+        )
+    index_until = until - _ANSWER_SHARE * (until - time.monotonic())
+
+    def stopped() -> bool:
+        return cancelled() or time.monotonic() > index_until
+
+    index.find_pending(paths)
+    looked = look_first and index.pending.source_bytes > INLINE_BYTES and not stopped()
+    if looked:
+        rows = _look(index, parsed, stopped, min(_LOOK_S, index_until - time.monotonic()))
+    else:
+        index.index_pending(stopped)
+        rows = index.rows
+    notes = index.notes(len(paths), looked=looked)
+    found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
+    if found is None or cancelled():
+        return ScoutAnswer((), _sentence(()), notes)
+    return _answer(parsed, found, load_weights(), most, notes)
+
+
+def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float) -> IndexRows:
+    """Rows of all files: those of the index, and ripgrep's counts for those that it lacks.
+
+    The best of the latter are indexed before the answer.
+    """
+    pending = index.pending
+    with ThreadPoolExecutor(1, "scout-look") as pool:
+        counting = pool.submit(count_words, index.workspace, query, pending, stopped, timeout_s)
+        # rg is a process of its own: meanwhile the paths are looked at here.
+        index.path_index(tuple(sorted({*pending.paths, *index.rows.paths})))
+        counted = counting.result()
+    rows = merge_rows(index.rows, counted)
+    paths = index.path_index(rows.paths)
+    scores, _ = score_files(find(rows, query.terms), rows.lengths, paths, query)
+    best = choose_candidates(first_ranking(scores, paths), len(rows.paths)).tolist()
+    lacking = frozenset(pending.paths)
+    wanted = [rows.paths[row] for row in best if rows.paths[row] in lacking]
+    return merge_rows(rows, *index.index_first(wanted, stopped))
+
+
+def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candidates | None:
+    """The files worth reading for the query, read; None when there are none.
+
+    ``rows`` are those of the index, or what stands in for them.
+    """
+    paths = index.path_index(rows.paths)
+    postings = find(rows, query.terms)
+    scores, weight = score_files(postings, rows.lengths, paths, query)
+    ranking = first_ranking(scores, paths)
+    frames = _frames(query, rows.paths)
+    named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
+    chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
+    read = {
+        path: text
+        for path, _, text in read_files(index.workspace, sorted(rows.paths[row] for row in chosen))
+    }
+    chosen = [row for row in chosen if read[rows.paths[row]]]
+    if not chosen:
+        return None
+    texts = [read[rows.paths[row]] for row in chosen]
+    at = np.array(chosen, np.int64)
+    field = build_field(texts, query, weight)
+    features = file_features(scores, paths, rows.lengths, at, ranking[at], field)
+    lines: dict[int, list[int]] = {}
+    for row, line in frames:
+        place = chosen.index(row) if row in chosen else -1
+        if place >= 0 and line <= field.line_counts[place]:
+            lines.setdefault(place, []).append(line)
+    known = postings, rows.lengths, paths, at, query
+    described = describe_terms(*known)
+    return Candidates(
+        paths=[rows.paths[row] for row in chosen],
+        texts=texts,
+        features=features,
+        matches=match_files(*known, field, described),
+        described=described,
+        weight=weight,
+        named=lines,
+    )
+
+
+def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
+    """The files that the query names with a line number, by their rows, and the lines."""
+    if not query.trace.frames:
+        return []
+    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
+    by_name: dict[str, list[str]] = {}
+    row_of: dict[str, int] = {}
+    for row, path in enumerate(paths):
+        name = path.rpartition("/")[2]
+        if name in names:
+            by_name.setdefault(name, []).append(path)
+            row_of[path] = row
+    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    return [(row_of[path], line) for path, line in resolved if path is not None]
+
+
+def _answer(
+    query: Query, found: Candidates, weights: Weights, most: int, notes: tuple[str, ...]
+) -> ScoutAnswer:
+    """The answer from the candidates.
+
+    Files that a bare stack trace names come first, the innermost frame first, with its lines.
+    """
+    raw = score_all(weights.files, found.features, found.matches)
+    chances = file_chances(weights.calibration, raw.astype(np.float64))
+    order = np.argsort(-chances, kind="stable").tolist()
+    count = min(how_many_files(chances, _MOST_FILES), most)
+    if query.trace.bare:
+        order = list(dict.fromkeys([*found.named, *order]))
+    cited = list(dict.fromkeys([*order[:count], *found.named]))[:_MOST_FILES]
+    texts = [found.texts[index] for index in cited]
+    lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
+    heads, chosen = choose_ranges(
+        texts, chances[cited], query, found.weight, found.described, weights
+    )
+    named = {file: found.named[index] for file, index in enumerate(cited) if index in found.named}
+    chosen = [trimmed(each, lines[each.file]) for each in chosen]
+    if query.trace.bare:
+        chosen = [each for each in chosen if each.file not in named]
+    citations = tuple(
+        Citation(
+            path=found.paths[cited[each.file]],
+            start=each.start,
+            end=each.end,
+            reason=_reason(query, lines[each.file][each.start - 1 : each.end]),
+            evidence=evidence_of(lines[each.file], each.start, each.end),
+        )
+        for each in _in_order(citable(heads, chosen, lines, named))[:most]
+    )
+    confidence = _confidence(float(chances[order[0]]), weights)
+    further = tuple(found.paths[index] for index in order[len(cited) : len(cited) + _FURTHER])
+    if further and citations and confidence != "high":
+        notes = (*notes, f"Other likely files: {', '.join(further)}.")
+    return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
+
+
+def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
+    """The best range of each file, in the order of the files, then all others."""
+    firsts = {each.file: each for each in reversed(ranges)}
+    rest = [each for each in ranges if firsts[each.file] is not each]
+    return [firsts[file] for file in sorted(firsts)] + rest
+
+
+def _confidence(chance: float, weights: Weights) -> Confidence:
+    if chance >= weights.high:
+        return "high"
+    return "medium" if chance >= weights.medium else "low"
+
+
+def _reason(query: Query, lines: Sequence[str]) -> str:
+    """The words of the query that are in the lines, the weightiest first."""
+    text = "\n".join(lines).lower()
+    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
+    words = list(dict.fromkeys(query.words[index] for index in order))
+    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
+    return "contains " + ", ".join(found) if found else ""
+
+
+def _sentence(citations: Sequence[Citation]) -> str:
+    if not citations:
+        return "No file shares a telling word with the query; use words that the code would use."
+    files = len({citation.path for citation in citations})
+    where = citations[0].path + (f", the first of {files} files" if files > 1 else "")
+    return f"The words of the query point to {where}; this is a word search, without reasoning."
