@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts import reference
+from server import version
 from server.clients.instructions import instructions
 from server.protocol import descriptions
 from server.settings import PREFIX, Settings
-from server.version import version
 
 ROOT = Path(__file__).parents[1]
 NAME = "io.github.fastcontext-mcp/fastcontext-mcp"

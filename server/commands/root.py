@@ -81,7 +81,7 @@ def root(
 ) -> None:
     """Find the code that a question is about."""
     if show_version:
-        from server.version import version
+        from server import version
 
         sys.stdout.write(f"fastcontext {version()}\n")
         raise typer.Exit

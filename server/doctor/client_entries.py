@@ -11,8 +11,8 @@ from typing import Any
 from server.clients import ConfigError
 from server.clients.install import entry, installed_entry
 from server.clients.locations import CLIENTS, Client, Machine, is_found, project_file, user_file
-from server.doctor.check import Check
-from server.doctor.trial import Trial, try_server
+from server.doctor import Finding
+from server.doctor.trial import Trial, try_server, try_url
 from server.errors import ServerError
 from server.settings import PREFIX
 
@@ -58,27 +58,27 @@ class Configured:
         return json.dumps([self.made.get(name) for name in _TRIED_BY], default=str, sort_keys=True)
 
 
-def configured_servers(machine: Machine, project: Path | None) -> list[Check]:
+def configured_servers(machine: Machine, project: Path | None) -> list[Finding]:
     """A check of each different entry, of each client without one, and of each unreadable file.
 
     Where there is no entry, of the one that a client would get. ``project`` is the working
     directory, whose own files count as well.
     """
-    checks: list[Check] = []
+    checks: list[Finding] = []
     entries: dict[str, list[Configured]] = {}
     for client, path, in_project in _files(machine, project):
         try:
             made = installed_entry(client, path)
         except (ConfigError, ServerError) as error:
             hint = error.hint if isinstance(error, ServerError) else "correct the file"
-            checks.append(Check("fail", client.name, f"{path}: {error}", hint))
+            checks.append(Finding("fail", client.name, f"{path}: {error}", hint))
             continue
         if isinstance(made, dict):
             found = Configured(client, made, in_project)
             entries.setdefault(found.key(), []).append(found)
         elif not in_project:
             hint = f"fastcontext install {client.name}"
-            checks.append(Check("info", client.name, "found, without this server", hint))
+            checks.append(Finding("info", client.name, "found, without this server", hint))
     if not entries:
         command, environment = _started_by(entry(CLIENTS["claude-desktop"]))
         trial = try_server(command, environment, timeout_s=TRIAL_S)
@@ -100,14 +100,12 @@ def _files(machine: Machine, project: Path | None) -> Iterator[tuple[Client, Pat
             yield client, path, True
 
 
-def _tried(machine: Machine, entries: Sequence[Configured]) -> Check:
+def _tried(machine: Machine, entries: Sequence[Configured]) -> Finding:
     first = entries[0]
     what = f"server ({', '.join(each.name for each in entries)})"
     if reason := _not_to_be_tried(first):
-        return Check("info", what, reason)
+        return Finding("info", what, reason)
     if first.url:
-        from server.doctor.trial_http import try_url
-
         trial = try_url(first.url, _headers(first.made, machine), timeout_s=URL_S)
         return _check(what, trial, "start that server, or correct the entry's URL")
     command, environment = _started_by(first.made)
@@ -159,13 +157,13 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _check(what: str, trial: Trial, otherwise: str) -> Check:
+def _check(what: str, trial: Trial, otherwise: str) -> Finding:
     if trial.problem:
-        return Check("fail", what, trial.problem, trial.hint or otherwise)
+        return Finding("fail", what, trial.problem, trial.hint or otherwise)
     listed = f"{', '.join(trial.tools)} after {trial.started_s:.1f} s"
     if trial.unasked:
-        return Check("ok", what, f"{listed}; no question was asked: {trial.unasked}")
+        return Finding("ok", what, f"{listed}; no question was asked: {trial.unasked}")
     answered = f"{listed}; a question answered in {trial.answered_s:.1f} s"
-    if not trial.found:
-        return Check("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
-    return Check("ok", what, answered)
+    if not trial.answer_is_right:
+        return Finding("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
+    return Finding("ok", what, answered)
