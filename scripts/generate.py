@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts import reference
 from server import version
-from server.clients.instructions import instructions
+from server.clients.instructions import INSTRUCTIONS
 from server.protocol import descriptions
 from server.settings import PREFIX, Settings
 
@@ -188,7 +188,7 @@ def _skill() -> str:
         "explore_repository finds it sooner and when grep does"
     )
     head = f"name: finding-code\ndescription: {told}"
-    return f"---\n{head}\n---\n\n{instructions()}"
+    return f"---\n{head}\n---\n\n{INSTRUCTIONS}"
 
 
 def _plugin_readme() -> str:

@@ -110,7 +110,7 @@ def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     wanted = _updated(present, made)
     if present == wanted:
         return Change(path, before, text)
-    return Change(path, before, _with_entry(client, text, wanted), fresh=present is None)
+    return Change(path, before, with_entry(client, text, wanted), fresh=present is None)
 
 
 def _updated(present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def plan_uninstall(client: Client, path: Path) -> Change:
             for original in (backup, None):
                 # A copy made when an entry of ours stood there already is no state to go back to.
                 was_without = _present(client, original or "") is None
-                if was_without and _with_entry(client, original or "", present) == text:
+                if was_without and with_entry(client, original or "", present) == text:
                     return Change(path, before, original)
     take = toml_config.remove if client.format == "toml" else jsonc.remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
@@ -259,7 +259,12 @@ def _back_up(target: Path, *, renew: bool) -> Path | None:
     return backup
 
 
-def _with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
+def with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
+    """``text`` of the client's file with ``made`` as this server's entry.
+
+    Raises:
+        ConfigError: the text is not what the client expects.
+    """
     put = toml_config.put if client.format == "toml" else jsonc.put
     return put(text, client.section, SERVER_NAME, made)
 
