@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
     Empty: the published FastContext models.
     """
     engine_profile: Literal["", "nvfp4", "marlin", "fp8", "bf16"] = ""
-    """How the engine serves the model. Empty: the fastest way for the GPU."""
+    """How the engine serves: nvfp4, marlin, fp8 or bf16. Empty: the fastest way for the GPU."""
     engine_context: int = Field(default=0, ge=0, le=1_048_576)
     """The engine's longest context in tokens. 0: as long as memory allows."""
     engine_sequences: int = Field(default=0, ge=0, le=1024)
@@ -140,7 +141,7 @@ class Settings(BaseSettings):
     record_dir: Path | None = None
     """Folder for records of runs, outside the explored repository. Unset: nothing is recorded."""
     http_token: SecretStr | None = None
-    """Bearer token that HTTP clients must send, never shown. Unset: one is made and shown on stderr."""
+    """Bearer token for HTTP clients, never shown. Unset: one is made and shown on stderr."""
     http_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names that HTTP clients may use besides the loopback ones, separated by commas."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
@@ -221,17 +222,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, the user's file: nothing else is read."""
-        return init_settings, env_settings, _UserFile(settings_cls)
-
-
-class _UserFile(PydanticBaseSettingsSource):
-    """The user's TOML file as a source."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return _read_user_file()
+        user_file = InitSettingsSource(settings_cls, _read_user_file())
+        return init_settings, env_settings, user_file
 
 
 def user_file(environ: Mapping[str, str] = os.environ) -> Path:

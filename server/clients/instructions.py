@@ -39,7 +39,7 @@ def head(agent: Agent) -> str:
 
 
 def merge(text: str) -> str:
-    """``text`` with the instructions between the markers: replaced, or appended where they lack.
+    """``text`` with the instructions between markers: instead of older ones, or at the end.
 
     Raises:
         ConfigError: a marker is missing, or there more than once.

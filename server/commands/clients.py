@@ -2,9 +2,10 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,14 +15,12 @@ from server.errors import UsageError
 from server.homes import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from server.clients.install import Change
     from server.clients.locations import Client
 
 app = typer.Typer(rich_markup_mode=None)
-
-T = TypeVar("T")
 
 Chosen = Annotated[ClientName | None, typer.Argument(help="The client.")]
 AllFound = Annotated[bool, typer.Option("--all-found", help="All clients found on this machine.")]
@@ -57,11 +56,11 @@ def install(
         sys.stdout.write(with_entry(known, "", entry(known, environment=environment)))
         return
     _refuse_passing_interpreter()
-    plans = [
-        (known, partial(plan_install, known, path, entry(known, environment=environment)), path)
-        for known, path in _targets(client, all_found, scope, project)
-    ]
-    _carry_out(plans, dry_run, "installed in")
+
+    def plan(known: "Client", path: Path) -> "Change":
+        return plan_install(known, path, entry(known, environment=environment))
+
+    _carry_out(_targets(client, all_found, scope, project), plan, dry_run, "installed in")
 
 
 @app.command()
@@ -75,11 +74,8 @@ def uninstall(
     """Remove the server from a client's configuration."""
     from server.clients.install import plan_uninstall
 
-    plans = [
-        (known, partial(plan_uninstall, known, path), path)
-        for known, path in _targets(client, all_found, scope, project)
-    ]
-    _carry_out(plans, dry_run, "removed from")
+    targets = _targets(client, all_found, scope, project)
+    _carry_out(targets, plan_uninstall, dry_run, "removed from")
 
 
 @app.command()
@@ -90,7 +86,6 @@ def instructions(
     ] = None,
 ) -> None:
     """Print the paragraph that tells an agent when to call the explorer and when to grep."""
-    from server.clients import ConfigError
     from server.clients.install import Change, apply, read_text
     from server.clients.instructions import INSTRUCTIONS, head, merge
 
@@ -98,14 +93,10 @@ def instructions(
         sys.stdout.write(head(agent) + INSTRUCTIONS)
         return
     path = absolute(write)
-    try:
+    with _refused(repr(str(path)), f"fastcontext instructions --for {agent}"):
         before = read_text(path)
         change = Change(path, before, merge(before or head(agent)))
         apply(change)
-    except ConfigError as error:
-        raise UsageError(
-            f"{str(path)!r}: {error}", "correct the file; nothing was changed"
-        ) from None
     sys.stdout.write(f"{'already in' if change.is_empty else 'written to'} {path}\n")
 
 
@@ -147,22 +138,22 @@ def _targets(
     Raises:
         UsageError: no client is named or found, or the named one has no project scope.
     """
-    from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+    from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
 
     if (client is None) == (not all_found):
         raise UsageError("one client or --all-found is needed", f"name one of {', '.join(CLIENTS)}")
-    machine = Machine.this()
+    user = UserEnvironment.this()
     folder = absolute(project or Path())
     if not folder.is_dir():
         raise UsageError(f"the project {str(folder)!r} is not a directory", "correct --project")
     found: list[tuple[Client, Path]] = []
     for known in CLIENTS.values():
-        if client != known.name if client else not is_found(known.name, machine):
+        if client != known.name if client else not is_found(known.name, user):
             continue
         if scope == "project":
             path = project_file(known.name, folder)
         else:
-            path = user_file(known.name, machine)
+            path = user_file(known.name, user)
         if path is not None:
             found.append((known, path))
     if not found and client:
@@ -175,7 +166,10 @@ def _targets(
 
 
 def _carry_out(
-    plans: "Sequence[tuple[Client, Callable[[], Change], Path]]", dry_run: bool, done: str
+    targets: "list[tuple[Client, Path]]",
+    plan: "Callable[[Client, Path], Change]",
+    dry_run: bool,
+    done: str,
 ) -> None:
     """Make the changes, a line each; with ``dry_run`` show them.
 
@@ -187,29 +181,30 @@ def _carry_out(
     """
     from server.clients.install import carry_out
 
-    changes = [(client, plan, _or_refuse(client, path, plan)) for client, plan, path in plans]
-    for client, plan, change in changes:
+    planned: list[tuple[Client, Path, Change]] = []
+    for client, path in targets:
+        with _refused(f"{client.title}: {str(path)!r}"):
+            planned.append((client, path, plan(client, path)))
+    for client, path, change in planned:
         if dry_run and not change.is_empty:
             sys.stdout.write(change.diff())
             continue
-        made, backup = _or_refuse(client, change.path, partial(carry_out, plan))
+        with _refused(f"{client.title}: {str(path)!r}"):
+            made, backup = carry_out(partial(plan, client, path))
         if made.is_empty:
-            sys.stdout.write(f"{client.title}: nothing to do in {made.path}\n")
+            sys.stdout.write(f"{client.title}: nothing to do in {path}\n")
             continue
-        kept = f"; a backup is kept: {backup}" if backup else ""
-        sys.stdout.write(f"{client.title}: {done} {made.path}{kept}\n    {client.restart}\n")
+        kept = f"; a backup is kept at {backup}" if backup else ""
+        sys.stdout.write(f"{client.title}: {done} {path}{kept}\n    {client.restart}\n")
 
 
-def _or_refuse(client: "Client", path: Path, act: "Callable[[], T]") -> "T":
-    """What ``act`` returns.
-
-    Raises:
-        UsageError: the file is not what the client expects or cannot be written; it is left alone.
-    """
+@contextmanager
+def _refused(what: str, by_hand: str = "fastcontext install --print") -> "Iterator[None]":
+    """Turn the error of a file that is left alone into a UsageError that names it."""
     from server.clients import ConfigError
 
     try:
-        return act()
+        yield
     except ConfigError as error:
-        hint = "correct the file; nothing was changed. --print prints the entry"
-        raise UsageError(f"{client.title}: {str(path)!r}: {error}", hint) from None
+        hint = f"correct the file; nothing was changed. {by_hand} prints what to put in by hand"
+        raise UsageError(f"{what}: {error}", hint) from None

@@ -145,7 +145,7 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
-    from server.commands.terminal import show_error, show_server_error
+    from server.commands.terminal import show_error
     from server.exploring.records import with_default_folder
 
     try:
@@ -161,12 +161,9 @@ def _run(given: list[str]) -> int:
         else:
             show_error(described, "fastcontext --help lists commands and options")
         return WRONG_USAGE
-    except (SettingsError, UsageError) as error:
-        show_server_error(error)
-        return WRONG_USAGE
     except ServerError as error:
-        show_server_error(error)
-        return FAILED
+        show_error(str(error), error.hint)
+        return WRONG_USAGE if isinstance(error, SettingsError | UsageError) else FAILED
     except BrokenPipeError:
         # The reader, such as head, has had enough.
         return 0

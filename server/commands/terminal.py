@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
-from server.errors import ServerError
 from server.exploring.progress import Say, call_in_words, ignore
 from server.exploring.report import Report, details, one_line, place, plain, summary, to_object
 
@@ -37,11 +36,6 @@ def show_error(message: str, hint: str = "") -> None:
     if hint:
         lines.append(f"hint: {one_line(hint, 2_000)}")
     _tell("\n".join(lines))
-
-
-def show_server_error(error: ServerError) -> None:
-    """The error with its hint on stderr."""
-    show_error(str(error), error.hint)
 
 
 @contextmanager

@@ -18,6 +18,6 @@ class Finding:
     next_step: str = ""
 
     def line(self) -> str:
-        """The finding as one line."""
+        """The finding without its state."""
         then = f"; next: {self.next_step}" if self.next_step else ""
-        return f"{self.state:<5} {self.what}: {self.found}{then}"
+        return f"{self.what}: {self.found}{then}"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 import anyio
+import typer
 
 from launch.errors import LaunchError
 from launch.plan.install import find_vllm
@@ -34,30 +35,26 @@ PROBE_S = 3.5
 """Longest wait for the endpoint."""
 
 
+_COLOURS = {"ok": "green", "info": "yellow", "fail": "red"}
+
+
 def run_checks(out: TextIO, *, as_json: bool = False) -> int:
     """Exit status: 0 when nothing fails, else 1. Writes a line for each check as it is made."""
-    made: list[Finding] = []
-    for check in _checks():
-        made.append(check)
+    findings: list[Finding] = []
+    for found in _findings():
+        findings.append(found)
         if not as_json:
-            out.write(_shown(check, colours=out.isatty()) + "\n")
-            out.flush()
-    failed = any(check.state == "fail" for check in made)
+            state, line = typer.style(f"{found.state:<5}", _COLOURS[found.state]), found.line()
+            # It leaves the colours out where ``out`` is no terminal.
+            typer.echo(f"{state} {line}", out)
+    failed = any(each.state == "fail" for each in findings)
     if as_json:
-        checks = [dataclasses.asdict(check) for check in made]
+        checks = [dataclasses.asdict(each) for each in findings]
         out.write(json.dumps({"ok": not failed, "checks": checks}, indent=2) + "\n")
     return 1 if failed else 0
 
 
-def _shown(check: Finding, *, colours: bool) -> str:
-    line = check.line()
-    if not colours:
-        return line
-    colour = {"ok": "32", "info": "33", "fail": "31"}[check.state]
-    return f"\x1b[{colour}m{line[:5]}\x1b[0m{line[5:]}"
-
-
-def _checks() -> Iterator[Finding]:
+def _findings() -> Iterator[Finding]:
     # The servers start while the rest is looked at: both together take what the longer one takes.
     with ThreadPoolExecutor(max_workers=4) as pool:
         servers = pool.submit(_servers)
@@ -83,10 +80,10 @@ def _checks() -> Iterator[Finding]:
 
 
 def _servers() -> list[Finding]:
-    from server.clients.locations import Machine
+    from server.clients.locations import UserEnvironment
     from server.doctor.client_entries import configured_servers
 
-    return configured_servers(Machine.this(), from_process((), "").cwd)
+    return configured_servers(UserEnvironment.this(), from_process((), "").cwd)
 
 
 def _python() -> Finding:
@@ -110,12 +107,12 @@ def _settings_file() -> Finding:
     path = user_file()
     if path.exists():
         return Finding("ok", "settings file", str(path))
-    return Finding("info", "settings file", f"none at {path}; defaults and environment are used")
+    return Finding("info", "settings file", f"none at {path}; environment and defaults are used")
 
 
 def _roots(settings: Settings) -> Iterator[Finding]:
     if not settings.roots:
-        yield Finding("info", "roots", "none set; any repository but system directories")
+        yield Finding("info", "roots", "none set; any but system directories may be explored")
     for root in settings.roots:
         if root.is_dir():
             yield Finding("ok", "root", str(root))
@@ -130,7 +127,7 @@ def _repository(settings: Settings) -> Finding:
         chosen = resolver.resolve(default_for_command())
     except ServerError as error:
         return Finding("info", "repository", str(error), error.hint)
-    return Finding("ok", "repository", f"{chosen.root}, where no other is given")
+    return Finding("ok", "repository", f"{chosen.root}, unless another one is given")
 
 
 def _endpoint(settings: Settings) -> Finding:

@@ -23,6 +23,7 @@ from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, Implementation, TextContent
 
+from explorer.engines.endpoint import is_loopback
 from server import version
 from server.settings import hub_cache
 
@@ -102,8 +103,6 @@ def _flags(command: Sequence[str], root: Path) -> Iterator[str]:
 
 def try_url(url: str, headers: Mapping[str, str], *, timeout_s: float) -> Trial:
     """The outcome of greeting the server at ``url``."""
-    from server.protocol.http_server import is_loopback
-
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

@@ -35,8 +35,8 @@ class Recorded:
     """Seconds since the epoch; 0 where the record does not say."""
     query: str
     model: str
-    ended: str
-    """Its stop reason, or ``cut off``."""
+    stop_reason: str
+    """``cut off`` where the record has no end."""
     citations: int
     turns: int
     elapsed_s: float
@@ -77,7 +77,7 @@ def list_records(folder: Path) -> tuple[list[Recorded], list[Path]]:
         return [], []
     except OSError as error:
         raise UsageError(
-            f"{str(folder)!r} cannot be read: {error.strerror}", "name another"
+            f"{str(folder)!r} cannot be read: {error.strerror}", "name another folder"
         ) from None
     known: list[Recorded] = []
     damaged: list[Path] = []
@@ -144,7 +144,7 @@ def glance(path: Path) -> Recorded | None:
         began_at=_number(begun.get("began_at")),
         query=str(started.get("query") or result.get("query") or ""),
         model=str(started.get("model") or ""),
-        ended=str(result.get("stop_reason") or "cut off"),
+        stop_reason=str(result.get("stop_reason") or "cut off"),
         citations=_length(result.get("citations")),
         turns=int(_number(result.get("turns"))),
         elapsed_s=_number(result.get("elapsed_s") or last.get("at_s")),

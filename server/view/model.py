@@ -101,7 +101,6 @@ class RunView:
 
     query: str
     model: str
-    virtual_root: str
     settings: Mapping[str, object]
     system: str
     turns: tuple[TurnView, ...]
@@ -157,7 +156,6 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     return RunView(
         query=started.query,
         model=started.model,
-        virtual_root=started.virtual_root,
         settings=started.settings,
         system=_system_text(started),
         turns=tuple(turns[number] for number in sorted(turns)),

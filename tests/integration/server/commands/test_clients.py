@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.clients.instructions import BEGIN, END
-from server.clients.locations import CLIENTS, Machine, user_file
+from server.clients.locations import CLIENTS, UserEnvironment, user_file
 from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served
@@ -36,7 +36,7 @@ def fastcontext(
 
 def config_of(client: str, home: Path) -> Path:
     environment = {"XDG_CONFIG_HOME": str(home / "config")}
-    return user_file(CLIENTS[client].name, Machine(sys.platform, home, environment))
+    return user_file(CLIENTS[client].name, UserEnvironment(sys.platform, home, environment))
 
 
 @pytest.mark.parametrize("client", ["claude-desktop", "codex", "vscode"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from server.clients import ConfigError, install, jsonc, toml_config
 from server.clients.install import apply, entry, plan_install, plan_uninstall
-from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
 
 COMMENTED = """// kept
 {
@@ -34,10 +34,12 @@ def without_comments(text: str) -> str:
     return re.sub(r",(\s*[]}])", r"\1", text)
 
 
-MACHINES = {
-    "linux": Machine("linux", Path("/home/u"), {}),
-    "darwin": Machine("darwin", Path("/Users/u"), {}),
-    "win32": Machine("win32", Path("/c/Users/u"), {"APPDATA": "/c/Users/u/AppData/Roaming"}),
+USERS = {
+    "linux": UserEnvironment("linux", Path("/home/u"), {}),
+    "darwin": UserEnvironment("darwin", Path("/Users/u"), {}),
+    "win32": UserEnvironment(
+        "win32", Path("/c/Users/u"), {"APPDATA": "/c/Users/u/AppData/Roaming"}
+    ),
 }
 
 
@@ -66,23 +68,25 @@ MACHINES = {
 def test_each_client_keeps_its_file_where_its_documentation_says(
     client: str, platform: str, expected: str
 ) -> None:
-    assert user_file(CLIENTS[client].name, MACHINES[platform]) == Path(expected)
+    assert user_file(CLIENTS[client].name, USERS[platform]) == Path(expected)
 
 
 def test_the_store_build_of_claude_desktop_has_a_folder_of_its_own(tmp_path: Path) -> None:
     package = tmp_path / "Packages" / "Claude_abc"
     package.mkdir(parents=True)
-    machine = Machine("win32", tmp_path, {"LOCALAPPDATA": str(tmp_path)})
+    user = UserEnvironment("win32", tmp_path, {"LOCALAPPDATA": str(tmp_path)})
     expected = package / "LocalCache" / "Roaming" / "Claude" / "claude_desktop_config.json"
-    assert user_file("claude-desktop", machine) == expected
+    assert user_file("claude-desktop", user) == expected
 
 
 def test_the_variables_that_move_a_clients_folder_are_followed(tmp_path: Path) -> None:
     names = {"CODEX_HOME": "", "XDG_CONFIG_HOME": "x", "CLAUDE_CONFIG_DIR": "claude"}
-    machine = Machine("linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()})
-    assert user_file("claude-code", machine) == tmp_path / "claude" / ".claude.json"
-    assert user_file("codex", machine) == tmp_path / "config.toml"
-    assert user_file("vscode", machine) == tmp_path / "x" / "Code" / "User" / "mcp.json"
+    user = UserEnvironment(
+        "linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()}
+    )
+    assert user_file("claude-code", user) == tmp_path / "claude" / ".claude.json"
+    assert user_file("codex", user) == tmp_path / "config.toml"
+    assert user_file("vscode", user) == tmp_path / "x" / "Code" / "User" / "mcp.json"
 
 
 def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
@@ -94,13 +98,13 @@ def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path
 
 
 def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path: Path) -> None:
-    machine = Machine("linux", tmp_path, {})
-    assert not is_found("claude-code", machine)
-    assert not is_found("cursor", machine)
+    user = UserEnvironment("linux", tmp_path, {})
+    assert not is_found("claude-code", user)
+    assert not is_found("cursor", user)
     (tmp_path / ".cursor").mkdir()
     (tmp_path / ".claude.json").write_text("{}")
-    assert is_found("cursor", machine)
-    assert is_found("claude-code", machine)
+    assert is_found("cursor", user)
+    assert is_found("claude-code", user)
 
 
 def test_the_entry_relies_on_neither_path_nor_working_directory(
