@@ -2,7 +2,7 @@
 
 The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
 plugin and docs/reference all come from the settings, commands, tools and events themselves, so
-none of them can tell something else. A test runs the comparison.
+that none of them can differ from the code. A test runs the comparison.
 """
 
 import json

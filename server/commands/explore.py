@@ -28,10 +28,10 @@ Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of
 # readable=False: whether a directory may be read is found out, and told, where it is used.
 Record = Annotated[
     Path | None,
-    typer.Option(readable=False, help="Record runs in this folder; if none is named, the usual."),
+    typer.Option(readable=False, help="Record runs, in the usual folder if none is named."),
 ]
 NoFallback = Annotated[
-    bool, typer.Option("--no-fallback", help="Fail when the model fails: the scout stays out.")
+    bool, typer.Option("--no-fallback", help="Fail when the model fails; do not ask the scout.")
 ]
 
 

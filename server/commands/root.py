@@ -1,7 +1,7 @@
 """The ``fastcontext`` command. Each command imports what it needs when it runs.
 
-Exit status: 0 answered, by a fallback too; 1 failed; 2 wrong usage or settings; 128 + n on
-signal n.
+Exit status: 0 answered, even if only by the fallback; 1 failed; 2 wrong usage or settings;
+128 + n on signal n.
 """
 
 import gc
@@ -168,7 +168,7 @@ def _run(given: list[str]) -> int:
         # The reader, such as head, has had enough.
         return 0
     except SystemExit as error:
-        # Newer releases of typer make this of it.
+        # Newer releases of typer turn it into this.
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise
@@ -181,7 +181,7 @@ def _run(given: list[str]) -> int:
 
 
 def _show_unexpected(error: Exception) -> None:
-    """What nobody foresaw, in words; where it happened goes to the log."""
+    """Say what nobody foresaw; where it happened goes to the log."""
     from server.commands.terminal import show_error
     from server.settings import load_settings
 

@@ -40,9 +40,9 @@ def show_error(message: str, hint: str = "") -> None:
 
 @contextmanager
 def live() -> Iterator[tuple[Say, Listener]]:
-    """Takers of messages and events while the context is open, shown on stderr.
+    """Two functions that show messages and events on stderr while the context is open.
 
-    On a terminal the latest message turns at the bottom and each finished turn leaves a line
+    On a terminal, the latest message stands at the bottom, and each finished turn leaves a line
     above it. Into a pipe go those lines alone, plain.
     """
     turns = TurnLines()
@@ -71,14 +71,14 @@ def live() -> Iterator[tuple[Say, Listener]]:
 
 
 def _tell(text: str) -> None:
-    """The text on stderr, if somebody reads it: what it tells of must go on all the same."""
+    """The text on stderr; where nobody can read it, the work goes on all the same."""
     with suppress(OSError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 
 class TurnLines:
-    """One line for each turn when it ends: what it called, how long it took, what it cost."""
+    """A line for each turn when it ends: what it called, how long it took, what it cost."""
 
     def __init__(self) -> None:
         self._calls: dict[int, list[str]] = {}

@@ -37,7 +37,7 @@ _LIMITS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """An entry of ours in a client's file."""
+    """An entry of this server in a client's file."""
 
     client: Client
     made: Mapping[str, Any]

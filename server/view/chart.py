@@ -64,7 +64,7 @@ def length_s(run: RunView) -> float:
 def chart_of(run: RunView, total_s: float | None = None) -> Chart:
     """The timeline of ``run``: for each turn a row for the model, below it its tools.
 
-    ``total_s`` is the length of the axis, for runs that are to be compared; the run's own without.
+    ``total_s`` is the length of the axis, for runs that are compared; by default the run's own.
     """
     total_s = total_s or length_s(run)
     scale = _WHOLE / total_s
@@ -103,7 +103,7 @@ def _call_bar(call: CallView, y: float, scale: float) -> Bar:
 
 
 def _tool_rows(turn: TurnView) -> list[list[CallView]]:
-    """The calls in as few rows as no two that overlap share."""
+    """The calls in as few rows as possible; those in one row do not overlap."""
     rows: list[list[CallView]] = []
     for call in sorted(turn.calls, key=lambda c: c.start_s):
         for row in rows:

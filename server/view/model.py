@@ -90,9 +90,9 @@ class CitationView:
 
     citation: Citation
     code: tuple[CodeLine, ...]
-    """Empty where nothing but the citation's evidence is known, whose number is not."""
+    """Empty where the record holds only the citation's evidence, without its line number."""
     lines_left_out: int
-    """Lines of the range beyond those, or beyond the one of evidence."""
+    """Lines of the range that are neither in ``code`` nor the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
 
 
 def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
-    """The first event; a run that failed before it began has only an end."""
+    """The start of the run; one is made up for a run that has only an end."""
     first = events[0].event if events else None
     if isinstance(first, RunStarted):
         return first
