@@ -66,7 +66,7 @@ def with_default_folder(given: Sequence[str]) -> list[str]:
 def list_records(folder: Path) -> tuple[list[Recorded], list[Path]]:
     """The records in ``folder``, newest first, and those whose first or last line is damaged.
 
-    Files that are no records are passed over.
+    Files that are not records are skipped.
 
     Raises:
         UsageError: the folder cannot be read.
@@ -98,7 +98,7 @@ def find_record(folder: Path, name: str) -> Path:
     Numbers count from 1, the newest, as ``fastcontext runs`` shows them.
 
     Raises:
-        UsageError: no record fits, or several do.
+        UsageError: no record matches, or several do.
     """
     if name.endswith(".jsonl") and Path(name).expanduser().is_file():
         return Path(name).expanduser()
