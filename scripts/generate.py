@@ -2,7 +2,7 @@
 
 The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
 plugin and docs/reference all come from the settings, commands, tools and events themselves, so
-none of them can tell something else. A test runs the comparison.
+that none of them can differ from the code. A test runs the comparison.
 """
 
 import json
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts import reference
-from server.clients.instructions import instructions
+from server import version
+from server.clients.instructions import INSTRUCTIONS
 from server.protocol import descriptions
 from server.settings import PREFIX, Settings
-from server.version import version
 
 ROOT = Path(__file__).parents[1]
 NAME = "io.github.fastcontext-mcp/fastcontext-mcp"
@@ -188,7 +188,7 @@ def _skill() -> str:
         "explore_repository finds it sooner and when grep does"
     )
     head = f"name: finding-code\ndescription: {told}"
-    return f"---\n{head}\n---\n\n{instructions()}"
+    return f"---\n{head}\n---\n\n{INSTRUCTIONS}"
 
 
 def _plugin_readme() -> str:

@@ -1,7 +1,6 @@
 """The pages of docs/reference, made from settings, commands, tools and events."""
 
 import dataclasses
-import enum
 import inspect
 import json
 import types
@@ -71,7 +70,8 @@ def _command(name: str, command: Callable[..., Any]) -> str:
         info = next(each for each in hint.__metadata__ if isinstance(each, ParameterInfo))
         if info.hidden:
             continue
-        told = _cell(info.help or "")
+        choices = ", ".join(f"`{each}`" for each in _choices(typing.get_args(hint)[0]))
+        told = _cell(info.help or "") + (f" One of {choices}." if choices else "")
         if isinstance(info, ArgumentInfo):
             shown = str(info.metavar or parameter.name).strip("{}").upper()
             required = parameter.default is inspect.Parameter.empty
@@ -86,9 +86,7 @@ def _command(name: str, command: Callable[..., Any]) -> str:
                 flags = [f"--{plain}"]
                 flags += [f"--no-{plain}"] if typing.get_args(hint)[0] is bool else []
             names = ", ".join(f"`{each}`" for each in flags)
-            choices = _choices(typing.get_args(hint)[0])
-            tail = f" One of {', '.join(f'`{each}`' for each in choices)}." if choices else ""
-            options.append(f"| {names} | {told}{tail} |")
+            options.append(f"| {names} | {told} |")
     head = " ".join(["fastcontext", name, *arguments])
     told = " ".join((inspect.getdoc(command) or "").split())
     table = "\n".join(["", "| | |", "|---|---|", *options, ""]) if options else ""
@@ -96,9 +94,7 @@ def _command(name: str, command: Callable[..., Any]) -> str:
 
 
 def _choices(hint: Any) -> list[str]:
-    for each in typing.get_args(hint) or (hint,):
-        if isinstance(each, type) and issubclass(each, enum.Enum):
-            return [str(member.value) for member in each]
+    for each in (hint, *typing.get_args(hint)):
         if typing.get_origin(each) is typing.Literal:
             return [str(value) for value in typing.get_args(each)]
     return []

@@ -10,13 +10,14 @@ import difflib
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -30,6 +31,7 @@ from server.homes import absolute, expanded, home, own_folder
 PREFIX = "FASTCONTEXT_"
 # Read by the test suite's own fixtures, so not a mistake in the environment.
 _TEST_PREFIX = PREFIX + "TEST_"
+_LISTED = "docs/reference/settings.md lists the settings"
 
 EngineChoice = Literal["auto", "endpoint", "local", "scout"]
 
@@ -53,96 +55,97 @@ class Settings(BaseSettings):
     Empty: this machine's own engine if there is one, else the scout.
     """
     model: str = ""
-    """Name under which the endpoint serves the model. Empty: the first that it lists."""
+    """The model's name at the endpoint. Empty: the first model that the endpoint lists."""
     api_key: SecretStr | None = None
-    """Key that the endpoint asks for, sent as a bearer token. Never shown."""
+    """The endpoint's key, sent as a bearer token. Never shown."""
     engine: EngineChoice = "auto"
-    """auto: the endpoint if one is set, else this machine's engine if it can run one, else the
-    scout. endpoint, local, scout: that one."""
+    """Who answers. auto: the endpoint if one is set, else this machine's engine if it can run one,
+    else the scout."""
     fallback: bool = True
     """Whether the scout answers when the endpoint fails."""
 
     engine_start: bool = True
-    """Whether auto may start this machine's engine in the background when it is not running."""
+    """Whether ``auto`` may start this machine's engine in the background if it is not running."""
     engine_download: bool = False
     """Whether a missing checkpoint may be downloaded when the engine is started."""
     engine_models: Annotated[tuple[str, ...], NoDecode] = ()
-    """Checkpoints for this machine's engine, folders or hub ids, separated by commas.
+    """Checkpoints for this machine's engine: folders or Hugging Face names, separated by commas.
 
     Empty: the published FastContext models.
     """
     engine_profile: Literal["", "nvfp4", "marlin", "fp8", "bf16"] = ""
-    """How the engine serves the model. Empty: the fastest way for the GPU."""
+    """How the engine serves: nvfp4, marlin, fp8 or bf16. Empty: the fastest way for the GPU."""
     engine_context: int = Field(default=0, ge=0, le=1_048_576)
-    """The engine's longest context in tokens. 0: what memory allows."""
+    """The engine's longest context in tokens. 0: as long as memory allows."""
     engine_sequences: int = Field(default=0, ge=0, le=1024)
-    """Requests that the engine works on at one time. 0: what memory allows."""
+    """Maximum requests that the engine serves at once. 0: as many as memory allows."""
     engine_speculate: bool = False
     """Whether the engine guesses tokens by prompt lookup."""
     engine_weightless: bool = False
-    """Whether the engine makes up random weights, for measuring speed."""
+    """Whether the engine loads random weights, for measuring speed."""
     engine_args: str = ""
     """Further arguments for `vllm serve`, quoted as in a shell."""
     engine_port: int = Field(default=-1, ge=-1, le=65_535)
-    """Loopback port of the engine, 0 for a free one. -1: a Unix socket."""
+    """Loopback port of the engine; 0: a free one; -1: a Unix socket instead."""
     engine_sleep_after_s: float = Field(default=600.0, ge=0.0)
     """Seconds without an exploration after which the engine gives its memory back. 0: never."""
     engine_stop_after_s: float = Field(default=3600.0, ge=0.0)
     """Seconds without an exploration after which the engine ends. 0: never."""
     engine_start_timeout_s: float = Field(default=900.0, ge=1.0)
-    """Seconds that the engine may take until it is ready."""
+    """Maximum seconds until the engine is ready."""
     vllm: str = ""
-    """The vllm command of another environment. Empty: the one beside fastcontext or on PATH."""
+    """The vllm command to use. Empty: the one in this Python's environment or on PATH."""
 
     roots: Annotated[tuple[Path, ...], NoDecode] = ()
-    """Directories that may be explored, and all in them. Empty: any but system directories.
+    """Directories that may be explored, with all that they hold. Empty: any but system directories.
 
-    In the environment separated by ``:``.
+    In the environment, they are separated by ``:``.
     """
     include_hidden: bool = False
     """Whether hidden, secret and ignored files may be listed, searched and read."""
 
     max_turns: int | None = Field(default=None, ge=1, le=64)
-    """Model requests per exploration. Unset: the default for the model, 8 for FastContext."""
+    """Maximum model requests per exploration. Unset: the model's default, 8 for FastContext."""
     max_citations: int = Field(default=10, ge=1, le=50)
-    """Places named in an answer."""
+    """Maximum places in an answer."""
     deadline_s: float = Field(default=45.0, ge=1.0, le=3600.0)
     """Seconds within which an exploration answers. Clients give up at about 60."""
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    """Sampling temperature. Unset: the default for the model."""
+    """Sampling temperature. Unset: the model's default."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Nucleus sampling. Unset: the default for the model."""
+    """Nucleus sampling. Unset: the model's default."""
     top_k: int | None = Field(default=None, ge=-1)
-    """Tokens that sampling chooses from. Unset: the default for the model."""
+    """How many tokens sampling chooses from. Unset: the model's default."""
     seed: int | None = None
-    """Sampling seed. Unset: none is sent."""
+    """Sampling seed. Unset: no seed is sent."""
     max_tokens: int | None = Field(default=None, ge=64, le=32_768)
-    """New tokens per model request. Unset: the default for the model, 2,048 for FastContext."""
+    """Maximum new tokens per model request. Unset: the model's default, 2,048 for FastContext."""
     context_tokens: int | None = Field(default=None, ge=4_096, le=1_048_576)
-    """Context window to stay within, in tokens: prompt and answer together.
+    """Maximum tokens of prompt and answer together.
 
-    Unset: the default for the model, 65,536 for FastContext, or what the endpoint says if less.
+    Unset: the model's default, 65,536 for FastContext, or what the endpoint reports if that is
+    less.
     """
 
     connect_timeout_s: float = Field(default=5.0, gt=0.0, le=120.0)
     """Seconds to wait for a connection to the endpoint."""
     first_token_timeout_s: float = Field(default=120.0, gt=0.0, le=3600.0)
-    """Seconds until an answer of the endpoint begins: queue, wake-up and a long prompt."""
+    """Seconds to wait until the endpoint's answer begins: queue, wake-up and a long prompt."""
     read_timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
-    """Seconds between two pieces of an answer of the endpoint."""
+    """Seconds to wait for the next piece of the endpoint's answer."""
     max_concurrent: int = Field(default=4, ge=1, le=256)
-    """Explorations by the model at one time in one process; more of them queue."""
+    """Maximum explorations by the model at once in one process; others wait."""
     answer_bytes: int = Field(default=10_000, ge=1_000, le=20_000)
-    """UTF-8 bytes of an MCP answer's text."""
+    """Maximum UTF-8 bytes of an MCP answer's text."""
 
     record_dir: Path | None = None
-    """Directory for trajectories, outside the explored repository. Unset: none are kept."""
+    """Folder for records of runs, outside the explored repository. Unset: nothing is recorded."""
     http_token: SecretStr | None = None
-    """Bearer token that HTTP clients must send. Unset: one is made at start. Never shown."""
+    """Bearer token for HTTP clients, never shown. Unset: one is made and shown on stderr."""
     http_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Host names beside the loopback ones that HTTP clients may use, separated by commas."""
+    """Host names that HTTP clients may use besides the loopback ones, separated by commas."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
-    """What is logged on stderr."""
+    """The lowest level that is logged on stderr."""
 
     @field_validator("endpoint")
     @classmethod
@@ -219,17 +222,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, the user's file: nothing else is read."""
-        return init_settings, env_settings, _UserFile(settings_cls)
-
-
-class _UserFile(PydanticBaseSettingsSource):
-    """The user's TOML file as a source."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return _read_user_file()
+        user_file = InitSettingsSource(settings_cls, _read_user_file())
+        return init_settings, env_settings, user_file
 
 
 def user_file() -> Path:
@@ -243,8 +237,12 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: an unknown name, a value that does not fit, an unreadable file.
     """
-    _refuse_unknown(_unknown_variables(os.environ), "environment variable")
-    _refuse_unknown(_unknown_keys(_read_user_file()), f"key in {user_file()}")
+    known = Settings.model_fields
+    variables = [
+        name for name in os.environ if name.startswith(PREFIX) and not name.startswith(_TEST_PREFIX)
+    ]
+    _refuse_unknown("environment variable", variables, [PREFIX + name.upper() for name in known])
+    _refuse_unknown(f"key in {user_file()}", _read_user_file(), known)
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
@@ -312,27 +310,10 @@ def _read_user_file() -> dict[str, Any]:
         raise SettingsError(problem, "make it readable or move it away") from None
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Unknown variable -> the nearest known one or empty."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    given = {
-        name for name in environ if name.startswith(PREFIX) and not name.startswith(_TEST_PREFIX)
-    }
-    return {name: _nearest(name, known) for name in sorted(given - known)}
-
-
-def _unknown_keys(table: Mapping[str, Any]) -> dict[str, str]:
-    known = set(Settings.model_fields)
-    return {name: _nearest(name, known) for name in sorted(set(table) - known)}
-
-
-def _nearest(name: str, known: set[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, sorted(known), n=1)), "")
-
-
-def _refuse_unknown(unknown: Mapping[str, str], kind: str) -> None:
-    for name, nearest in unknown.items():
-        hint = f"did you mean {nearest}?" if nearest else "the README lists the settings"
+def _refuse_unknown(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for name in sorted(set(given).difference(known)):
+        nearest = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else _LISTED
         raise SettingsError(f"unknown {kind} {name!r}", hint)
 
 
@@ -343,6 +324,4 @@ def _explain(error: ValidationError) -> SettingsError:
     text, _, advice = first["msg"].removeprefix("Value error, ").partition("; hint: ")
     text = text[:1].lower() + text[1:]
     hint = advice or f"set {PREFIX}{name.upper()}, {name} in {user_file()}, or the flag"
-    if first["type"] == "extra_forbidden":
-        return SettingsError(f"unknown setting {name!r}", "the README lists the settings")
     return SettingsError(f"setting {name!r}: {text}", hint)

@@ -66,7 +66,7 @@ def parse_endpoint(text: str) -> Endpoint:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"the endpoint {text!r} is not an HTTP URL; hint: write {FORMS}")
     base = f"{parts.scheme}://{parts.netloc}{_api_root(parts)}"
-    return Endpoint(base, None, base, _is_local(parts.hostname))
+    return Endpoint(base, None, base, is_loopback(parts.hostname))
 
 
 def _unix(path: str, api_path: str, text: str) -> Endpoint:
@@ -85,7 +85,8 @@ def _api_root(parts: SplitResult) -> str:
     return path.rstrip("/")
 
 
-def _is_local(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host of that name or address is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -75,9 +75,9 @@ class Change:
     before: str | None
     """None where the file does not exist."""
     after: str | None
-    """None where the file is to go."""
+    """None where the file is to be deleted."""
     fresh: bool = False
-    """Whether ``before`` is the file without the entry: the state to come back to."""
+    """Whether ``before`` has no entry of this server, and so is the state to go back to."""
 
     @property
     def is_empty(self) -> bool:
@@ -96,10 +96,10 @@ class Change:
 
 
 def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
-    """The change that puts ``made`` into the file; empty where it stands there already.
+    """The change that puts ``made`` into the file; empty if it is there already.
 
-    An entry of ours that is there keeps what was set in it: its environment where ``made`` sets no
-    other, and whatever else the client or its user has added.
+    An entry of this server keeps what was set in it: its environment, except for the variables
+    that ``made`` sets, and whatever else the client or its user has added.
 
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
@@ -110,7 +110,7 @@ def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     wanted = _updated(present, made)
     if present == wanted:
         return Change(path, before, text)
-    return Change(path, before, _with_entry(client, text, wanted), fresh=present is None)
+    return Change(path, before, with_entry(client, text, wanted), fresh=present is None)
 
 
 def _updated(present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,10 +125,10 @@ def _updated(present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan_uninstall(client: Client, path: Path) -> Change:
-    """The change that takes the entry out; empty where there is none.
+    """The change that removes the entry; empty if there is no entry.
 
-    A file that nobody else has touched since ``install`` becomes what it was, to the byte, and one
-    that ``install`` made goes. From any other, only the entry is taken.
+    A file that nobody else has changed since ``install`` becomes what it was, to the byte, and a
+    file that ``install`` made is deleted. From any other, only the entry is removed.
 
     Raises:
         ConfigError: the file cannot be read, or is not what the client expects.
@@ -140,9 +140,9 @@ def plan_uninstall(client: Client, path: Path) -> Change:
         with suppress(ConfigError):
             backup = read_text(_backup_of(Path(os.path.realpath(path))))
             for original in (backup, None):
-                # A copy made when an entry of ours stood there already is no state to go back to.
+                # A backup that holds an entry of this server is no state to go back to.
                 was_without = _present(client, original or "") is None
-                if was_without and _with_entry(client, original or "", present) == text:
+                if was_without and with_entry(client, original or "", present) == text:
                     return Change(path, before, original)
     take = toml_config.remove if client.format == "toml" else jsonc.remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
@@ -158,7 +158,7 @@ def installed_entry(client: Client, path: Path) -> Any:
 
 
 def carry_out(plan: Callable[[], Change]) -> tuple[Change, Path | None]:
-    """The change that was made and the copy's path, as ``apply``; planned anew when need be.
+    """The change that was made, and what ``apply`` returned; planned anew where necessary.
 
     Raises:
         ConfigError: as ``plan`` and ``apply``; the file changes faster than it can be written.
@@ -172,9 +172,9 @@ def carry_out(plan: Callable[[], Change]) -> tuple[Change, Path | None]:
 
 
 def apply(change: Change) -> Path | None:
-    """The path of the copy made of the file as it was, or None where none was made.
+    """The path of the backup that was made, or None.
 
-    The first copy stays while the entry does: it is the state that ``uninstall`` goes back to.
+    The first backup stays as long as the entry: it is the state that ``uninstall`` goes back to.
 
     The new text goes to a temporary file beside the target, which then takes its place in one
     step; a link is followed first, so that a file kept elsewhere stays a link.
@@ -243,9 +243,9 @@ def _backup_of(target: Path) -> Path:
 
 
 def _back_up(target: Path, *, renew: bool) -> Path | None:
-    """A copy of the file beside it: the last state without the entry, which is the user's own.
+    """A backup next to the file: its last state without the entry, which is the user's own.
 
-    None where an earlier one is kept instead.
+    None where an earlier backup is kept instead.
     """
     backup = _backup_of(target)
     if backup.exists() and not renew:
@@ -254,7 +254,12 @@ def _back_up(target: Path, *, renew: bool) -> Path | None:
     return backup
 
 
-def _with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
+def with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
+    """``text`` of the client's file with ``made`` as this server's entry.
+
+    Raises:
+        ConfigError: the text is not what the client expects.
+    """
     put = toml_config.put if client.format == "toml" else jsonc.put
     return put(text, client.section, SERVER_NAME, made)
 

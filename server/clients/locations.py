@@ -85,17 +85,17 @@ CLIENTS: Mapping[str, Client] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """The part of a machine that decides where configuration lies."""
+class UserEnvironment:
+    """What decides where a user's clients keep their configuration."""
 
     platform: str
     """As ``sys.platform``: linux, darwin, win32."""
     home: Path
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
 
     @classmethod
-    def this(cls) -> "Machine":
-        """The machine that this process runs on."""
+    def this(cls) -> "UserEnvironment":
+        """The one of this process."""
         return cls(sys.platform, home(), dict(os.environ))
 
     def config_home(self) -> Path:
@@ -103,40 +103,41 @@ class Machine:
         if self.platform == "darwin":
             return self.home / "Library" / "Application Support"
         if self.platform == "win32":
-            return self._from_environment("APPDATA", self.home / "AppData" / "Roaming")
-        return self._from_environment("XDG_CONFIG_HOME", self.home / ".config")
+            return self.from_variable("APPDATA", self.home / "AppData" / "Roaming")
+        return self.from_variable("XDG_CONFIG_HOME", self.home / ".config")
 
-    def _from_environment(self, name: str, default: Path) -> Path:
-        value = self.environment.get(name, "")
+    def from_variable(self, name: str, default: Path) -> Path:
+        """The absolute path that a variable holds, else ``default``."""
+        value = self.variables.get(name, "")
         return Path(value) if value and Path(value).is_absolute() else default
 
 
-def user_file(client: ClientName, machine: Machine) -> Path:
+def user_file(client: ClientName, user: UserEnvironment) -> Path:
     """The file of the user scope, which need not exist."""
-    home = machine.home
+    home = user.home
     match client:
         case "claude-desktop":
-            return _claude_desktop(machine)
+            return _claude_desktop(user)
         case "claude-code":
-            return machine._from_environment("CLAUDE_CONFIG_DIR", home) / ".claude.json"
+            return user.from_variable("CLAUDE_CONFIG_DIR", home) / ".claude.json"
         case "cursor":
             return home / ".cursor" / "mcp.json"
         case "vscode":
-            return machine.config_home() / "Code" / "User" / "mcp.json"
+            return user.config_home() / "Code" / "User" / "mcp.json"
         case "codex":
-            return machine._from_environment("CODEX_HOME", home / ".codex") / "config.toml"
+            return user.from_variable("CODEX_HOME", home / ".codex") / "config.toml"
         case "windsurf":
             return home / ".codeium" / "windsurf" / "mcp_config.json"
 
 
-def _claude_desktop(machine: Machine) -> Path:
+def _claude_desktop(user: UserEnvironment) -> Path:
     name = "claude_desktop_config.json"
-    if machine.platform == "win32":
+    if user.platform == "win32":
         # The Store build sees a private copy of the roaming folder.
-        local = machine._from_environment("LOCALAPPDATA", machine.home / "AppData" / "Local")
+        local = user.from_variable("LOCALAPPDATA", user.home / "AppData" / "Local")
         for package in sorted(local.glob("Packages/Claude_*")):
             return package / "LocalCache" / "Roaming" / "Claude" / name
-    return machine.config_home() / "Claude" / name
+    return user.config_home() / "Claude" / name
 
 
 def project_file(client: ClientName, project: Path) -> Path | None:
@@ -145,10 +146,10 @@ def project_file(client: ClientName, project: Path) -> Path | None:
     return project / PurePosixPath(relative) if relative else None
 
 
-def is_found(client: ClientName, machine: Machine) -> bool:
+def is_found(client: ClientName, user: UserEnvironment) -> bool:
     """Whether the client seems to be installed: its configuration folder or file is there.
 
     Claude Code's file usually lies in the home directory itself: there the file decides.
     """
-    path = user_file(client, machine)
-    return path.exists() or (path.parent != machine.home and path.parent.is_dir())
+    path = user_file(client, user)
+    return path.exists() or (path.parent != user.home and path.parent.is_dir())

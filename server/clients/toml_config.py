@@ -12,7 +12,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import InlineTable, Table
+from tomlkit.items import AbstractTable, InlineTable
 
 from server.clients import ConfigError
 from server.clients.jsonc import line_end
@@ -40,11 +40,12 @@ def put(text: str, section: str, name: str, entry: Mapping[str, Any]) -> str:
         raise ConfigError(f"{section!r} is not a table")
     servers[name] = dict(entry)
     table = tomlkit.table(is_super_table=True)
-    table.append(name, _table(entry))
+    table.append(name, _filled(tomlkit.table(), entry))
     block = tomlkit.dumps({section: table}).strip() + "\n"
 
     def by_tomlkit(holder: MutableMapping[str, Any]) -> None:
-        holder[name] = _inline(entry) if isinstance(holder, InlineTable) else _table(entry)
+        is_inline = isinstance(holder, InlineTable)
+        holder[name] = _filled(tomlkit.inline_table() if is_inline else tomlkit.table(), entry)
 
     spliced = _spliced(text, section, name, block.replace("\n", line_end(text)))
     return _checked(text, spliced, wanted, section, by_tomlkit)
@@ -136,15 +137,9 @@ def _spans(text: str, section: str, name: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _inline(entry: Mapping[str, Any]) -> InlineTable:
-    inline = tomlkit.inline_table()
+def _filled(table: AbstractTable, entry: Mapping[str, Any]) -> AbstractTable:
+    """``table`` with the entry's values, and tables in it inline."""
     for key, value in entry.items():
-        inline.append(key, _inline(value) if isinstance(value, Mapping) else value)
-    return inline
-
-
-def _table(entry: Mapping[str, Any]) -> Table:
-    table = tomlkit.table()
-    for key, value in entry.items():
-        table.append(key, _inline(value) if isinstance(value, Mapping) else value)
+        is_table = isinstance(value, Mapping)
+        table.append(key, _filled(tomlkit.inline_table(), value) if is_table else value)
     return table

@@ -1,65 +1,41 @@
 """``fastcontext install``, ``uninstall`` and ``instructions``: make clients know the server."""
 
-import enum
-import json
+import os
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from server.clients.instructions import Agent
+from server.clients.locations import ClientName
 from server.errors import UsageError
+from server.homes import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from server.clients.install import Change
     from server.clients.locations import Client
 
 app = typer.Typer(rich_markup_mode=None)
 
-T = TypeVar("T")
-
-
-class ClientChoice(enum.StrEnum):
-    """A client that is known."""
-
-    claude_desktop = "claude-desktop"
-    claude_code = "claude-code"
-    cursor = "cursor"
-    vscode = "vscode"
-    codex = "codex"
-    windsurf = "windsurf"
-
-
-class ScopeChoice(enum.StrEnum):
-    """Where the entry goes."""
-
-    user = "user"
-    project = "project"
-
-
-class AgentChoice(enum.StrEnum):
-    """Whose instructions."""
-
-    claude = "claude"
-    codex = "codex"
-    cursor = "cursor"
-
-
-Chosen = Annotated[ClientChoice | None, typer.Argument(help="The client.")]
-AllFound = Annotated[bool, typer.Option("--all-found", help="Every client found here.")]
-Scope = Annotated[ScopeChoice, typer.Option(help="For you everywhere, or for one project.")]
-Project = Annotated[Path | None, typer.Option(help="The project. Default: this directory.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change, make none.")]
+Chosen = Annotated[ClientName | None, typer.Argument(help="The client.")]
+AllFound = Annotated[bool, typer.Option("--all-found", help="All clients found on this machine.")]
+Scope = Annotated[
+    Literal["user", "project"], typer.Option(help="For you everywhere, or for one project.")
+]
+Project = Annotated[Path | None, typer.Option(help="The project. Default: the working directory.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change without making it.")]
 
 
 @app.command()
 def install(
     client: Chosen = None,
     all_found: AllFound = False,
-    scope: Scope = ScopeChoice.user,
+    scope: Scope = "user",
     project: Project = None,
     root: Annotated[
         list[Path] | None, typer.Option(help="Directory that may be explored; repeatable.")
@@ -67,75 +43,65 @@ def install(
     endpoint: Annotated[str | None, typer.Option(help="URL of the model's API, up to /v1.")] = None,
     dry_run: DryRun = False,
     print_only: Annotated[
-        bool, typer.Option("--print", help="Print the entry for any other client.")
+        bool, typer.Option("--print", help="Print the entry, to be put in by hand.")
     ] = False,
 ) -> None:
     """Put the server into a client's configuration."""
-    from server.clients.install import SERVER_NAME, entry, plan_install
+    from server.clients.install import entry, plan_install, with_entry
     from server.clients.locations import CLIENTS
 
     environment = _environment(root or [], endpoint)
     if print_only:
-        known = CLIENTS[client.value if client else "claude-desktop"]
-        sys.stdout.write(_printed(known, SERVER_NAME, entry(known, environment=environment)))
+        known = CLIENTS[client or "claude-desktop"]
+        sys.stdout.write(with_entry(known, "", entry(known, environment=environment)))
         return
     _refuse_passing_interpreter()
-    plans = [
-        (known, partial(plan_install, known, path, entry(known, environment=environment)), path)
-        for known, path in _targets(client, all_found, scope, project)
-    ]
-    _carry_out(plans, dry_run, "installed in")
+
+    def plan(known: "Client", path: Path) -> "Change":
+        return plan_install(known, path, entry(known, environment=environment))
+
+    _carry_out(_targets(client, all_found, scope, project), plan, dry_run, "installed in")
 
 
 @app.command()
 def uninstall(
     client: Chosen = None,
     all_found: AllFound = False,
-    scope: Scope = ScopeChoice.user,
+    scope: Scope = "user",
     project: Project = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Take the server out of a client's configuration."""
+    """Remove the server from a client's configuration."""
     from server.clients.install import plan_uninstall
 
-    plans = [
-        (known, partial(plan_uninstall, known, path), path)
-        for known, path in _targets(client, all_found, scope, project)
-    ]
-    _carry_out(plans, dry_run, "taken out of")
+    targets = _targets(client, all_found, scope, project)
+    _carry_out(targets, plan_uninstall, dry_run, "removed from")
 
 
 @app.command()
 def instructions(
-    agent: Annotated[AgentChoice, typer.Option("--for", help="The agent that reads them.")],
+    agent: Annotated[Agent, typer.Option("--for", help="The agent that reads them.")],
     write: Annotated[
-        Path | None, typer.Option(help="Merge them into this file, between markers.")
+        Path | None, typer.Option(help="Write them into this file, between markers.")
     ] = None,
 ) -> None:
     """Print the paragraph that tells an agent when to call the explorer and when to grep."""
-    from server.clients import ConfigError
     from server.clients.install import Change, apply, read_text
-    from server.clients.instructions import head, merge
-    from server.clients.instructions import instructions as section
+    from server.clients.instructions import INSTRUCTIONS, head, merge
 
     if write is None:
-        sys.stdout.write(head(agent.value) + section())
+        sys.stdout.write(head(agent) + INSTRUCTIONS)
         return
-    path = write.expanduser().absolute()
-    try:
+    path = absolute(write)
+    with _refused(repr(str(path)), f"fastcontext instructions --for {agent}"):
         before = read_text(path)
-        begun = before if before else head(agent.value)
-        change = Change(path, before, merge(begun, section()))
+        change = Change(path, before, merge(before or head(agent)))
         apply(change)
-    except ConfigError as error:
-        raise UsageError(
-            f"{str(path)!r}: {error}", "correct the file, nothing was changed"
-        ) from None
     sys.stdout.write(f"{'already in' if change.is_empty else 'written to'} {path}\n")
 
 
 def _refuse_passing_interpreter() -> None:
-    """Raises UsageError in an environment that uv made for one command and will delete."""
+    """Raise UsageError in an environment that uv made for one command and will delete."""
     if any(
         part.startswith(("archive-v", "builds-v", "environments-v"))
         for part in Path(sys.prefix).parts
@@ -148,13 +114,12 @@ def _refuse_passing_interpreter() -> None:
 
 
 def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:
-    """The settings that the entry carries, since clients pass nothing on."""
+    """The settings that the entry carries, since clients pass no environment on."""
     from explorer.engines.endpoint import parse_endpoint
 
     made: dict[str, str] = {}
     if roots:
-        places = [str(root.expanduser().absolute()) for root in roots]
-        made["FASTCONTEXT_ROOTS"] = ":".join(places)
+        made["FASTCONTEXT_ROOTS"] = os.pathsep.join(str(absolute(root)) for root in roots)
     if endpoint:
         try:
             parse_endpoint(endpoint)
@@ -165,42 +130,34 @@ def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:
     return made
 
 
-def _printed(client: "Client", name: str, made: dict[str, object]) -> str:
-    if client.format == "toml":
-        from server.clients import toml_config
-
-        return toml_config.put("", client.section, name, made)
-    return json.dumps({client.section: {name: made}}, indent=2, ensure_ascii=False) + "\n"
-
-
 def _targets(
-    client: ClientChoice | None, all_found: bool, scope: ScopeChoice, project: Path | None
+    client: ClientName | None, all_found: bool, scope: str, project: Path | None
 ) -> "list[tuple[Client, Path]]":
     """The clients that are meant and their files.
 
     Raises:
-        UsageError: none is meant or found, or the one has no project scope.
+        UsageError: no client is named or found, or the named one has no project scope.
     """
-    from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+    from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
 
     if (client is None) == (not all_found):
-        raise UsageError("one client or --all-found is needed", f"one of {', '.join(CLIENTS)}")
-    machine = Machine.this()
-    folder = (project or Path.cwd()).expanduser().absolute()
+        raise UsageError("one client or --all-found is needed", f"name one of {', '.join(CLIENTS)}")
+    user = UserEnvironment.this()
+    folder = absolute(project or Path())
     if not folder.is_dir():
         raise UsageError(f"the project {str(folder)!r} is not a directory", "correct --project")
     found: list[tuple[Client, Path]] = []
     for known in CLIENTS.values():
-        if client.value != known.name if client else not is_found(known.name, machine):
+        if client != known.name if client else not is_found(known.name, user):
             continue
-        if scope is ScopeChoice.project:
+        if scope == "project":
             path = project_file(known.name, folder)
         else:
-            path = user_file(known.name, machine)
+            path = user_file(known.name, user)
         if path is not None:
             found.append((known, path))
     if not found and client:
-        raise UsageError(f"{client.value} has no project scope", "use --scope user")
+        raise UsageError(f"{client} has no project scope", "use --scope user")
     if not found:
         raise UsageError(
             "no client was found on this machine", "name one: fastcontext install cursor"
@@ -209,7 +166,10 @@ def _targets(
 
 
 def _carry_out(
-    plans: "Sequence[tuple[Client, Callable[[], Change], Path]]", dry_run: bool, done: str
+    targets: "list[tuple[Client, Path]]",
+    plan: "Callable[[Client, Path], Change]",
+    dry_run: bool,
+    done: str,
 ) -> None:
     """Make the changes, a line each; with ``dry_run`` show them.
 
@@ -221,29 +181,30 @@ def _carry_out(
     """
     from server.clients.install import carry_out
 
-    changes = [(client, plan, _or_refuse(client, path, plan)) for client, plan, path in plans]
-    for client, plan, change in changes:
+    planned: list[tuple[Client, Path, Change]] = []
+    for client, path in targets:
+        with _refused(f"{client.title}: {str(path)!r}"):
+            planned.append((client, path, plan(client, path)))
+    for client, path, change in planned:
         if dry_run and not change.is_empty:
             sys.stdout.write(change.diff())
             continue
-        made, backup = _or_refuse(client, change.path, partial(carry_out, plan))
+        with _refused(f"{client.title}: {str(path)!r}"):
+            made, backup = carry_out(partial(plan, client, path))
         if made.is_empty:
-            sys.stdout.write(f"{client.title}: nothing to do in {made.path}\n")
+            sys.stdout.write(f"{client.title}: nothing to do in {path}\n")
             continue
-        kept = f"; the file as it was: {backup}" if backup else ""
-        sys.stdout.write(f"{client.title}: {done} {made.path}{kept}\n    {client.restart}\n")
+        kept = f"; a backup is kept at {backup}" if backup else ""
+        sys.stdout.write(f"{client.title}: {done} {path}{kept}\n    {client.restart}\n")
 
 
-def _or_refuse(client: "Client", path: Path, act: "Callable[[], T]") -> "T":
-    """What ``act`` returns.
-
-    Raises:
-        UsageError: the file is not what the client expects or cannot be written; it is left alone.
-    """
+@contextmanager
+def _refused(what: str, by_hand: str = "fastcontext install --print") -> "Iterator[None]":
+    """Turn the error of a file that is left alone into a UsageError that names it."""
     from server.clients import ConfigError
 
     try:
-        return act()
+        yield
     except ConfigError as error:
-        hint = "correct the file; nothing was changed. --print shows the entry to put in by hand"
-        raise UsageError(f"{client.title}: {str(path)!r}: {error}", hint) from None
+        hint = f"correct the file; nothing was changed. {by_hand} prints what to put in by hand"
+        raise UsageError(f"{what}: {error}", hint) from None

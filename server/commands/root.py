@@ -1,10 +1,9 @@
 """The ``fastcontext`` command. Each command imports what it needs when it runs.
 
-Exit status: 0 answered, by a fallback too; 1 failed; 2 wrong usage or settings; 128 + n on
-signal n.
+Exit status: 0 answered, even if only by the fallback; 1 failed; 2 wrong usage or settings;
+128 + n on signal n.
 """
 
-import enum
 import gc
 import logging
 import signal
@@ -12,22 +11,28 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from server.commands.clients import app as clients_app
 from server.commands.engine import app as engine_app
+from server.commands.explore import (
+    Deadline,
+    Endpoint,
+    Engine,
+    MaxTurns,
+    Model,
+    NoFallback,
+    Record,
+    Temperature,
+    explore,
+)
 from server.commands.quantize import register
 from server.commands.view import app as view_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.homes import absolute
-from server.process.streams import make_ready
-
-if TYPE_CHECKING:
-    from server.exploring.question import Question
-    from server.exploring.report import Report
-    from server.settings import Settings
+from server.process.streams import log_to_stderr, make_ready
 
 logger = logging.getLogger(__name__)
 
@@ -47,91 +52,29 @@ app.add_typer(view_app)
 app.add_typer(engine_app, name="engine")
 
 
-class EngineName(enum.StrEnum):
-    """Who shall answer."""
-
-    auto = "auto"
-    endpoint = "endpoint"
-    local = "local"
-    scout = "scout"
-
-
-Engine = Annotated[
-    EngineName | None, typer.Option(help="Who answers. auto: endpoint, local, else scout.")
-]
-Endpoint = Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible API, up to /v1.")]
-Model = Annotated[str | None, typer.Option(help="The model's name at the endpoint.")]
-MaxTurns = Annotated[int | None, typer.Option(help="Model requests at most.")]
-Deadline = Annotated[float | None, typer.Option(help="Seconds within which to answer.")]
-Temperature = Annotated[float | None, typer.Option(help="Sampling temperature of the model.")]
-# readable=False: whether a directory may be read is found out, and told, where it is used.
-Record = Annotated[
-    Path | None,
-    typer.Option(readable=False, help="Keep the trajectory; without a folder, in the usual one."),
-]
-Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden, secret, ignored files too.")]
-NoFallback = Annotated[
-    bool, typer.Option("--no-fallback", help="Fail when the endpoint fails; no scout.")
-]
-
-
 @app.callback(invoke_without_command=True)
 def root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Find the code that a question is about."""
     if show_version:
-        from server.version import version
+        from server import version
 
         sys.stdout.write(f"fastcontext {version()}\n")
         raise typer.Exit
 
 
-@app.command()
-def explore(
-    query: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
-    repo: Annotated[
-        Path | None, typer.Option(readable=False, help="Repository. Default: this one.")
-    ] = None,
-    engine: Engine = None,
-    endpoint: Endpoint = None,
-    model: Model = None,
-    max_turns: MaxTurns = None,
-    max_citations: Annotated[int | None, typer.Option(help="Places at most.")] = None,
-    deadline: Deadline = None,
-    temperature: Temperature = None,
-    record: Record = None,
-    hidden: Hidden = False,
-    no_fallback: NoFallback = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Answer a question about a repository with the places that matter."""
-    from server.commands.terminal import show_report
-    from server.settings import load_settings
-
-    settings = load_settings(
-        engine=engine.value if engine else None,
-        endpoint=endpoint,
-        model=model,
-        max_turns=max_turns,
-        max_citations=max_citations,
-        deadline_s=deadline,
-        temperature=temperature,
-        record_dir=record,
-        include_hidden=hidden or None,
-        fallback=False if no_fallback else None,
-    )
-    _configure_logging(settings)
-    if query == "-":
-        query = sys.stdin.buffer.read().decode("utf-8", "replace")
-    show_report(_answer(settings, _ask(settings, query, repo)), as_json=as_json)
+app.command()(explore)
 
 
 @app.command()
 def serve(
-    http: Annotated[str | None, typer.Option(help="HOST:PORT for HTTP instead of stdio.")] = None,
+    http: Annotated[
+        str | None, typer.Option(help="Serve HTTP on HOST:PORT instead of stdio.")
+    ] = None,
     root: Annotated[
-        list[Path] | None, typer.Option(readable=False, help="Allowed directory; repeatable.")
+        list[Path] | None,
+        typer.Option(readable=False, help="Directory that may be explored; repeatable."),
     ] = None,
     engine: Engine = None,
     endpoint: Endpoint = None,
@@ -148,7 +91,7 @@ def serve(
 
     settings = load_settings(
         roots=tuple(absolute(place) for place in root) if root else None,
-        engine=engine.value if engine else None,
+        engine=engine,
         endpoint=endpoint,
         model=model,
         max_turns=max_turns,
@@ -157,7 +100,7 @@ def serve(
         record_dir=record,
         fallback=False if no_fallback else None,
     )
-    _configure_logging(settings)
+    log_to_stderr(settings.log_level)
     server = build_server(settings)
     if http is None:
         server.run()
@@ -170,7 +113,7 @@ def serve(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check what an exploration needs, a line each, and try the server as clients start it."""
+    """Check what an exploration needs, and try out the server as clients start it."""
     from server.doctor.checks import run_checks
 
     raise typer.Exit(run_checks(sys.stdout, as_json=as_json))
@@ -202,7 +145,7 @@ def _serve_at_once() -> NoReturn:
 
 
 def _run(given: list[str]) -> int:
-    from server.commands.terminal import show_error, show_server_error
+    from server.commands.terminal import show_error
     from server.exploring.records import with_default_folder
 
     try:
@@ -218,17 +161,14 @@ def _run(given: list[str]) -> int:
         else:
             show_error(described, "fastcontext --help lists commands and options")
         return WRONG_USAGE
-    except (SettingsError, UsageError) as error:
-        show_server_error(error)
-        return WRONG_USAGE
     except ServerError as error:
-        show_server_error(error)
-        return FAILED
+        show_error(str(error), error.hint)
+        return WRONG_USAGE if isinstance(error, SettingsError | UsageError) else FAILED
     except BrokenPipeError:
         # The reader, such as head, has had enough.
         return 0
     except SystemExit as error:
-        # Newer releases of typer make this of it.
+        # Newer releases of typer turn it into this.
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise
@@ -241,80 +181,17 @@ def _run(given: list[str]) -> int:
 
 
 def _show_unexpected(error: Exception) -> None:
-    """What nobody foresaw, in words; where it happened goes to the log."""
+    """Say what nobody foresaw; where it happened goes to the log."""
     from server.commands.terminal import show_error
     from server.settings import load_settings
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     with suppress(Exception):
-        _configure_logging(load_settings())
+        log_to_stderr(load_settings().log_level)
     logger.debug("the command failed", exc_info=error)
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     show_error(f"{kind}{error}", "FASTCONTEXT_LOG_LEVEL=DEBUG shows where it happened")
-
-
-def _configure_logging(settings: "Settings") -> None:
-    from server.process.streams import log_to_stderr
-
-    log_to_stderr(settings.log_level)
-
-
-def _ask(settings: "Settings", query: str, repo: Path | None) -> "Question":
-    from server.exploring.question import make_question
-    from server.exploring.repositories import default_for_command
-
-    path = str(absolute(repo)) if repo else default_for_command()
-    return make_question(settings, query, path=path)
-
-
-def _answer(settings: "Settings", ask: "Question") -> "Report":
-    """The report, with the current step on stderr while it is made.
-
-    Raises:
-        ServerError: nobody could answer.
-        typer.Exit: a signal came; everything that was started is closed.
-    """
-    import anyio
-
-    from server.commands.terminal import live
-
-    with live() as (say, hear):
-        outcome: Any = anyio.run(_until_signal, settings, ask, say, hear)
-    if isinstance(outcome, int):
-        raise typer.Exit(128 + outcome)
-    if isinstance(outcome, ServerError):
-        raise outcome
-    report: Report = outcome
-    return report
-
-
-async def _until_signal(settings: "Settings", ask: "Question", say: Any, hear: Any) -> Any:
-    """The report, the error that prevented it, or the number of the signal that ended it."""
-    import anyio
-
-    from server.exploring.service import ExplorationService
-    from server.process.lifecycle import leave_soon
-
-    outcome: Any = None
-
-    async def watch(scope: anyio.CancelScope) -> None:
-        nonlocal outcome
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-            async for number in signals:
-                outcome = int(number)
-                leave_soon(128 + number)
-                scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch, group.cancel_scope)
-        try:
-            async with ExplorationService(settings, listener=hear) as service:
-                outcome = await service.explore(ask, say)
-        except ServerError as error:
-            outcome = error
-        group.cancel_scope.cancel()
-    return outcome
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
-from server.errors import ServerError
 from server.exploring.progress import Say, call_in_words, ignore
 from server.exploring.report import Report, details, one_line, place, plain, summary, to_object
 
@@ -39,16 +38,11 @@ def show_error(message: str, hint: str = "") -> None:
     _tell("\n".join(lines))
 
 
-def show_server_error(error: ServerError) -> None:
-    """The error with its hint on stderr."""
-    show_error(str(error), error.hint)
-
-
 @contextmanager
 def live() -> Iterator[tuple[Say, Listener]]:
-    """Takers of messages and events while the context is open, shown on stderr.
+    """Two functions that show messages and events on stderr while the context is open.
 
-    On a terminal the latest message turns at the bottom and each finished turn leaves a line
+    On a terminal, the latest message stands at the bottom, and each finished turn leaves a line
     above it. Into a pipe go those lines alone, plain.
     """
     turns = TurnLines()
@@ -77,14 +71,14 @@ def live() -> Iterator[tuple[Say, Listener]]:
 
 
 def _tell(text: str) -> None:
-    """The text on stderr, if somebody reads it: what it tells of must go on all the same."""
+    """The text on stderr; where nobody can read it, the work goes on all the same."""
     with suppress(OSError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 
 class TurnLines:
-    """One line for each turn when it ends: what it called, how long it took, what it cost."""
+    """A line for each turn when it ends: what it called, how long it took, what it cost."""
 
     def __init__(self) -> None:
         self._calls: dict[int, list[str]] = {}

@@ -6,6 +6,7 @@ import stat
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,14 +17,15 @@ from server.errors import UsageError
 app = typer.Typer(rich_markup_mode=None)
 
 Folder = Annotated[
-    Path | None, typer.Option("--from", help="Folder of records. Default: the one that is set.")
+    Path | None,
+    typer.Option("--from", help="Folder with records. Default: the usual one."),
 ]
 
 
 @app.command()
 def runs(
     folder: Folder = None,
-    limit: Annotated[int, typer.Option(min=1, help="Runs at most, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
@@ -34,23 +36,10 @@ def runs(
     known, damaged = list_records(place)
     found = known[:limit]
     for path in damaged:
-        sys.stderr.write(f"{path.name!r} is damaged and left out\n")
+        sys.stderr.write(f"{path.name!r} is damaged; it is left out\n")
     if as_json:
-        rows: list[dict[str, Any]] = [
-            {
-                "number": number,
-                "path": str(record.path),
-                "began_at": record.began_at,
-                "query": record.query,
-                "model": record.model,
-                "stop_reason": record.ended,
-                "citations": record.citations,
-                "turns": record.turns,
-                "elapsed_s": record.elapsed_s,
-            }
-            for number, record in enumerate(found, 1)
-        ]
-        text = json.dumps(rows, ensure_ascii=False, indent=2)
+        rows = [{"number": number, **asdict(record)} for number, record in enumerate(found, 1)]
+        text = json.dumps(rows, ensure_ascii=False, indent=2, default=str)
         # A question or a file's name can hold what is no character.
         sys.stdout.write(text.encode(errors="replace").decode() + "\n")
         return
@@ -59,19 +48,21 @@ def runs(
     for number, record in enumerate(found, 1):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.began_at))
         work = f"{record.turns} turns {record.citations} places {record.elapsed_s:.1f} s"
-        ended, query = one_line(record.ended, 12), one_line(record.query, 80)
+        ended, query = one_line(record.stop_reason, 12), one_line(record.query, 80)
         sys.stdout.write(f"{number:>3}  {when}  {ended:<12} {work:<28} {query}\n")
 
 
 @app.command()
 def view(
     run: Annotated[
-        str, typer.Argument(help="File, number from `runs`, or part of its name.")
+        str, typer.Argument(help="File, part of its name, or number in `runs`.")
     ] = "latest",
     other: Annotated[str | None, typer.Argument(help="Another run, to compare with.")] = None,
     folder: Folder = None,
-    output: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Only write the page.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Write the page without opening it.")
+    ] = False,
 ) -> None:
     """Show a recorded run, or two side by side, as one HTML page."""
     from server.exploring.records import find_record

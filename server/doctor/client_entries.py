@@ -1,4 +1,4 @@
-"""Checks of the servers that clients' files name: each different one is tried, side by side."""
+"""Checks of the servers that clients' files name: all different ones are tried at once."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +10,24 @@ from typing import Any
 
 from server.clients import ConfigError
 from server.clients.install import entry, installed_entry
-from server.clients.locations import CLIENTS, Client, Machine, is_found, project_file, user_file
-from server.doctor.check import Check
-from server.doctor.trial import Trial, try_server
-from server.errors import ServerError
+from server.clients.locations import (
+    CLIENTS,
+    Client,
+    UserEnvironment,
+    is_found,
+    project_file,
+    user_file,
+)
+from server.doctor import Finding
+from server.doctor.trial import Trial, try_server, try_url
 from server.settings import PREFIX
 
 TRIAL_S = 15.0
 """Longest that a server may take to start and answer; about 1 s on an idle machine."""
 URL_S = 3.5
-"""Longest wait for one that runs already."""
+"""Longest wait for a server that runs already."""
 _TRIED_BY = ("command", "args", "env", "url", "serverUrl", "headers", "http_headers")
-"""What of an entry decides on how its server works."""
+"""The keys of an entry that decide how its server works."""
 _LIMITS = frozenset(
     PREFIX + name
     for name in ("ROOTS", "MAX_TURNS", "MAX_CITATIONS", "DEADLINE_S", "INCLUDE_HIDDEN", "LOG_LEVEL")
@@ -31,7 +37,7 @@ _LIMITS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """An entry of ours in a client's file."""
+    """An entry of this server in a client's file."""
 
     client: Client
     made: Mapping[str, Any]
@@ -58,57 +64,54 @@ class Configured:
         return json.dumps([self.made.get(name) for name in _TRIED_BY], default=str, sort_keys=True)
 
 
-def configured_servers(machine: Machine, project: Path | None) -> list[Check]:
-    """A check of each different entry, of each client without one, and of each unreadable file.
+def configured_servers(user: UserEnvironment, project: Path | None) -> list[Finding]:
+    """A finding on each different entry, each client without an entry, and each unreadable file.
 
-    Where there is no entry, of the one that a client would get. ``project`` is the working
+    Without any entry, the server is tried that a client would start. ``project`` is the working
     directory, whose own files count as well.
     """
-    checks: list[Check] = []
+    checks: list[Finding] = []
     entries: dict[str, list[Configured]] = {}
-    for client, path, in_project in _files(machine, project):
+    for client, path, in_project in _files(user, project):
         try:
             made = installed_entry(client, path)
-        except (ConfigError, ServerError) as error:
-            hint = error.hint if isinstance(error, ServerError) else "correct the file"
-            checks.append(Check("fail", client.name, f"{path}: {error}", hint))
+        except ConfigError as error:
+            checks.append(Finding("fail", client.name, f"{path}: {error}", "correct the file"))
             continue
         if isinstance(made, dict):
             found = Configured(client, made, in_project)
             entries.setdefault(found.key(), []).append(found)
         elif not in_project:
             hint = f"fastcontext install {client.name}"
-            checks.append(Check("info", client.name, "found, without this server", hint))
+            checks.append(Finding("info", client.name, "found, without this server", hint))
     if not entries:
         command, environment = _started_by(entry(CLIENTS["claude-desktop"]))
         trial = try_server(command, environment, timeout_s=TRIAL_S)
         return [*checks, _check("server (what a client would start)", trial, "install it anew")]
     with ThreadPoolExecutor(len(entries)) as pool:
-        return [*checks, *pool.map(partial(_tried, machine), entries.values())]
+        return [*checks, *pool.map(partial(_tried, user), entries.values())]
 
 
-def _files(machine: Machine, project: Path | None) -> Iterator[tuple[Client, Path, bool]]:
+def _files(user: UserEnvironment, project: Path | None) -> Iterator[tuple[Client, Path, bool]]:
     """Files that may hold an entry, the users' first, and whether they are the project's."""
     for client in CLIENTS.values():
-        if is_found(client.name, machine):
-            yield client, user_file(client.name, machine), False
+        if is_found(client.name, user):
+            yield client, user_file(client.name, user), False
     if project is None:
         return
     for client in CLIENTS.values():
         path = project_file(client.name, project)
-        if path is not None and path.exists() and path != user_file(client.name, machine):
+        if path is not None and path.exists() and path != user_file(client.name, user):
             yield client, path, True
 
 
-def _tried(machine: Machine, entries: Sequence[Configured]) -> Check:
+def _tried(user: UserEnvironment, entries: Sequence[Configured]) -> Finding:
     first = entries[0]
     what = f"server ({', '.join(each.name for each in entries)})"
     if reason := _not_to_be_tried(first):
-        return Check("info", what, reason)
+        return Finding("info", what, reason)
     if first.url:
-        from server.doctor.trial_http import try_url
-
-        trial = try_url(first.url, _headers(first.made, machine), timeout_s=URL_S)
+        trial = try_url(first.url, _headers(first.made, user), timeout_s=URL_S)
         return _check(what, trial, "start that server, or correct the entry's URL")
     command, environment = _started_by(first.made)
     trial = try_server(command, environment, timeout_s=TRIAL_S)
@@ -118,9 +121,9 @@ def _tried(machine: Machine, entries: Sequence[Configured]) -> Check:
 def _not_to_be_tried(found: Configured) -> str:
     """Why a server is left alone, or empty.
 
-    A project's files come with the project, and clients ask before they start what those name:
-    without asking, only this very program is started, with limits and nothing else. An endpoint
-    of the project's would be sent the user's key.
+    A project's files come with the project, and clients ask before they start what those name.
+    Without asking, only this very program is started, with limits and nothing else: an endpoint
+    that the project names would be sent the user's key.
     """
     if "${" in found.key():
         return "not tried: the client fills in a part of the entry"
@@ -135,7 +138,7 @@ def _not_to_be_tried(found: Configured) -> str:
 
 
 def _started_by(made: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of an entry; clients turn numbers into words, too."""
+    """Command and environment of an entry; numbers become text, as clients do it."""
     arguments, given = made.get("args"), made.get("env")
     words = [made.get("command", ""), *(arguments if isinstance(arguments, list) else [])]
     named = given if isinstance(given, dict) else {}
@@ -145,12 +148,12 @@ def _started_by(made: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
     )
 
 
-def _headers(made: Mapping[str, Any], machine: Machine) -> dict[str, str]:
+def _headers(made: Mapping[str, Any], user: UserEnvironment) -> dict[str, str]:
     named = made.get("headers") or made.get("http_headers")
     given = named if isinstance(named, dict) else {}
     headers = {str(name): _word(value) for name, value in given.items()}
     # Codex keeps the token out of its file.
-    if token := machine.environment.get(str(made.get("bearer_token_env_var"))):
+    if token := user.variables.get(str(made.get("bearer_token_env_var"))):
         headers["Authorization"] = f"Bearer {token}"
     return headers
 
@@ -159,13 +162,13 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _check(what: str, trial: Trial, otherwise: str) -> Check:
+def _check(what: str, trial: Trial, otherwise: str) -> Finding:
     if trial.problem:
-        return Check("fail", what, trial.problem, trial.hint or otherwise)
+        return Finding("fail", what, trial.problem, trial.hint or otherwise)
     listed = f"{', '.join(trial.tools)} after {trial.started_s:.1f} s"
     if trial.unasked:
-        return Check("ok", what, f"{listed}; no question was asked: {trial.unasked}")
+        return Finding("ok", what, f"{listed}; no question was asked: {trial.unasked}")
     answered = f"{listed}; a question answered in {trial.answered_s:.1f} s"
-    if not trial.found:
-        return Check("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
-    return Check("ok", what, answered)
+    if not trial.answer_is_right:
+        return Finding("fail", what, f"{answered}, wrongly", "check the model at the endpoint")
+    return Finding("ok", what, answered)

@@ -33,8 +33,8 @@ class Recorded:
     """Seconds since the epoch; 0 where the record does not say."""
     query: str
     model: str
-    ended: str
-    """Its stop reason, or ``cut off``."""
+    stop_reason: str
+    """``cut off`` where the record has no end."""
     citations: int
     turns: int
     elapsed_s: float
@@ -60,7 +60,7 @@ def with_default_folder(given: Sequence[str]) -> list[str]:
 def list_records(folder: Path) -> tuple[list[Recorded], list[Path]]:
     """The records in ``folder``, newest first, and those whose first or last line is damaged.
 
-    What is no record at all is passed over.
+    Files that are not records are skipped.
 
     Raises:
         UsageError: the folder cannot be read.
@@ -71,7 +71,7 @@ def list_records(folder: Path) -> tuple[list[Recorded], list[Path]]:
         return [], []
     except OSError as error:
         raise UsageError(
-            f"{str(folder)!r} cannot be read: {error.strerror}", "name another"
+            f"{str(folder)!r} cannot be read: {error.strerror}", "name another folder"
         ) from None
     known: list[Recorded] = []
     damaged: list[Path] = []
@@ -92,7 +92,7 @@ def find_record(folder: Path, name: str) -> Path:
     Numbers count from 1, the newest, as ``fastcontext runs`` shows them.
 
     Raises:
-        UsageError: there is none, or several.
+        UsageError: no record matches, or several do.
     """
     if name.endswith(".jsonl") and Path(name).expanduser().is_file():
         return Path(name).expanduser()
@@ -138,7 +138,7 @@ def glance(path: Path) -> Recorded | None:
         began_at=_number(begun.get("began_at")),
         query=str(started.get("query") or result.get("query") or ""),
         model=str(started.get("model") or ""),
-        ended=str(result.get("stop_reason") or "cut off"),
+        stop_reason=str(result.get("stop_reason") or "cut off"),
         citations=_length(result.get("citations")),
         turns=int(_number(result.get("turns"))),
         elapsed_s=_number(result.get("elapsed_s") or last.get("at_s")),

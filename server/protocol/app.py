@@ -31,12 +31,12 @@ from mcp.types import (
 from pydantic import Field
 
 from explorer.engines.protocol import Engine
+from server import version
 from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
 from server.protocol.arguments import tolerant
-from server.version import version
 
 # Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
 if TYPE_CHECKING:

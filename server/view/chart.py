@@ -64,7 +64,7 @@ def length_s(run: RunView) -> float:
 def chart_of(run: RunView, total_s: float | None = None) -> Chart:
     """The timeline of ``run``: for each turn a row for the model, below it its tools.
 
-    ``total_s`` is the length of the axis, for runs that are to be compared; the run's own without.
+    ``total_s`` is the length of the axis, for runs that are compared; by default the run's own.
     """
     total_s = total_s or length_s(run)
     scale = _WHOLE / total_s
@@ -75,19 +75,8 @@ def chart_of(run: RunView, total_s: float | None = None) -> Chart:
         lanes.append(Lane(y, f"turn {turn.number}"))
         bars += _model_bars(turn, y, scale)
         y += _BAR + _GAP
-        rows = _tool_rows(turn)
-        for row in rows:
-            bars += [
-                _bar(
-                    _kind(call.ok, call.repeated),
-                    call.start_s,
-                    call.elapsed_s,
-                    y,
-                    scale,
-                    f"{call.call.name} {call.summary} ({call.elapsed_s * 1000:.0f} ms)",
-                )
-                for call in row
-            ]
+        for row in _tool_rows(turn):
+            bars += [_call_bar(call, y, scale) for call in row]
             y += _BAR + _GAP
         y += _BETWEEN_TURNS
     return Chart(round(y, 1), _ticks(total_s, scale), tuple(lanes), tuple(bars))
@@ -98,22 +87,23 @@ def _end_s(turn: TurnView) -> float:
     return max([turn.start_s + max(turn.elapsed_s, turn.model_s), *ends])
 
 
-def _kind(ok: bool, repeated: bool) -> str:
-    return "repeat" if repeated else "tool" if ok else "tool bad"
-
-
 def _model_bars(turn: TurnView, y: float, scale: float) -> list[Bar]:
     wait_s = min(turn.first_token_s or 0.0, turn.model_s)
     writing_s = turn.model_s - wait_s
-    bars = [_bar("wait", turn.start_s, wait_s, y, scale, f"waiting {wait_s:.3f} s")]
-    bars.append(
-        _bar("model", turn.start_s + wait_s, writing_s, y, scale, f"writing {writing_s:.3f} s")
-    )
-    return bars
+    return [
+        _bar("wait", turn.start_s, wait_s, y, scale, f"waiting {wait_s:.3f} s"),
+        _bar("model", turn.start_s + wait_s, writing_s, y, scale, f"writing {writing_s:.3f} s"),
+    ]
+
+
+def _call_bar(call: CallView, y: float, scale: float) -> Bar:
+    kind = "repeat" if call.repeated else "tool" if call.ok else "tool bad"
+    title = f"{call.call.name} {call.summary} ({call.elapsed_s * 1000:.0f} ms)"
+    return _bar(kind, call.start_s, call.elapsed_s, y, scale, title)
 
 
 def _tool_rows(turn: TurnView) -> list[list[CallView]]:
-    """The calls in as few rows as no two that overlap share."""
+    """The calls in as few rows as possible; those in one row do not overlap."""
     rows: list[list[CallView]] = []
     for call in sorted(turn.calls, key=lambda c: c.start_s):
         for row in rows:

@@ -88,9 +88,9 @@ class CitationView:
 
     citation: Citation
     code: tuple[CodeLine, ...]
-    """Empty where nothing but the citation's evidence is known, whose number is not."""
+    """Empty where the record holds only the citation's evidence, without its line number."""
     lines_left_out: int
-    """Lines of the range beyond those, or beyond the one of evidence."""
+    """Lines of the range that are neither in ``code`` nor the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,6 @@ class RunView:
 
     query: str
     model: str
-    virtual_root: str
     settings: Mapping[str, object]
     system: str
     turns: tuple[TurnView, ...]
@@ -155,7 +154,6 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
     return RunView(
         query=started.query,
         model=started.model,
-        virtual_root=started.virtual_root,
         settings=started.settings,
         system=_system_text(started),
         turns=tuple(turns[number] for number in sorted(turns)),
@@ -169,7 +167,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
 
 
 def _start_of(events: Sequence[TimedEvent]) -> RunStarted:
-    """The first event; a run that failed before it began has only an end."""
+    """The start of the run; one is made up for a run that has only an end."""
     first = events[0].event if events else None
     if isinstance(first, RunStarted):
         return first

@@ -7,6 +7,7 @@ content security policy by hash lets nothing but our own script run.
 
 import base64
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,9 +18,6 @@ from markupsafe import Markup
 from server.exploring.report import spelled
 from server.view.chart import Chart, chart_of, length_s
 from server.view.model import RunView
-
-BUDGET_KEY = "context_tokens"
-"""The setting in a record that says how many tokens prompt and answer may have together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +67,17 @@ def app_page() -> str:
 
 
 def _shared_files(left: RunView, right: RunView) -> list[SharedFile]:
-    ranges: list[dict[str, str]] = []
+    ranges: list[defaultdict[str, list[str]]] = []
     for run in (left, right):
-        found: dict[str, str] = {}
+        ranges.append(defaultdict(list))
         for view in run.citations:
-            cited = view.citation
-            text = f"{cited.start}-{cited.end}"
-            found[cited.path] = f"{found[cited.path]}, {text}" if cited.path in found else text
-        ranges.append(found)
-    paths = [*ranges[0], *(path for path in ranges[1] if path not in ranges[0])]
-    return [SharedFile(p, ranges[0].get(p, ""), ranges[1].get(p, "")) for p in paths]
+            ranges[-1][view.citation.path].append(f"{view.citation.start}-{view.citation.end}")
+    paths = dict.fromkeys([*ranges[0], *ranges[1]])
+    return [SharedFile(path, *(", ".join(each[path]) for each in ranges)) for path in paths]
 
 
 def _budget(run: RunView) -> int | None:
-    value = run.settings.get(BUDGET_KEY)
+    value = run.settings.get("context_tokens")
     return value if isinstance(value, int) else None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scripts.bundle import PACKAGES, lay_out
-from server.clients.instructions import instructions
+from server.clients.instructions import INSTRUCTIONS
 from server.settings import PREFIX, Settings
 from tests.external import node_command
 from tests.serving import ROOT, served
@@ -196,7 +196,7 @@ def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     assert "$ARGUMENTS" in command
     skill = (PLUGIN / "skills/finding-code/SKILL.md").read_text(encoding="utf-8")
     assert re.match(r"---\nname: [a-z-]+\ndescription: .+\n---\n", skill)
-    assert instructions() in skill
+    assert INSTRUCTIONS in skill
 
 
 def test_a_linter_finds_no_fault_with_plugin_skill_and_entry(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ FOLDERS = {
 SHARED = {
     "explorer": {"deadline", "errors", "events", "lenient_json", "records"},
     "launch": {"errors", "files", "nvfp4", "places", "process", "state", "watch"},
-    "server": {"", "errors", "homes", "settings", "version"},
+    "server": {"", "errors", "homes", "settings"},
 }
 """The modules at each package's root that its folders may import; the others stand above them."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.clients.instructions import BEGIN, END
-from server.clients.locations import CLIENTS, Machine, user_file
+from server.clients.locations import CLIENTS, UserEnvironment, user_file
 from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served
@@ -36,7 +36,7 @@ def fastcontext(
 
 def config_of(client: str, home: Path) -> Path:
     environment = {"XDG_CONFIG_HOME": str(home / "config")}
-    return user_file(CLIENTS[client].name, Machine(sys.platform, home, environment))
+    return user_file(CLIENTS[client].name, UserEnvironment(sys.platform, home, environment))
 
 
 @pytest.mark.parametrize("client", ["claude-desktop", "codex", "vscode"])
@@ -216,32 +216,3 @@ def test_one_broken_file_stops_an_install_everywhere_before_it_begins(tmp_path: 
     assert "not valid TOML" in done.stderr
     assert not config_of("cursor", tmp_path).exists()
     assert broken.read_text() == "a = "
-
-
-def test_another_distribution_s_json5_is_told_from_the_one_that_is_needed(tmp_path: Path) -> None:
-    (tmp_path / "other" / "json5").mkdir(parents=True)
-    (tmp_path / "other" / "json5" / "__init__.py").write_text("def loads(text): ...\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'other')!r}); "
-    code += f"sys.path.insert(1, {str(ROOT)!r}); from server.commands.root import main; main()"
-    path = config_of("cursor", tmp_path)
-    path.parent.mkdir()
-
-    def install_into(text: str) -> subprocess.CompletedProcess[str]:
-        path.write_text(text)
-        return subprocess.run(
-            [sys.executable, "-P", "-c", code, "install", "cursor"],
-            env=bare_environment(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-
-    done = install_into("{} // mine")
-    assert done.returncode == 2
-    assert "json-five" in done.stderr
-    assert "pip uninstall json5" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert path.read_text() == "{} // mine"
-    # Only what is no plain JSON needs it.
-    assert install_into("{}").returncode == 0

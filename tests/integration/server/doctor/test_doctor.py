@@ -43,14 +43,14 @@ def test_the_server_is_spawned_bare_and_answers_a_question_about_a_tree(home: Pa
     trial = try_server([sys.executable, "-P", MAIN], {}, timeout_s=PATIENCE_S)
     assert trial.problem == ""
     assert trial.tools == ("explore_repository", "engine_status")
-    assert trial.found
+    assert trial.answer_is_right
     assert list(home.iterdir()) == []
 
 
 def test_the_entrys_roots_do_not_keep_the_trial_from_its_tree(home: Path) -> None:
     given = {"FASTCONTEXT_ROOTS": str(home)}
     trial = try_server([sys.executable, "-P", MAIN], given, timeout_s=PATIENCE_S)
-    assert trial.found
+    assert trial.answer_is_right
 
 
 def write_settings(home: Path, text: str) -> None:
@@ -63,7 +63,7 @@ def test_neither_the_files_roots_nor_a_flag_keep_the_trial_from_its_tree(home: P
     write_settings(home, f'roots = ["{home}"]\n')
     for flags in ([], ["--root", str(home)], [f"--root={home}"]):
         trial = try_server([sys.executable, "-P", MAIN, *flags], {}, timeout_s=PATIENCE_S)
-        assert trial.found, trial
+        assert trial.answer_is_right, trial
 
 
 def test_a_server_that_may_not_see_the_tree_is_not_called_broken(home: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_trial_leaves_no_record(home: Path) -> None:
     for settings, flags in (({}, []), (given, []), ({}, flag)):
         assert try_server(
             [sys.executable, "-P", MAIN, *flags], settings, timeout_s=PATIENCE_S
-        ).found
+        ).answer_is_right
     assert [path.name for path in home.iterdir()] == [".config"]
 
 
@@ -89,14 +89,14 @@ def test_a_long_deadline_of_the_entry_does_not_make_the_trial_long(home: Path) -
         given = {"FASTCONTEXT_ENDPOINT": endpoint.url, "FASTCONTEXT_MODEL": "m"}
         command = [sys.executable, "-P", MAIN, "--deadline", "600"]
         given["FASTCONTEXT_DEADLINE_S"] = "600"
-        assert try_server(command, given, timeout_s=PATIENCE_S).found
+        assert try_server(command, given, timeout_s=PATIENCE_S).answer_is_right
 
 
 def test_what_the_shell_has_set_does_not_reach_the_server(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTCONTEXT_MAX_TURNS", "many")
-    assert try_server([sys.executable, "-P", MAIN], {}, timeout_s=PATIENCE_S).found
+    assert try_server([sys.executable, "-P", MAIN], {}, timeout_s=PATIENCE_S).answer_is_right
 
 
 @pytest.mark.parametrize(

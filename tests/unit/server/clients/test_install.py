@@ -2,19 +2,19 @@
 
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
 from pathlib import Path
 
-import json5
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.clients import ConfigError, install, jsonc, outline, toml_config
+from server.clients import ConfigError, install, jsonc, toml_config
 from server.clients.install import apply, entry, plan_install, plan_uninstall
-from server.clients.locations import CLIENTS, Machine, is_found, project_file, user_file
+from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
 
 COMMENTED = """// kept
 {
@@ -27,10 +27,19 @@ COMMENTED = """// kept
 }
 """
 
-MACHINES = {
-    "linux": Machine("linux", Path("/home/u"), {}),
-    "darwin": Machine("darwin", Path("/Users/u"), {}),
-    "win32": Machine("win32", Path("/c/Users/u"), {"APPDATA": "/c/Users/u/AppData/Roaming"}),
+
+def without_comments(text: str) -> str:
+    """Plain JSON, of texts whose strings hold neither slashes nor a comma before a bracket."""
+    text = re.sub(r"//.*|/\*.*?\*/", "", text)
+    return re.sub(r",(\s*[]}])", r"\1", text)
+
+
+USERS = {
+    "linux": UserEnvironment("linux", Path("/home/u"), {}),
+    "darwin": UserEnvironment("darwin", Path("/Users/u"), {}),
+    "win32": UserEnvironment(
+        "win32", Path("/c/Users/u"), {"APPDATA": "/c/Users/u/AppData/Roaming"}
+    ),
 }
 
 
@@ -59,23 +68,25 @@ MACHINES = {
 def test_each_client_keeps_its_file_where_its_documentation_says(
     client: str, platform: str, expected: str
 ) -> None:
-    assert user_file(CLIENTS[client].name, MACHINES[platform]) == Path(expected)
+    assert user_file(CLIENTS[client].name, USERS[platform]) == Path(expected)
 
 
 def test_the_store_build_of_claude_desktop_has_a_folder_of_its_own(tmp_path: Path) -> None:
     package = tmp_path / "Packages" / "Claude_abc"
     package.mkdir(parents=True)
-    machine = Machine("win32", tmp_path, {"LOCALAPPDATA": str(tmp_path)})
+    user = UserEnvironment("win32", tmp_path, {"LOCALAPPDATA": str(tmp_path)})
     expected = package / "LocalCache" / "Roaming" / "Claude" / "claude_desktop_config.json"
-    assert user_file("claude-desktop", machine) == expected
+    assert user_file("claude-desktop", user) == expected
 
 
 def test_the_variables_that_move_a_clients_folder_are_followed(tmp_path: Path) -> None:
     names = {"CODEX_HOME": "", "XDG_CONFIG_HOME": "x", "CLAUDE_CONFIG_DIR": "claude"}
-    machine = Machine("linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()})
-    assert user_file("claude-code", machine) == tmp_path / "claude" / ".claude.json"
-    assert user_file("codex", machine) == tmp_path / "config.toml"
-    assert user_file("vscode", machine) == tmp_path / "x" / "Code" / "User" / "mcp.json"
+    user = UserEnvironment(
+        "linux", Path("/h"), {name: str(tmp_path / at) for name, at in names.items()}
+    )
+    assert user_file("claude-code", user) == tmp_path / "claude" / ".claude.json"
+    assert user_file("codex", user) == tmp_path / "config.toml"
+    assert user_file("vscode", user) == tmp_path / "x" / "Code" / "User" / "mcp.json"
 
 
 def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
@@ -87,13 +98,13 @@ def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path
 
 
 def test_a_client_is_found_by_its_folder_but_not_by_the_home_directory(tmp_path: Path) -> None:
-    machine = Machine("linux", tmp_path, {})
-    assert not is_found("claude-code", machine)
-    assert not is_found("cursor", machine)
+    user = UserEnvironment("linux", tmp_path, {})
+    assert not is_found("claude-code", user)
+    assert not is_found("cursor", user)
     (tmp_path / ".cursor").mkdir()
     (tmp_path / ".claude.json").write_text("{}")
-    assert is_found("cursor", machine)
-    assert is_found("claude-code", machine)
+    assert is_found("cursor", user)
+    assert is_found("claude-code", user)
 
 
 def test_the_entry_relies_on_neither_path_nor_working_directory(
@@ -116,7 +127,7 @@ def test_a_checkout_that_is_not_installed_is_started_by_its_file(
 
 def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:
     merged = jsonc.put(COMMENTED, "servers", "fc", {"command": "/p"})
-    assert json5.loads(merged)["servers"] == {
+    assert json.loads(without_comments(merged))["servers"] == {
         "other": {"command": "x", "args": ["a, b", "}"]},
         "fc": {"command": "/p"},
     }
@@ -141,12 +152,13 @@ def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:
 def test_an_entry_put_in_and_taken_out_leaves_everything_else(text: str) -> None:
     merged = jsonc.put(text, "servers", "fc", {"command": "/p", "args": []})
     assert jsonc.get(merged, ("servers", "fc")) == {"command": "/p", "args": []}
-    before, after = json5.loads(text), json5.loads(jsonc.remove(merged, "servers", "fc"))
+    taken_out = jsonc.remove(merged, "servers", "fc")
+    before, after = (json.loads(without_comments(each)) for each in (text, taken_out))
     assert after == {"servers": {}} | before
     strict = "//" not in text and "/*" not in text
     if strict:
         json.loads(merged)
-        json.loads(jsonc.remove(merged, "servers", "fc"))
+        json.loads(taken_out)
 
 
 def test_an_entry_that_stands_first_is_taken_out_with_its_comma() -> None:
@@ -161,7 +173,21 @@ def test_windows_line_ends_are_kept() -> None:
         assert "\n" not in text.replace("\r\n", "")
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '{"a": ', "{]", '{"servers": []}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "3",
+        '{"a": ',
+        "{]",
+        '{"servers": []}',
+        "\x00",
+        "{,}",
+        '{"a": [1,,]}',
+        "{ /* }",
+        "{'a': 1}",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_not_what_the_client_expects_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         jsonc.put(text, "servers", "fc", {})
@@ -185,6 +211,24 @@ def test_line_separators_in_a_string_are_read_and_kept(comment: str) -> None:
     assert '"a\u2028b\u2029"' in merged
     assert jsonc.get(merged, ["notes"]) == "a\u2028b\u2029"
     assert jsonc.get(merged, ["servers", "fc"]) == {"command": "\u2028"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"s": {"a": 1, // mine\n "fc": 2}}', '{"s": {"a": 1 // mine\n}}'),
+        (
+            '{"s": {"a": 1 /* x, y */, "fc": 2 /* a, b */ , }}',
+            '{"s": {"a": 1 /* x, y */ }}',
+        ),
+        (
+            '{"s": {"a": 1, "fc": ["// no comment", ",]"], /* c */ }, /* } */ }',
+            '{"s": {"a": 1 /* c */ }, /* } */ }',
+        ),
+    ],
+)
+def test_an_entry_among_comments_is_taken_out_with_its_own_commas(text: str, expected: str) -> None:
+    assert jsonc.remove(text, "s", "fc") == expected
 
 
 def test_an_entry_that_stands_twice_is_taken_out_twice() -> None:
@@ -216,11 +260,40 @@ def test_any_document_keeps_its_other_values(
     document = {**rest, "servers": servers}
     text = json.dumps(document, indent=indent)
     merged = jsonc.put(text, "servers", "fc", {"command": "/p"})
-    assert outline.read(text) == outline._by_json_five(text)
     expected = {**document, "servers": {**servers, "fc": {"command": "/p"}}}
     assert json.loads(merged) == expected
     if "fc" not in servers:
         assert json.loads(jsonc.remove(merged, "servers", "fc")) == document
+
+
+@given(
+    st.dictionaries(_names, _values, max_size=4),
+    st.dictionaries(_names, _values, max_size=4),
+    st.sampled_from(["// a, b }\n", '/* { " , */', " ", "\r\n"]),
+    st.booleans(),
+)
+def test_comments_and_trailing_commas_anywhere_change_nothing(
+    rest: dict[str, object], servers: dict[str, object], between: str, trailing: bool
+) -> None:
+    document = {**rest, "servers": servers}
+    tokens = re.findall(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+', json.dumps(document))
+    if trailing:
+        pairs = zip(tokens, [*tokens[1:], ""], strict=True)
+        ends = {"]", "}"}
+        starts = {"[", "{"}
+        tokens = [
+            token + between + "," if after in ends and token not in starts else token
+            for token, after in pairs
+        ]
+    text = between + between.join(tokens) + between
+    found = jsonc.read(text)
+    assert found is not None
+    assert found[0] == document
+    merged = jsonc.put(text, "servers", "fc", {"command": "/p"})
+    expected = {**document, "servers": {**servers, "fc": {"command": "/p"}}}
+    assert jsonc.get(merged, []) == expected
+    if "fc" not in servers:
+        assert jsonc.get(jsonc.remove(merged, "servers", "fc"), []) == document
 
 
 ENTRY = {"command": "/p", "env": {"A": "b"}}
