@@ -1,7 +1,7 @@
-"""The exploration by a model: ask, observe, judge, until there is an answer or a limit is reached.
+"""Exploration by a model: ask, observe and judge until there is an answer or a limit is reached.
 
-Limits are results, not errors: whatever ends a run, what was read is kept. What is done about the
-faults of the model and its server stands in ``explorer.recovery``, one row for each.
+Limits are results, not errors: whatever ends a run, what was read is kept. The table in
+``explorer.recovery`` says how a run goes on after each fault of the model or its server.
 """
 
 from collections import Counter
@@ -41,15 +41,17 @@ async def explore_with_model(
     listener: Listener = ignore,
     tools: Tools | None = None,
 ) -> Exploration:
-    """What the model found, every citation checked; never later than the deadline.
+    """What the model found, with every citation checked.
 
-    An exception that leaves it has ``partial``: an ``Exploration`` of what was read, or None.
+    The model and its tools stop at the deadline; choosing among what they read may take up to
+    ``SALVAGE_S`` longer. An exception that is raised carries ``partial``, the ``Exploration`` of
+    what was read, or None.
 
     Raises:
         EngineError: the engine failed.
-        AnswerError: the model named no place that could be verified, at other seeds neither.
+        AnswerError: the model named no place that could be verified, even at other seeds.
         WorkspaceError: the repository is gone.
-        RipgrepError: rg does not start.
+        RipgrepError: rg cannot be started.
     """
     calls = Calls(tools or ToolBox(workspace), listener, settings.concurrency)
     findings = Findings(query, workspace, settings.max_citations)
@@ -58,7 +60,7 @@ async def explore_with_model(
     try:
         result = await run.result()
     except Exception as error:
-        # A defect of ours must not throw away what was read either.
+        # Even a bug in the loop must not throw away what was read.
         with suppress(ExplorerError):
             error.partial = await run.kept("fallback")  # type: ignore[attr-defined]
         raise
@@ -82,11 +84,11 @@ class _Run:
     turns: int = 0
     slowest_turn_s: float = 0.0
     recovered: Counter[str] = field(default_factory=Counter)
-    """How often the row of each fault was followed."""
+    """How often each fault has been recovered from."""
     seed_shift: int = 0
     gave_up: bool = False
     stopped_by: StopReason | None = None
-    """What ended the run, or the limit that makes its next request the last."""
+    """What ended the run, or the limit that makes the next request the last."""
 
     async def result(self) -> Exploration:
         with anyio.move_on_after(self.deadline.left_s) as scope:
@@ -108,7 +110,7 @@ class _Run:
         self.listener(RunStarted(query, root, model, opening, schemas, settings))
 
     async def _ask(self) -> Situation:
-        """Send the next request; what it came to."""
+        """Send the next request and return what came of it."""
         self.stopped_by = self.stopped_by or self._limit()
         is_last = self.stopped_by is not None
         if is_last and self.transcript.messages[-1] not in _LAST_REQUESTS:
@@ -141,7 +143,7 @@ class _Run:
         )
 
     async def _judge(self, seen: Situation) -> bool:
-        """Prepare the next request; False where the run ends."""
+        """Prepare the next request; False if the run ends here."""
         row = recovery_for(seen, self.settings, self.recovered)
         if row is not None:
             self.recovered[row.fault] += 1
@@ -168,10 +170,10 @@ class _Run:
         for message in await self.calls.observations(self.turns, outcome.calls, room):
             self.transcript.append(message)
         if any(call.malformed for call in outcome.calls):
-            self._note("A tool call that could not be read was sent back.")
+            self._note("A tool call could not be read and was sent back to the model.")
 
     def _limit(self) -> StopReason | None:
-        """The limit because of which the next request has to be the last."""
+        """The limit that makes the next request the last; None if there is none."""
         if self.turns >= self.settings.max_turns - 1:
             return "max_turns"
         if self.budget.must_answer(self.transcript.chars):
@@ -179,7 +181,7 @@ class _Run:
         return "deadline" if self.turns and self._is_late() else None
 
     def _is_late(self) -> bool:
-        """Whether the time that is left is needed for the last request."""
+        """Whether the time left is needed for the last request."""
         return self.deadline.is_short_for(max(1.0, 1.25 * self.slowest_turn_s))
 
     async def _end(self) -> Exploration:
@@ -192,10 +194,10 @@ class _Run:
         raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
 
     async def kept(self, stop_reason: StopReason) -> Exploration | None:
-        """The best answer, else the places that were read; None if nothing was read."""
+        """The best answer, or else the places that were read; None if nothing was read."""
         answer = self.findings.best
         if answer is None or not answer.citations:
-            # What the last turn read counts here, although the model did not get to see it.
+            # What the last turn read counts too, although the model never saw it.
             answer = await self.findings.salvaged(self.calls.all_that_was_read())
             if not answer.citations:
                 return None

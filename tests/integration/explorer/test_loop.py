@@ -339,7 +339,7 @@ async def test_more_citations_than_wanted_are_cut_and_said(root: Path) -> None:
     script = [read_turn("hermes"), answer(*lines)]
     result, _ = await explore(root, script, settings=settings)
     assert places(result) == ["src/net/client.py:1-1", "src/net/client.py:4-4"]
-    assert "1 further citations were left out." in result.notes
+    assert "1 further citation was left out." in result.notes
 
 
 @both_forms
