@@ -26,8 +26,6 @@ from explorer.tools import ToolBox
 from explorer.transcript import Budget, Transcript, assistant, user
 from explorer.turn import Outcome, Turn
 
-__all__ = ["LoopSettings", "explore_with_model"]
-
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))
 
 
@@ -87,6 +85,7 @@ class _Run:
     """How often each fault has been recovered from."""
     seed_shift: int = 0
     gave_up: bool = False
+    """Whether the model cited nothing that holds, however often it was asked."""
     stopped_by: StopReason | None = None
     """What ended the run, or the limit that makes the next request the last."""
 
@@ -109,21 +108,24 @@ class _Run:
         root, model = self.workspace.virtual_root, self.engine.model
         self.listener(RunStarted(query, root, model, opening, schemas, settings))
 
+    def _next_request(self) -> Request:
+        """The next request; the last one forbids tools and asks for the answer."""
+        self.stopped_by = self.stopped_by or self._limit()
+        if self.stopped_by and self.transcript.messages[-1] not in _LAST_REQUESTS:
+            self.transcript.append(user(prompt.LAST_CALL))
+        return Request(
+            messages=tuple(self.transcript.messages),
+            tools=self.calls.schemas,
+            tool_choice="none" if self.stopped_by else "auto",
+            max_tokens=self.budget.answer_tokens(self.transcript.chars),
+            sampling=at_another_seed(self.settings.sampling, self.seed_shift),
+        )
+
     async def _ask(self) -> Situation:
         """Send the next request and return what came of it."""
-        self.stopped_by = self.stopped_by or self._limit()
-        is_last = self.stopped_by is not None
-        if is_last and self.transcript.messages[-1] not in _LAST_REQUESTS:
-            self.transcript.append(user(prompt.LAST_CALL))
+        request = self._next_request()
         self.turns += 1
         began_s = self.deadline.elapsed_s
-        request = Request(
-            tuple(self.transcript.messages),
-            self.calls.schemas,
-            "none" if is_last else "auto",
-            self.budget.answer_tokens(self.transcript.chars),
-            at_another_seed(self.settings.sampling, self.seed_shift),
-        )
         turn = Turn(self.turns, self.calls, self.budget, self.transcript, self.listener)
         error = answer = None
         try:
@@ -137,9 +139,15 @@ class _Run:
                     outcome.found_answer(self.workspace.is_file), self.calls.observed
                 )
             )
-        has_citations, is_late = self.findings.has_citations, self._is_late()
         return Situation(
-            outcome, answer, error, has_citations, is_last, is_late, self.transcript, self.calls
+            outcome,
+            answer,
+            error,
+            has_citations=self.findings.has_citations,
+            is_last=self.stopped_by is not None,
+            is_late=self._is_late(),
+            transcript=self.transcript,
+            calls=self.calls,
         )
 
     async def _judge(self, seen: Situation) -> bool:
@@ -157,7 +165,7 @@ class _Run:
         if seen.answer is None and seen.outcome.calls and not seen.is_last:
             await self._observe(seen.outcome)
             return True
-        self.gave_up = seen.cites_nothing
+        self.gave_up = seen.cites_nothing and not seen.has_citations
         if seen.answer is not None and not self.gave_up:
             self.findings.best = seen.answer if seen.answer.citations else self.findings.best
             self.stopped_by = "answered"
@@ -186,10 +194,8 @@ class _Run:
 
     async def _end(self) -> Exploration:
         stop_reason = self.stopped_by or "malformed"
-        if self.findings.has_citations or not self.gave_up:
-            result = await self.kept(stop_reason)
-            if result is not None:
-                return result
+        if not self.gave_up and (result := await self.kept(stop_reason)):
+            return result
         is_late = stop_reason == "deadline" and not self.gave_up
         raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
 

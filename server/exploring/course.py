@@ -184,7 +184,7 @@ class Course:
         return with_opinion(run, scout)
 
     async def _fall_back(self, choice: ExplorerChoice, attempt: _Attempt) -> Report:
-        """What the model had cited, then the scout's places; either alone if there is no other."""
+        """The scout's answer after what the model had cited, or that alone if the scout fails."""
         reason = attempt.problem
         if not self.question.fallback:
             hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"

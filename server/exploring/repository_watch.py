@@ -250,6 +250,7 @@ def _is_directory(path: Path) -> bool:
 
 
 def _is_closed(watched: _Watched) -> bool:
+    # A function, because mypy takes a field to be what it was when last checked.
     return watched.opened.closed
 
 

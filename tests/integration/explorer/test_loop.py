@@ -11,7 +11,8 @@ from explorer.deadline import Deadline
 from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
-from explorer.loop import LoopSettings, explore_with_model
+from explorer.loop import explore_with_model
+from explorer.loop_settings import LoopSettings
 from explorer.records import ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS, ToolBox
