@@ -1,4 +1,4 @@
-"""The FastContext loop at the root; its tools, engines, answers and the scout in folders.
+"""The FastContext loop, with its tools, engines, answers and the scout in subfolders.
 
-It imports neither ``mcp``, ``vllm``, ``launch`` nor ``server``.
+Imports neither ``mcp``, ``vllm``, ``launch`` nor ``server``.
 """

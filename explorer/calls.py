@@ -1,4 +1,4 @@
-"""The calls of a run: each answered once, none shown more than its turn has room for."""
+"""Runs the model's tool calls, each only once, and fits their results into the turn."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ from explorer.tools import canonical_key
 from explorer.transcript import fair_share, observation
 
 MIN_RESULT_CHARS = 400
-"""Less room than this shows nothing of use of a result."""
+"""A result cut shorter than this is of no use to the model."""
 
 
 class Tools(Protocol):
-    """What the loop needs of the tools; ``ToolBox`` is one."""
+    """What the loop needs from the tools; ``ToolBox`` implements it."""
 
     @property
     def schemas(self) -> tuple[dict[str, Any], ...]:
-        """The tools as OpenAI function tools."""
+        """The tools as OpenAI function definitions."""
 
     async def run(self, call: ToolCall, *, max_chars: int | None = None) -> ToolResult:
-        """The observation of a call, at most ``max_chars`` long."""
+        """The result of a call, its text at most ``max_chars`` long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Observation:
 
     result: ToolResult
     repeated: bool = False
-    """Whether the transcript holds the result already, so that no tool ran."""
+    """Whether an identical call was made before, so that no tool ran."""
     key: Hashable | None = None
-    """What an identical call has in common with this one; None when it cannot be read."""
+    """Equal for identical calls; None if the call cannot be read."""
 
 
 @dataclass(slots=True)
@@ -46,14 +46,14 @@ class TurnCall:
 
     call: ToolCall
     parsed: bool
-    """Whether the server had parsed it."""
+    """Whether the server parsed it; otherwise it came as hermes text."""
     observation: Observation | None = None
     malformed: bool = False
-    """Whether its text could not be read as a call, so that nothing was run."""
+    """Whether its text could not be read as a call, so that nothing ran."""
 
     @property
     def text(self) -> str:
-        """The observation; a refusal if the call was never run."""
+        """The observation's text; ``CONTEXT_IS_FULL`` if the call never ran."""
         return self.observation.result.text if self.observation else prompt.CONTEXT_IS_FULL
 
 
@@ -63,49 +63,49 @@ class Calls:
     def __init__(self, tools: Tools, listener: Listener, concurrency: int) -> None:
         self.schemas = tools.schemas
         self.concurrency = concurrency
-        """Tools at work at one time."""
+        """Maximum number of tools running at once."""
         self.ids: set[str] = set()
-        """Of all calls so far: a server that counts anew each turn would repeat them."""
+        """The ids of all calls so far: a server that numbers each turn anew would repeat them."""
         self.count = 0
-        """Calls for which a tool ran."""
+        """Number of calls for which a tool ran."""
         self.observed = Observed()
-        """The lines in the observations of every request that the server accepted."""
+        """The lines that were shown to the model in requests that the server accepted."""
         self._tools = tools
         self._listener = listener
         self._unsent: list[Span] = []
-        """Lines in observations that no accepted request has carried yet."""
+        """Lines of observations that no accepted request has carried yet."""
         self._read: list[Span] = []
-        """Every line that any tool gave, whether the model came to see it or not."""
+        """Every line that any tool returned, whether or not the model saw it."""
         self._shown: set[Hashable] = set()
-        """Calls whose results the transcript holds."""
+        """Keys of the calls whose results are in the transcript."""
         self._of_this_turn: set[Hashable] = set()
 
     def begin_turn(self) -> None:
-        """Forget what a turn began whose results never came into the transcript."""
+        """Forget the previous turn's calls whose results never reached the transcript."""
         self._of_this_turn.clear()
 
     def accepted(self) -> None:
-        """Count the lines that the request carried as seen: the server took it."""
+        """Count the lines in the last request as seen, because the server accepted it."""
         self.observed.add(self._unsent)
         self._unsent.clear()
 
     def forget_unsent(self) -> None:
-        """Forget the lines of observations that were taken back before a request carried them."""
+        """Forget the lines of observations that the model never saw and that were taken back."""
         self._unsent.clear()
 
     def all_that_was_read(self) -> Observed:
-        """Every line that any tool gave, in the order in which the files were first read."""
+        """Every line that any tool returned, in the order in which the files were first read."""
         read = Observed()
         read.add(self.observed)
         read.add(self._read)
         return read
 
     async def observe(self, call: ToolCall, max_chars: int) -> Observation:
-        """The observation of a call; a short notice if the transcript has it already.
+        """The observation of a call; only a short notice if the same call was made before.
 
         Raises:
             WorkspaceError: the repository is gone.
-            RipgrepError: rg does not start.
+            RipgrepError: rg cannot be started.
         """
         key = canonical_key(call)
         if key is not None:
@@ -118,11 +118,11 @@ class Calls:
     async def observations(
         self, turn: int, calls: Sequence[TurnCall], room: int
     ) -> tuple[Message, ...]:
-        """The tool messages of a turn, in call order, of at most ``room`` characters together.
+        """The tool messages of a turn in call order, cut to ``room`` characters in all.
 
         Raises:
             WorkspaceError: the repository is gone.
-            RipgrepError: rg does not start.
+            RipgrepError: rg cannot be started.
         """
         await self._fit(turn, calls, room)
         for each in calls:
@@ -133,10 +133,11 @@ class Calls:
         return tuple(observation(each.call.id, each.text) for each in calls)
 
     async def _fit(self, turn: int, calls: Sequence[TurnCall], room: int) -> None:
-        """Bring the results of a turn into the room.
+        """Shorten the results of a turn so that together they fit into ``room`` characters.
 
-        Each may have the same share, and what short ones leave goes to the long ones. A result
-        that is longer is asked for again, shorter, so that what it says of itself stays true.
+        All get the same share, and what short results leave over goes to the long ones. A call
+        whose result exceeds its share runs again with that limit, so that what the result says
+        about its own length stays true.
         """
         share = fair_share([len(each.text) for each in calls], room)
         long = [each for each in calls if len(each.text) > max(share, MIN_RESULT_CHARS)]
@@ -153,7 +154,7 @@ class Calls:
                     try:
                         shorter = await self._run(each.call, share)
                     except ExplorerError as error:
-                        # Kept instead of raised, so that it leaves the task group as itself.
+                        # Raised outside the task group, which would wrap it in a group.
                         failures.append(error)
                         group.cancel_scope.cancel()
                         return

@@ -1,17 +1,17 @@
-"""The one form in which time is limited: what has to be done by when."""
+"""The one form of a time limit: how much time was given, and how much of it is left."""
 
 import time
 from collections.abc import Callable
 from typing import Self
 
 _LAST_STEP_SHARE = 0.35
-"""Most of the time that is kept for a last step."""
+"""Largest share of the total time that is reserved for the last step."""
 
 
 class Deadline:
-    """A moment, and the time that was given until then; it begins to run when it is made.
+    """A time limit of ``total_s`` seconds, which begins to run when the object is made.
 
-    ``now`` is the clock, in seconds. Every cancel scope is made from ``left_s``.
+    ``now`` is the clock, in seconds. Cancel scopes are made from ``left_s``.
     """
 
     def __init__(self, total_s: float, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -21,12 +21,12 @@ class Deadline:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the deadline began to run."""
         return self._now() - self._began
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left, at least 0."""
+        """Seconds left, at least 0."""
         return max(0.0, self.total_s - self.elapsed_s)
 
     def earlier(self, reserve_s: float) -> Self:
@@ -34,5 +34,5 @@ class Deadline:
         return type(self)(max(0.0, self.left_s - reserve_s), now=self._now)
 
     def is_short_for(self, last_step_s: float) -> bool:
-        """Whether what is left is needed for a last step that takes so long."""
+        """Whether the time left is needed for a last step of ``last_step_s`` seconds."""
         return self.left_s < min(_LAST_STEP_SHARE * self.total_s, last_step_s)

@@ -1,13 +1,13 @@
-"""What the explorer raises. The model's own faults are observations and never appear here.
+"""The exceptions that the explorer raises. The model's own faults are observations instead.
 
 ExplorerError
   WorkspaceError          the root cannot be opened or is no longer the one that was opened
   RipgrepError            the rg binary is missing or does not run
-  EngineError             the endpoint could not give a usable answer
+  EngineError             the engine did not give a usable answer
     EngineUnreachable     no connection, or it broke before or while answering
     EngineTimeout         connect, read or total time ran out
     EngineRejected        an HTTP status or a body that retrying will not change
-  AnswerError             the model answered, but nothing citable was left
+  AnswerError             the model cited no place that could be verified
 """
 
 from explorer.records import Exploration
@@ -20,7 +20,7 @@ class ExplorerError(Exception):
     """
 
     partial: Exploration | None = None
-    """What the run had read when it failed, ranked; None if nothing."""
+    """What the run had cited or read when it failed, best first; None if nothing."""
 
 
 class WorkspaceError(ExplorerError):
@@ -44,7 +44,7 @@ class EngineTimeout(EngineError):
 
 
 class EngineRejected(EngineError):
-    """The engine refused the request or answered something that is not a completion."""
+    """The engine refused the request or answered with something other than a completion."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -68,6 +68,6 @@ _OVERFLOW_PHRASES = (
 
 
 def is_overflow(error: EngineRejected) -> bool:
-    """True when the request was refused for its length, as vLLM, llama.cpp and others word it."""
+    """Whether a request was refused for its length, going by the words of vLLM and llama.cpp."""
     text = str(error).casefold()
     return error.status in (400, 413, 422) and any(word in text for word in _OVERFLOW_PHRASES)

@@ -1,7 +1,7 @@
-"""What a run tells its listeners while it goes on.
+"""The events that a run sends to its listeners.
 
-The same events drive progress messages and the trajectory file, so each holds all there is to say.
-A listener is called in the run's own task, must not block, and must not raise.
+Progress messages and the trajectory file are both made from them, so each event is complete.
+A listener is called in the run's own task; it must neither block nor raise.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The first event: everything that the prompt was made from."""
+    """The first event: the query and everything that the first request is made from."""
 
     query: str
     virtual_root: str
@@ -32,14 +32,14 @@ class TurnStarted:
 
     turn: int
     appended: Sequence[Message]
-    """The messages that this request has beyond those of the request before it."""
+    """The messages that were added since the previous request."""
     final: bool
     """True when tools are forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """A tool call was complete and its tool has begun, perhaps while the model still writes."""
+    """A tool call is complete and its tool has started, perhaps while the model still writes."""
 
     turn: int
     call: ToolCall
@@ -49,8 +49,8 @@ class CallStarted:
 class CallFinished:
     """A tool call has its observation.
 
-    A second one for the same call holds the observation that took the place of the first, which
-    was too long beside the others of its turn.
+    A second event for the same call has the shorter observation that replaced the first one, which
+    was too long for its turn.
     """
 
     turn: int
@@ -58,12 +58,12 @@ class CallFinished:
     result: ToolResult
     elapsed_s: float
     repeated: bool = False
-    """True when the record answered and no tool ran."""
+    """True when an identical call was made before, so that no tool ran."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The model has finished writing and every call of the turn has its observation."""
+    """The model has finished writing and the calls of the turn have ended."""
 
     turn: int
     message: Message
@@ -77,16 +77,16 @@ class TurnFinished:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """A request came to no end: the connection broke, or the server refused it."""
+    """A request failed: the connection broke, time ran out, or the server refused it."""
 
     turn: int
     kind: str
     """The error's class in ``explorer.errors``."""
     text: str
     status: int | None = None
-    """The HTTP status, where one was the reason."""
+    """The HTTP status, if that was the reason."""
     received: bool = False
-    """Whether a part of the answer had come."""
+    """Whether part of the answer had arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +99,21 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class LinesCited:
-    """The lines of a place that is cited, as they stood when the run ended."""
+    """The lines of a cited place, as they were when the run ended."""
 
     path: str
     start: int
     lines: Sequence[str]
-    """From line ``start`` on; a long range and long lines are cut."""
+    """Beginning with line ``start``; long ranges and long lines are cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The last event. Of several the last holds: it says what the caller was given."""
+    """The last event. If there are several, the last one says what the caller was given."""
 
     result: Exploration
     engine_reason: str = ""
-    """Why this explorer answered, as part of a sentence; empty where nobody chose one."""
+    """Why this explorer answered, as part of a sentence; empty if there was no choice."""
 
 
 Event = (
@@ -131,4 +131,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
-    """Listen to nothing."""
+    """Ignore an event."""

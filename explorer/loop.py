@@ -1,7 +1,7 @@
-"""The exploration by a model: ask, observe, judge, until there is an answer or a limit is reached.
+"""Exploration by a model: ask, observe and judge until there is an answer or a limit is reached.
 
-Limits are results, not errors: whatever ends a run, what was read is kept. What is done about the
-faults of the model and its server stands in ``explorer.recovery``, one row for each.
+Limits are results, not errors: whatever ends a run, what was read is kept. The table in
+``explorer.recovery`` says how a run goes on after each fault of the model or its server.
 """
 
 from collections import Counter
@@ -26,8 +26,6 @@ from explorer.tools import ToolBox
 from explorer.transcript import Budget, Transcript, assistant, user
 from explorer.turn import Outcome, Turn
 
-__all__ = ["LoopSettings", "explore_with_model"]
-
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))
 
 
@@ -41,15 +39,17 @@ async def explore_with_model(
     listener: Listener = ignore,
     tools: Tools | None = None,
 ) -> Exploration:
-    """What the model found, every citation checked; never later than the deadline.
+    """What the model found, with every citation checked.
 
-    An exception that leaves it has ``partial``: an ``Exploration`` of what was read, or None.
+    The model and its tools stop at the deadline; choosing among what they read may take up to
+    ``SALVAGE_S`` longer. An exception that is raised carries ``partial``, the ``Exploration`` of
+    what was read, or None.
 
     Raises:
         EngineError: the engine failed.
-        AnswerError: the model named no place that could be verified, at other seeds neither.
+        AnswerError: the model named no place that could be verified, even at other seeds.
         WorkspaceError: the repository is gone.
-        RipgrepError: rg does not start.
+        RipgrepError: rg cannot be started.
     """
     calls = Calls(tools or ToolBox(workspace), listener, settings.concurrency)
     findings = Findings(query, workspace, settings.max_citations)
@@ -58,7 +58,7 @@ async def explore_with_model(
     try:
         result = await run.result()
     except Exception as error:
-        # A defect of ours must not throw away what was read either.
+        # Even a bug in the loop must not throw away what was read.
         with suppress(ExplorerError):
             error.partial = await run.kept("fallback")  # type: ignore[attr-defined]
         raise
@@ -82,11 +82,12 @@ class _Run:
     turns: int = 0
     slowest_turn_s: float = 0.0
     recovered: Counter[str] = field(default_factory=Counter)
-    """How often the row of each fault was followed."""
+    """How often each fault has been recovered from."""
     seed_shift: int = 0
     gave_up: bool = False
+    """Whether the model cited nothing that holds, however often it was asked."""
     stopped_by: StopReason | None = None
-    """What ended the run, or the limit that makes its next request the last."""
+    """What ended the run, or the limit that makes the next request the last."""
 
     async def result(self) -> Exploration:
         with anyio.move_on_after(self.deadline.left_s) as scope:
@@ -107,21 +108,24 @@ class _Run:
         root, model = self.workspace.virtual_root, self.engine.model
         self.listener(RunStarted(query, root, model, opening, schemas, settings))
 
-    async def _ask(self) -> Situation:
-        """Send the next request; what it came to."""
+    def _next_request(self) -> Request:
+        """The next request; the last one forbids tools and asks for the answer."""
         self.stopped_by = self.stopped_by or self._limit()
-        is_last = self.stopped_by is not None
-        if is_last and self.transcript.messages[-1] not in _LAST_REQUESTS:
+        if self.stopped_by and self.transcript.messages[-1] not in _LAST_REQUESTS:
             self.transcript.append(user(prompt.LAST_CALL))
+        return Request(
+            messages=tuple(self.transcript.messages),
+            tools=self.calls.schemas,
+            tool_choice="none" if self.stopped_by else "auto",
+            max_tokens=self.budget.answer_tokens(self.transcript.chars),
+            sampling=at_another_seed(self.settings.sampling, self.seed_shift),
+        )
+
+    async def _ask(self) -> Situation:
+        """Send the next request and return what came of it."""
+        request = self._next_request()
         self.turns += 1
         began_s = self.deadline.elapsed_s
-        request = Request(
-            tuple(self.transcript.messages),
-            self.calls.schemas,
-            "none" if is_last else "auto",
-            self.budget.answer_tokens(self.transcript.chars),
-            at_another_seed(self.settings.sampling, self.seed_shift),
-        )
         turn = Turn(self.turns, self.calls, self.budget, self.transcript, self.listener)
         error = answer = None
         try:
@@ -135,13 +139,19 @@ class _Run:
                     outcome.found_answer(self.workspace.is_file), self.calls.observed
                 )
             )
-        has_citations, is_late = self.findings.has_citations, self._is_late()
         return Situation(
-            outcome, answer, error, has_citations, is_last, is_late, self.transcript, self.calls
+            outcome,
+            answer,
+            error,
+            has_citations=self.findings.has_citations,
+            is_last=self.stopped_by is not None,
+            is_late=self._is_late(),
+            transcript=self.transcript,
+            calls=self.calls,
         )
 
     async def _judge(self, seen: Situation) -> bool:
-        """Prepare the next request; False where the run ends."""
+        """Prepare the next request; False if the run ends here."""
         row = recovery_for(seen, self.settings, self.recovered)
         if row is not None:
             self.recovered[row.fault] += 1
@@ -155,7 +165,7 @@ class _Run:
         if seen.answer is None and seen.outcome.calls and not seen.is_last:
             await self._observe(seen.outcome)
             return True
-        self.gave_up = seen.cites_nothing
+        self.gave_up = seen.cites_nothing and not seen.has_citations
         if seen.answer is not None and not self.gave_up:
             self.findings.best = seen.answer if seen.answer.citations else self.findings.best
             self.stopped_by = "answered"
@@ -168,10 +178,10 @@ class _Run:
         for message in await self.calls.observations(self.turns, outcome.calls, room):
             self.transcript.append(message)
         if any(call.malformed for call in outcome.calls):
-            self._note("A tool call that could not be read was sent back.")
+            self._note("A tool call could not be read and was sent back to the model.")
 
     def _limit(self) -> StopReason | None:
-        """The limit because of which the next request has to be the last."""
+        """The limit that makes the next request the last; None if there is none."""
         if self.turns >= self.settings.max_turns - 1:
             return "max_turns"
         if self.budget.must_answer(self.transcript.chars):
@@ -179,23 +189,21 @@ class _Run:
         return "deadline" if self.turns and self._is_late() else None
 
     def _is_late(self) -> bool:
-        """Whether the time that is left is needed for the last request."""
+        """Whether the time left is needed for the last request."""
         return self.deadline.is_short_for(max(1.0, 1.25 * self.slowest_turn_s))
 
     async def _end(self) -> Exploration:
         stop_reason = self.stopped_by or "malformed"
-        if self.findings.has_citations or not self.gave_up:
-            result = await self.kept(stop_reason)
-            if result is not None:
-                return result
+        if not self.gave_up and (result := await self.kept(stop_reason)):
+            return result
         is_late = stop_reason == "deadline" and not self.gave_up
         raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
 
     async def kept(self, stop_reason: StopReason) -> Exploration | None:
-        """The best answer, else the places that were read; None if nothing was read."""
+        """The best answer, or else the places that were read; None if nothing was read."""
         answer = self.findings.best
         if answer is None or not answer.citations:
-            # What the last turn read counts here, although the model did not get to see it.
+            # What the last turn read counts too, although the model never saw it.
             answer = await self.findings.salvaged(self.calls.all_that_was_read())
             if not answer.citations:
                 return None

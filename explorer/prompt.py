@@ -1,8 +1,8 @@
-"""The words that the model reads, in the order and the Markdown form of its training.
+"""The texts that the model reads, in the order and the Markdown form of its training.
 
-Nothing here depends on the clock, the machine or the environment: a prompt is a function of the
-workspace's name and its top-level entries, so that every exploration of a repository begins with
-the same tokens, which the engine's prefix cache then holds.
+Nothing here depends on the clock, the machine or the environment: the system prompt depends only on
+the workspace's name and its top-level entries, so that every exploration of a repository begins
+with the same tokens, which the engine's prefix cache then holds.
 """
 
 import re
@@ -15,11 +15,11 @@ LISTED_ENTRIES = 200
 """Top-level entries named in the prompt; a repository rarely has more."""
 
 MAX_PROBLEMS = 20
-"""Wrong citations named in one correction; more are no slip but a guess."""
+"""Wrong citations named in one correction; a model that has more of them was guessing."""
 
 _CONTROL = re.compile(r"<(?=\|[A-Za-z_]{1,40}\|>|/?tool_response>)")
-"""What chat templates mark turns and tool results with: a tokenizer makes control tokens of it
-wherever it stands (ChatML as Qwen3's tokenizer_config.json has it)."""
+"""The marks of turns and tool results in chat templates, which a tokenizer turns into control
+tokens wherever they occur (ChatML, as in Qwen3's tokenizer_config.json)."""
 
 _QUERY_TAG = re.compile(r"<\s*(/?)\s*query\s*>", re.IGNORECASE)
 
@@ -89,7 +89,7 @@ CONTEXT_IS_FULL = "Not shown: there is no room left for more results."
 def opening(query: str, workspace: Workspace) -> tuple[Message, Message]:
     """The system message and the one user message of an exploration.
 
-    Takes the workspace's list of files, blocking, if there is none yet.
+    Lists the workspace's files, blocking, if that has not been done yet.
     """
     system = _SYSTEM.format(root=workspace.virtual_root, listing=_listing(workspace.entries()))
     return (
@@ -99,7 +99,7 @@ def opening(query: str, workspace: Workspace) -> tuple[Message, Message]:
 
 
 def correction(problems: Sequence[str]) -> str:
-    """The request to put right the citations that could not be verified."""
+    """The request to correct the citations that could not be verified."""
     lines = "\n".join(f"- {harmless(problem)}" for problem in problems[:MAX_PROBLEMS])
     return (
         f"These citations could not be verified:\n{lines}\n"
@@ -130,9 +130,9 @@ def _contained(query: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text with its control tokens broken by a blank; itself where it has none.
+    """The text with its control tokens broken by a space; the same object if it has none.
 
-    A file that holds ``<|im_end|>`` would otherwise end the tool result in which it is shown, and
-    what follows would be read as a message of the system or the user.
+    A file that contains ``<|im_end|>`` would otherwise end the tool result in which it is shown,
+    and what follows would be read as a message from the system or the user.
     """
     return _CONTROL.sub("< ", text) if "<|" in text or "tool_response>" in text else text

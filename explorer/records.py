@@ -1,6 +1,6 @@
-"""The records that travel between the explorer's parts, all frozen.
+"""The records that the explorer's parts exchange, all frozen.
 
-Paths are relative to the repository root with ``/`` between parts unless a field says virtual.
+Paths are relative to the repository root, with ``/`` between parts, unless a field says virtual.
 Line numbers are 1-based and ranges include both ends.
 """
 
@@ -14,7 +14,7 @@ Confidence = Literal["high", "medium", "low"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of lines of one file that the model has seen."""
+    """A range of lines of one file."""
 
     path: str
     start: int
@@ -34,12 +34,12 @@ class Citation:
     reason: str = ""
     """Why it was cited, in the explorer's words; may be empty."""
     evidence: str = ""
-    """The definition or first telling line of the range, stripped; empty for an empty file."""
+    """The first definition in the range, or else its first telling line, stripped; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call as the model wrote it; nothing in it is checked yet."""
+    """A call as the model wrote it, unchecked."""
 
     id: str
     name: str
@@ -49,14 +49,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gave back."""
+    """What a tool returned for a call."""
 
     text: str
     """The observation that the model reads. Paths in it are virtual."""
     ok: bool = True
     """False when the text is an error sentence: bad arguments, no such path, a refused path."""
     observed: tuple[Span, ...] = ()
-    """The lines whose content stands in the text."""
+    """The lines whose content is in the text."""
     truncated: bool = False
 
 
@@ -69,7 +69,7 @@ class Usage:
     completion_tokens: int = 0
     requests: int = 0
     estimated: bool = False
-    """True when the server left a count out and it was estimated from the text's length."""
+    """True when the server left out a count, which was then estimated from the text's length."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -99,6 +99,6 @@ class Exploration:
     """What was dropped, corrected, cut or retried, one plain sentence each."""
     elapsed_s: float = 0.0
     confidence: Confidence | None = None
-    """How likely the first file is right, from how well search and model agree."""
+    """How likely it is that the first file is right, from how well search and model agree."""
     observed: tuple[Span, ...] = ()
     """The lines that the model saw in observations; empty for the scout."""

@@ -1,17 +1,19 @@
 """What can go wrong in a turn, and what is done about it: one row for each fault.
 
-The rows are tried from the top; the first that applies and has not been used up is taken. Where no
-row is left, an answer with citations ends the run, a failure of the engine is raised, and anything
-else ends the run with the places that the model read (``explorer.answers.salvage``).
+The rows are tried from the top; the first that applies and is not used up is followed. If there is
+none, an engine error is raised, tool calls are observed, and an answer with citations ends the run.
+Anything else ends it with the places that the model read (``explorer.answers.findings``), or with
+an error if repeated requests brought no citation either.
 
-Faults that need no further request have their rows elsewhere: names, types and JSON of a call in
-``explorer.tools.arguments`` and ``explorer.hermes``, forms of a citation in
-``explorer.answers.parse``, repeated and oversized calls in ``explorer.calls``.
+Faults that need no further request are handled elsewhere: wrong names, types and JSON of calls in
+``explorer.tools.arguments`` and ``explorer.hermes``, forms of citations in
+``explorer.answers.parse``, repeated calls and oversized results in ``explorer.calls``.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from explorer import prompt
 from explorer.answers.citations import CheckedAnswer
@@ -24,29 +26,29 @@ from explorer.transcript import Transcript, assistant, observation, user
 from explorer.turn import Outcome
 
 RETRY_TEMPERATURE = 0.7
-"""The least temperature of a request at another seed: near zero another seed changes nothing."""
+"""Minimum temperature of a request at another seed: near zero, the seed changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a request came to."""
+    """What came of a request."""
 
     outcome: Outcome
     answer: CheckedAnswer | None
     error: EngineError | None
     has_citations: bool
-    """Whether this answer or one before cited something that holds."""
+    """Whether this answer or an earlier one has a citation that holds."""
     is_last: bool
     """Whether the request forbade tools."""
     is_late: bool
-    """Whether the time that is left is needed for the last request."""
+    """Whether the time left is needed for the last request."""
     transcript: Transcript
     """As the request sent it."""
     calls: Calls
 
     @property
     def cites_nothing(self) -> bool:
-        """Whether the model wrote nothing, or an answer before any citation that holds."""
+        """Whether the model wrote nothing, or an answer while no citation so far holds."""
         if self.error:
             return False
         if self.answer is None:
@@ -55,42 +57,34 @@ class Situation:
 
     @property
     def has_no_answer(self) -> bool:
-        """Whether the model wrote something that is no answer."""
+        """Whether the model wrote something, but not an answer."""
         return not self.error and self.answer is None and not self.outcome.is_empty
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One row."""
+    """One row of the table."""
 
     fault: str
     applies: Callable[[Situation], bool]
     times: Callable[[LoopSettings], float]
-    """How often in one run."""
+    """How often this may be done in one run."""
     say: Callable[[Situation], None]
-    """Adds to the transcript what the model is told; the next request sends it."""
+    """Appends to the transcript what the model is told; the next request sends it."""
     note: Callable[[Situation], str]
     """What the caller is told."""
     other_seed: bool = False
     """Whether the next request samples at another seed."""
     stop: StopReason | None = None
-    """Why the next request is the last; None where it is as before."""
+    """The limit that makes the next request the last; None if this row sets none."""
 
 
-def _observed_last(transcript: Transcript) -> list[str]:
-    """The ids of the calls whose observations the last message of the model was followed by."""
-    ids: list[str] = []
-    for message in reversed(transcript.messages):
-        if message["role"] == "assistant":
-            return ids[::-1]
-        if message["role"] == "tool" and message["content"] != prompt.CONTEXT_IS_FULL:
-            ids.append(message["tool_call_id"])
-    return []
-
-
-def _too_long(seen: Situation) -> bool:
-    is_refused = isinstance(seen.error, EngineRejected) and is_overflow(seen.error)
-    return is_refused and bool(_observed_last(seen.transcript))
+def _is_too_long(seen: Situation) -> bool:
+    """Whether the request was refused for its length and ends with results to take back."""
+    if not isinstance(seen.error, EngineRejected) or not is_overflow(seen.error):
+        return False
+    after_model = takewhile(lambda m: m["role"] != "assistant", reversed(seen.transcript.messages))
+    return any(m["role"] == "tool" and m["content"] != prompt.CONTEXT_IS_FULL for m in after_model)
 
 
 def _take_observations_back(seen: Situation) -> None:
@@ -118,30 +112,23 @@ def _ask_for_answer(seen: Situation) -> None:
 
 
 def _nothing(_seen: Situation) -> None:
-    """The same request is sent again."""
+    """Add nothing: the same request is sent again."""
 
 
-def _why_nothing(seen: Situation) -> str:
+def _asked_again(seen: Situation) -> str:
     if seen.answer is None:
-        return "The model wrote nothing"
-    return "No citation could be verified" if seen.answer.problems else "The answer cited nothing"
+        return "The model wrote nothing and was asked again."
+    found = "No citation could be verified" if seen.answer.problems else "The answer cited nothing"
+    return f"{found}; the model was asked again."
 
 
 RECOVERIES = (
     Recovery(
-        "the server refuses the request for its length",
-        applies=_too_long,
-        times=lambda _: math.inf,
-        say=_take_observations_back,
-        note=lambda _: "The model's context was full; the last results were taken back.",
-        stop="token_budget",
-    ),
-    Recovery(
-        "the connection breaks while the model writes",
-        applies=lambda seen: isinstance(seen.error, EngineUnreachable) and seen.outcome.received,
-        times=lambda _: 1,
-        say=_nothing,
-        note=lambda _: "The connection broke while the model wrote; the turn was repeated.",
+        "the message has neither calls nor an answer",
+        applies=lambda seen: seen.has_no_answer and not seen.is_last and not seen.outcome.calls,
+        times=lambda settings: settings.nudges,
+        say=_ask_for_answer,
+        note=lambda _: "The model gave no answer and was asked for one.",
     ),
     Recovery(
         "the answer cites lines that were never read, or files that are not there",
@@ -155,7 +142,7 @@ RECOVERIES = (
         applies=lambda seen: seen.cites_nothing and not seen.is_late,
         times=lambda settings: settings.retries,
         say=_nothing,
-        note=lambda seen: f"{_why_nothing(seen)}; it was asked again.",
+        note=_asked_again,
         other_seed=True,
     ),
     Recovery(
@@ -166,11 +153,19 @@ RECOVERIES = (
         note=lambda _: "The model gave no answer in its last turn and was asked once more.",
     ),
     Recovery(
-        "the message holds neither calls nor an answer",
-        applies=lambda seen: seen.has_no_answer and not seen.is_last and not seen.outcome.calls,
-        times=lambda settings: settings.nudges,
-        say=_ask_for_answer,
-        note=lambda _: "The model was asked for its answer, which was missing.",
+        "the server refuses the request for its length",
+        applies=_is_too_long,
+        times=lambda _: math.inf,
+        say=_take_observations_back,
+        note=lambda _: "The model's context was full; the last tool results were taken back.",
+        stop="token_budget",
+    ),
+    Recovery(
+        "the connection breaks while the model writes",
+        applies=lambda seen: isinstance(seen.error, EngineUnreachable) and seen.outcome.received,
+        times=lambda _: 1,
+        say=_nothing,
+        note=lambda _: "The connection broke while the model was writing; the turn was repeated.",
     ),
 )
 
@@ -178,9 +173,9 @@ RECOVERIES = (
 def recovery_for(
     seen: Situation, settings: LoopSettings, used: Mapping[str, int]
 ) -> Recovery | None:
-    """The row to follow; None where none applies that may be used once more.
+    """The row to follow; None if no row applies, or all that apply are used up.
 
-    ``used`` says how often the row of each fault was followed in this run.
+    ``used`` says how often each fault has been recovered from in this run.
     """
     for row in RECOVERIES:
         if row.applies(seen) and used.get(row.fault, 0) < row.times(settings):
@@ -189,7 +184,7 @@ def recovery_for(
 
 
 def at_another_seed(sampling: Sampling, shift: int) -> Sampling:
-    """The sampling of a request that is repeated for the ``shift``-th time."""
+    """The sampling of a request after ``shift`` repetitions; unchanged for 0."""
     if not shift:
         return sampling
     moved = replace(sampling, seed=(sampling.seed or 0) + shift)

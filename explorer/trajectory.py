@@ -1,8 +1,8 @@
-"""The record of a run: one JSON object per line, enough to replay it observation by observation.
+"""The record of a run: one JSON object per line, with every message and observation.
 
-The first line is ``{"format": 2, ...}``; each other one is an event of ``explorer.events`` with
-``event``, its name, and ``at_s``, seconds since the record was begun. Lines are flushed as they
-are written, so the record of a run that was cut off ends with its last whole event.
+The first line is ``{"format": 2, ...}``; every other line is an event of ``explorer.events`` with
+its name, ``event``, and ``at_s``, the seconds since the record was begun. Each line is flushed as
+it is written, so the record of a run that was cut off ends with its last whole event.
 """
 
 import json
@@ -31,7 +31,7 @@ from explorer.events import (
 )
 
 FORMAT = 2
-"""Raised when a reader of the format before would misunderstand a line or refuse one."""
+"""Raised when a reader of the previous format would misunderstand or refuse a line."""
 READABLE = (1, FORMAT)
 """Format 1 had neither ``lines_cited`` nor ``engine_reason``."""
 
@@ -51,27 +51,27 @@ _NAMES = {kind: name for name, kind in _EVENTS.items()}
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """An event and when it came, in seconds since the record was begun."""
+    """An event and its time, in seconds since the record was begun."""
 
     at_s: float
     event: Event
 
 
 class TrajectoryError(ValueError):
-    """A record that cannot be written or read. The text says which line and why."""
+    """A record cannot be written or read; the text says why and, for an event, in which line."""
 
 
 class TrajectoryWriter:
     """A listener that writes every event to a new file. A context manager.
 
-    The file is readable by its owner alone: it holds code of the repository.
+    Only the owner can read the file, because it contains code of the repository.
     """
 
     def __init__(self, path: Path, *, repository: Path) -> None:
-        """Begin the record at ``path``, which must not exist and not lie in ``repository``.
+        """Begin the record at ``path``, which must not exist or lie in ``repository``.
 
         Raises:
-            TrajectoryError: it lies inside, exists, or cannot be written.
+            TrajectoryError: the path lies in the repository, exists, or cannot be written.
         """
         real = Path(os.path.realpath(path))
         if real.is_relative_to(os.path.realpath(repository)):
@@ -83,8 +83,9 @@ class TrajectoryWriter:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(real, flags, 0o600)
         except OSError as error:
-            reason = error.strerror or "cannot be written"
-            raise TrajectoryError(f"the trajectory {str(path)!r}: {reason}") from None
+            reason = error.strerror or str(error)
+            problem = f"the trajectory {str(path)!r} cannot be written: {reason}"
+            raise TrajectoryError(problem) from None
         self.path = real
         """Where the record is."""
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
@@ -92,7 +93,7 @@ class TrajectoryWriter:
         self._write({"format": FORMAT, "kind": "fastcontext-trajectory", "began_at": time.time()})
 
     def __call__(self, event: Event) -> None:
-        """Write one event. A disk that is full ends the record, never the run."""
+        """Write one event. A full disk ends the record, never the run."""
         at_s = round(time.monotonic() - self._started, 6)
         self._write({"event": _NAMES[type(event)], "at_s": at_s, **_plain(event)})
 
@@ -128,13 +129,13 @@ def read(path: Path) -> Sequence[TimedEvent]:
     """The events of a record, without a last line that was cut off.
 
     Raises:
-        TrajectoryError: it cannot be read, is of another format, or a line makes no sense.
+        TrajectoryError: the file cannot be read, has another format, or a line is not an event.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TrajectoryError(f"{str(path)!r} cannot be read: {error}") from None
-    # Not splitlines: JSON leaves U+2028 and the like as they are, and they end no line here.
+    # Not splitlines: JSON may contain U+2028 and the like, which do not end a line here.
     lines = text.split("\n")
     whole = not lines[-1]
     return list(_events(lines[:-1] if whole else lines, whole=whole))
@@ -159,10 +160,10 @@ def _events(lines: Sequence[str], *, whole: bool) -> Iterator[TimedEvent]:
 
 
 def _finite(text: str) -> float:
-    """The number; the json module takes ``NaN``, ``Infinity`` and 1e999, of which none is one."""
+    """The number. The json module would also accept ``NaN``, ``Infinity`` and 1e999."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 
@@ -176,7 +177,7 @@ def _check_head(value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """JSON types of a record, field by field and without copying texts."""
+    """A record as JSON types, field by field and without copying texts."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, list | tuple):

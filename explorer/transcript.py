@@ -1,7 +1,7 @@
-"""The conversation as it is sent, and how many tokens of the context it leaves.
+"""The conversation as it is sent, and the number of tokens that it leaves in the context.
 
-It is append-only, so that the engine's prefix cache always fits. Token counts are the server's own;
-what it has not seen yet is estimated from characters.
+It is append-only, so that the engine's prefix cache always matches. Token counts come from the
+server; what it has not counted yet is estimated from characters.
 """
 
 import json
@@ -15,10 +15,10 @@ from explorer.records import ToolCall, Usage
 
 
 class Transcript:
-    """Messages of one run; request n+1 is request n with more behind it.
+    """The messages of one run; request n+1 is request n with messages appended.
 
-    The one exception is ``take_back_observations``: when the server refused a request for its
-    length, the next one extends the last that it accepted.
+    The one exception is ``take_back_observations``: after the server refused a request for its
+    length, the next request extends the last one that was accepted.
     """
 
     def __init__(
@@ -27,24 +27,24 @@ class Transcript:
         self.messages: list[Message] = []
         """What the next request sends."""
         self.chars = sum(map(size_of, schemas))
-        """Characters of the tools' schemas and all messages as JSON, to estimate tokens from."""
+        """Characters of the tools' schemas and all messages as JSON, for estimating tokens."""
         self._sent = 0
         for message in opening:
             self.append(message)
 
     def append(self, message: Message) -> None:
-        """Add one message behind all others."""
+        """Append one message."""
         self.messages.append(message)
         self.chars += size_of(message)
 
     def newly_sent(self) -> tuple[Message, ...]:
-        """The messages that no request had before; counts them as sent."""
+        """The messages that no request has carried yet; from now on they count as sent."""
         new = tuple(self.messages[self._sent :])
         self._sent = len(self.messages)
         return new
 
     def take_back_observations(self) -> list[str]:
-        """Removes all messages behind the model's last one; the ids of the calls they answered."""
+        """Remove all messages after the model's last one; returns the ids of the calls answered."""
         length = len(self.messages)
         while length and self.messages[length - 1]["role"] != "assistant":
             length -= 1
@@ -58,9 +58,10 @@ class Transcript:
 def assistant(text: str, parsed: Sequence[ToolCall]) -> Message:
     """The assistant's message as it goes back to the server.
 
-    Without parsed calls the text stands verbatim, hermes tags and all: templates render it as the
-    very tokens that were generated. With them, the arguments stay verbatim where they are a JSON
-    object, and one line break before the first call is left to the template, which writes it again.
+    Without parsed calls the text is kept verbatim, hermes tags included, so that templates render
+    it as the tokens that were generated. With parsed calls, arguments that are a JSON object are
+    kept verbatim, and a line break at the end of the text is removed, because the template writes
+    one before the first call.
     """
     if not parsed:
         return {"role": "assistant", "content": text}
@@ -79,10 +80,10 @@ def assistant(text: str, parsed: Sequence[ToolCall]) -> Message:
 
 
 def _object(arguments: str) -> str:
-    """The arguments as the JSON object that every server demands of its own calls sent back.
+    """The arguments as a JSON object, which servers require in the calls that are sent back.
 
-    Verbatim if they are one; else as they are read, or empty. Servers refuse the whole request
-    for anything else (llama.cpp, vLLM to 0.23) or empty it themselves (vLLM 0.32).
+    Verbatim if they are one, otherwise repaired, or empty if that fails. For anything else,
+    llama.cpp and vLLM up to 0.23 refuse the whole request; vLLM 0.32 empties the arguments.
     """
     if lenient_json.is_whole(arguments, dict):
         return arguments
@@ -99,7 +100,7 @@ def observation(call_id: str, text: str) -> Message:
 
 
 def user(text: str) -> Message:
-    """A message of ours to the model."""
+    """A user message."""
     return {"role": "user", "content": text}
 
 
@@ -109,12 +110,12 @@ def size_of(part: Mapping[str, Any]) -> int:
 
 
 CHARS_PER_TOKEN = 3.2
-"""Of code under Qwen's tokenizer; deliberately low, until the server's counts correct it."""
+"""For code with Qwen's tokenizer; deliberately low, until the server's counts correct it."""
 
 _LEAST_CHARS_PER_TOKEN = 1.5
 _MOST_CHARS_PER_TOKEN = 4.0
 _MARGIN_TOKENS = 256
-"""For what templates add between messages, and for our last message."""
+"""For what templates add between messages, and for the message that asks for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,13 @@ class TokenLimits:
     answer: int = 2_048
     """New tokens of one request."""
     turn: int = 16_000
-    """All observations of one turn: a quarter of the context."""
+    """All observations of one turn together: a quarter of the context."""
     result: int = 8_000
     """One observation."""
 
 
 class Budget:
-    """Keeps the last request affordable: what it needs is never given to observations."""
+    """Reserves what the last request needs, so that observations never use it up."""
 
     def __init__(self, limits: TokenLimits) -> None:
         self.limits = limits
@@ -143,7 +144,7 @@ class Budget:
         self._chars_per_token = CHARS_PER_TOKEN
 
     def record(self, usage: Usage | None, sent_chars: int, written_chars: int) -> Usage:
-        """The usage of a request that sent and got so many characters, estimated where missing."""
+        """The usage of a request; counts that are missing are estimated from the characters."""
         counted = self._completed(usage, sent_chars, written_chars)
         self.usage += counted
         if not counted.estimated:
@@ -167,11 +168,11 @@ class Budget:
         )
 
     def tokens_of(self, chars: int) -> int:
-        """An estimate, rounded up, at the ratio that the server's counts last showed."""
+        """An estimate, rounded up, at the ratio of the server's last counts."""
         return -int(-chars // self._chars_per_token)
 
     def turn_chars(self, sent_chars: int) -> int:
-        """Characters that the observations of a turn may have together; 0 when nothing is left.
+        """Maximum characters of a turn's observations together; 0 when no room is left.
 
         ``sent_chars`` is the transcript's length without them. Room is kept for two more answers:
         the one that the model writes next and, if it calls tools again, the last one.
@@ -180,15 +181,15 @@ class Budget:
         return int(max(0, min(room, self.limits.turn)) * self._chars_per_token)
 
     def result_chars(self) -> int:
-        """Characters that one observation may have."""
+        """Maximum characters of one observation."""
         return int(self.limits.result * self._chars_per_token)
 
     def must_answer(self, sent_chars: int) -> bool:
-        """Whether the next request has to be the last one."""
+        """Whether the next request has to be the last one, for lack of room."""
         return self._room(sent_chars) < 2 * self.limits.answer + 2 * _MARGIN_TOKENS
 
     def answer_tokens(self, sent_chars: int) -> int:
-        """New tokens that the next request may ask for, so that it fits the context."""
+        """Maximum new tokens of the next request, so that it fits into the context."""
         return max(64, min(self.limits.answer, self._room(sent_chars) - _MARGIN_TOKENS // 2))
 
     def _room(self, sent_chars: int) -> int:
@@ -197,9 +198,10 @@ class Budget:
 
 
 def fair_share(sizes: Sequence[int], room: int) -> int:
-    """The most that each of several results may have so that together they fit into ``room``.
+    """The maximum size of each result at which all of them together fit into ``room``.
 
-    What short results leave of their share goes to the others; the longest size where all fit.
+    What short results leave of their share goes to the others. If all results fit as they are,
+    this is the longest size.
     """
     for done, size in enumerate(ordered := sorted(sizes)):
         share = room // (len(ordered) - done)

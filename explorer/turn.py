@@ -1,8 +1,8 @@
-"""One turn: the model writes, and each call runs from the moment it is complete.
+"""One turn: the model writes, and each call starts as soon as it is complete.
 
-Calls that the server parsed and calls in hermes text take the same way. Observations come back in
-call order, whatever order the tools end in; a call that goes wrong is an observation and leaves
-its siblings alone.
+Calls that the server parsed and calls in hermes text are treated alike. Observations come back in
+call order, in whatever order the tools end. A call that fails becomes an observation and does not
+affect the others.
 """
 
 import time
@@ -37,17 +37,17 @@ from explorer.records import ToolCall, ToolResult, Usage
 from explorer.transcript import Budget, Transcript, assistant
 
 MAX_CALLS_PER_TURN = 32
-"""What a runaway message can start. Training shows 1 to 6."""
+"""Limits what a runaway message can start. In training, a message has 1 to 6 calls."""
 
 TOO_MANY = f"Not run: one message can make at most {MAX_CALLS_PER_TURN} calls."
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a turn came to."""
+    """What came of a turn."""
 
     text: str = ""
-    """All content, verbatim, hermes tags included, without what the model thought."""
+    """All content, verbatim with its hermes tags, but without the model's thinking."""
     prose: str = ""
     """The content outside calls, answers and thinking."""
     answer: FinalAnswer | None = None
@@ -62,13 +62,13 @@ class Outcome:
 
     @property
     def parsed_calls(self) -> list[ToolCall]:
-        """Calls that the server parsed: they go back as ``tool_calls``."""
+        """Calls that the server parsed; they are sent back as ``tool_calls``."""
         return [done.call for done in self.calls if done.parsed]
 
     def found_answer(self, is_file: IsFile) -> ParsedAnswer | None:
-        """The last answer block, or a complete list of citations without the tag.
+        """The last answer block, or else a complete list of citations without the tag.
 
-        A block counts even where calls stand beside it.
+        A block counts even if there are calls beside it; a list does not.
         """
         if self.answer is not None:
             inside = parse_answer(self._whole_lines(self.answer.text, self.answer.closed), is_file)
@@ -80,14 +80,14 @@ class Outcome:
         return ParsedAnswer("", found) if found else None
 
     def _whole_lines(self, text: str, closed: bool) -> str:
-        """The text without a last line that the length limit cut: its range may lack digits."""
+        """The text without a last line that the length limit cut, as its range may lack digits."""
         if closed or self.finish_reason != "length":
             return text
         return text.rstrip().rpartition("\n")[0] or text
 
     @property
     def is_empty(self) -> bool:
-        """Whether the model wrote nothing of use."""
+        """Whether the model wrote neither calls nor an answer nor prose."""
         return not (self.calls or self.answer or self.prose.strip())
 
 
@@ -113,19 +113,19 @@ class Turn:
         self._parser = HermesParser()
         self._pending: dict[int, _Pending] = {}
         self._drafted: FinalAnswer | None = None
-        """The answer before the end of thinking that the template had opened."""
+        """The answer written before the end of thinking that the chat template had opened."""
         self._failure: ExplorerError | None = None
         self._group: anyio.abc.TaskGroup | None = None
 
     async def run(self, engine: Engine, request: Request) -> Outcome:
-        """The outcome, when the model has written all and every call has its observation.
+        """The outcome, once the model has finished writing and every call has its observation.
 
-        An answer block ends calls that still run: the answer counts.
+        An answer block cancels the calls that are still running.
 
         Raises:
-            EngineError: the completion failed; ``outcome`` holds what came before.
+            EngineError: the completion failed; ``outcome`` has what came before.
             WorkspaceError: the repository is gone.
-            RipgrepError: rg does not start.
+            RipgrepError: rg cannot be started.
         """
         self._allowed = request.tool_choice == "auto"
         new = self._transcript.newly_sent()
@@ -193,7 +193,7 @@ class Turn:
                 self._start_pending(pending)
             self._take(self._parser.close(), prose)
             if not (outcome.calls or "".join(prose).strip()):
-                # A stray tag at the very end takes back no answer.
+                # A stray closing tag at the very end does not withdraw the answer.
                 outcome.answer = outcome.answer or self._drafted
         finally:
             outcome.text, outcome.prose = self._parser.kept(), "".join(prose)
@@ -209,17 +209,17 @@ class Turn:
                 case Malformed(text, problem):
                     self._refuse(text, problem)
                 case FinalAnswer(text):
-                    # An empty block is no answer; the calls beside it go on.
+                    # An empty block is not an answer; the calls beside it go on.
                     self.outcome.answer = event if text else self.outcome.answer
                 case Thought():
                     prose.clear()
                     self._drafted, self.outcome.answer = self.outcome.answer, None
 
     def _take_delta(self, delta: CallDelta) -> None:
-        """Add to a call, and start in their order those whose arguments are whole.
+        """Add a piece to its call, and start, in order, the calls whose arguments are complete.
 
-        Servers may send the pieces of several calls in turns; what never becomes whole starts at
-        the end, with all behind it.
+        Servers may interleave the pieces of several calls. A call that never becomes complete
+        starts when the message ends, and so do all calls after it.
         """
         pending = self._pending.setdefault(delta.index, _Pending())
         pending.id = pending.id or delta.id or ""
@@ -236,13 +236,13 @@ class Turn:
             self._start(pending.id, pending.name, pending.arguments or "{}", parsed=True)
 
     def _refuse(self, text: str, problem: str) -> None:
-        """Give a call that cannot be read its observation, in its place among the others."""
+        """Record an observation for a call that cannot be read, in its place among the others."""
         call = ToolCall(self._new_id(""), "", text)
         refusal = Observation(ToolResult(prompt.malformed(problem), ok=False))
         self.outcome.calls.append(TurnCall(call, False, refusal, malformed=True))
 
     def _new_id(self, given: str) -> str:
-        """The server's id, or one of ours where it is missing or taken."""
+        """The server's id, or a new one if it is missing or taken."""
         number = len(self.outcome.calls) + 1
         if not given or given in self._calls.ids:
             given = f"call_{self._number}_{number}"
@@ -266,7 +266,7 @@ class Turn:
             try:
                 made = await self._calls.observe(done.call, self._budget.result_chars())
             except ExplorerError as error:
-                # Kept instead of raised, so that it leaves the task group as itself.
+                # Raised outside the task group, which would wrap it in a group.
                 self._failure = self._failure or error
                 if self._group is not None:
                     self._group.cancel_scope.cancel()
@@ -280,7 +280,7 @@ class Turn:
 
 @dataclass(slots=True)
 class _Pending:
-    """A parsed call as its pieces arrive."""
+    """A call that the server parsed, while its pieces arrive."""
 
     id: str = ""
     name: str = ""

@@ -1,6 +1,6 @@
 """The ``fastcontext`` command, as it is installed and as ``python -m server``.
 
-Thin, and with no import but what the interpreter has loaded itself: all else can be interrupted.
+Thin, and it imports only what the interpreter has already loaded: Ctrl-C may come during the rest.
 """
 
 # ruff: noqa: PTH120 - pathlib is not loaded yet and could come from the wrong folder
@@ -18,7 +18,7 @@ def main() -> None:
 
         command()
     except KeyboardInterrupt:
-        # While that was loaded; from then on the command itself ends on signals.
+        # It came during the import; from then on the command itself handles signals.
         os._exit(_ON_SIGINT)
 
 

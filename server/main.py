@@ -13,7 +13,7 @@ import sys
 
 
 def _quiet_stdout() -> int | None:
-    """A copy of stdout's descriptor, which itself is stderr from now on; None if it is closed."""
+    """A copy of stdout, which is redirected to stderr from now on; None if stdout is closed."""
     try:
         wire = os.dup(1)
         os.dup2(2, 1)
@@ -40,7 +40,7 @@ def _import_from_here_only() -> None:
         unwanted = bool(sys.path) and sys.path[0] in ("", here)
     if unwanted:
         del sys.path[0]
-    # Relative entries name the working directory, whatever it is by the time of an import.
+    # Relative entries mean the working directory, whatever it is at the time of an import.
     sys.path[:] = [entry for entry in sys.path if os.path.isabs(entry)]
     # First, because ``server`` and ``explorer`` are names that another distribution may use too.
     # Installed, the root is site-packages, which must not come before the standard library.
@@ -59,7 +59,7 @@ try:
 
     mcp = build_server()
 except KeyboardInterrupt:
-    # As a shell says it; nobody listens to signals yet.
+    # The status that shells report for SIGINT, which nothing handles yet.
     os._exit(130)
 
 gc.freeze()

@@ -1,4 +1,4 @@
-"""What the model's answer says, and which of its citations hold.
+"""Reads the model's answer and checks its citations.
 
-No requests and no tools: this package reads text and files and gives citations.
+Sends no requests and runs no tools.
 """

@@ -1,10 +1,10 @@
-"""From what the model cited to what is true: resolved, clamped, checked against what was read.
+"""Checks what the model cited against the files and against what the run has read.
 
-The rule: a citation holds when its file exists and may be shown, and every line of its range stands
-in the file and in a tool result of this run; up to three lines without a letter or a digit count as
-seen where the lines around them were. A range that was seen in part is cut to the longest part that
-was seen, and a note says so; one that was not seen at all is dropped. So every cited line was read,
-and nothing that is given to the caller was guessed.
+A citation holds if its file exists and may be shown, and every line of its range is in the file and
+in a tool result of this run. Up to three lines without a letter or a digit count as seen if the
+lines around them were seen. A range beyond the end of the file is cut to the file. A range that was
+seen in part is cut to the longest part that was seen, and a note says so; a range that was not seen
+at all is dropped. So every cited line was read, and none was guessed.
 """
 
 import re
@@ -49,7 +49,7 @@ class Observed:
         return tuple(self._ranges.get(path, ()))
 
     def within(self, path: str, start: int, end: int) -> tuple[Range, ...]:
-        """What was seen of a range, cut to it."""
+        """The parts of a range that were seen."""
         ranges = self._ranges.get(path, [])
         first = max(0, bisect_right(ranges, (start, 0)) - 1)
         return tuple(
@@ -75,6 +75,7 @@ SMALL_GAP_LINES = 3
 _WORD = re.compile(r"\w")
 
 MAX_RANGES_OF_A_BARE_PATH = 3
+"""Longest seen ranges that are given for a file that was cited without a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,13 @@ class CheckedAnswer:
     """An answer with the citations that hold."""
 
     explanation: str = ""
-    """In paths as the caller knows them."""
+    """With paths as the caller knows them."""
     citations: tuple[Citation, ...] = ()
     """In the model's order, merged where they overlap."""
     problems: tuple[str, ...] = ()
-    """One line per citation that could not be verified, in virtual paths, for the model."""
+    """One line per citation that could not be verified, with virtual paths, for the model."""
     notes: tuple[str, ...] = ()
-    """What was corrected without asking, for the caller."""
+    """What was corrected without asking the model, for the caller."""
 
     @property
     def failed(self) -> str:
@@ -121,7 +122,7 @@ def check(answer: ParsedAnswer, workspace: Workspace, observed: Observed) -> Che
 
 
 def merge_overlapping(citations: Iterable[Citation]) -> tuple[Citation, ...]:
-    """Citations with those of one file that overlap made one, at the place of the first."""
+    """The citations; those that overlap or touch in one file are joined in the first's place."""
     merged: list[Citation] = []
     for citation in citations:
         overlapping = [at for at, other in enumerate(merged) if _overlap(other, citation)]
@@ -135,7 +136,7 @@ def merge_overlapping(citations: Iterable[Citation]) -> tuple[Citation, ...]:
 
 
 def without_root(text: str, workspace: Workspace) -> str:
-    """The model's words with virtual paths made relative: callers know no virtual root."""
+    """The model's text with virtual paths made relative: callers do not know the virtual root."""
     root = workspace.virtual_root
     if root not in text:
         return text
@@ -198,7 +199,7 @@ def _ranged(raw: RawCitation, start: int, document: Document, observed: Observed
 
 
 def _lines_of(document: Document, observed: Observed) -> int:
-    """How many lines the file has; of one too large to be kept whole, how many are known of."""
+    """The number of lines in the file, or the known part of it if the file is not kept whole."""
     if document.complete:
         return len(document.lines)
     return max([len(document.lines), *(end for _, end in observed.of(document.path))])

@@ -1,4 +1,4 @@
-"""What a run has found: its best answer, else the places that it read."""
+"""What a run has found: its best answer, or else the places that it read."""
 
 import re
 from collections import Counter
@@ -17,13 +17,13 @@ from explorer.repository.paths import PathProblem
 from explorer.repository.workspace import Workspace
 
 WINDOW_LINES = 40
-"""Longest range that is given: a whole file that was read tells nothing."""
+"""Maximum length of a salvaged range: a whole file would tell the caller nothing."""
 
 SALVAGE_S = 2.0
-"""Longest search among what was read; it goes on beyond the deadline of the run."""
+"""Maximum time to choose among what was read; it may extend beyond the deadline of the run."""
 
 MAX_OF_ONE_FILE = 3
-"""Places in one file: the matches of one Grep would otherwise take them all."""
+"""Maximum places in one file: otherwise the matches of one Grep could fill the answer."""
 
 REASON = "read while exploring; the model did not get to cite it"
 
@@ -35,18 +35,21 @@ _COMMON = frozenset(
 
 
 class Findings:
-    """The answers of one run and what there is to say about them."""
+    """The answers of one run, and the notes about them."""
 
     def __init__(self, query: str, workspace: Workspace, max_citations: int) -> None:
         self.best: CheckedAnswer | None = None
-        """The answer with the most citations that hold; of equals the last."""
+        """The answer with the most citations that hold; the last one if several have as many."""
         self.notes: list[str] = []
         self.query = query
         self._workspace = workspace
         self._max_citations = max_citations
 
     def consider(self, answer: ParsedAnswer | None, observed: Observed) -> CheckedAnswer | None:
-        """The answer with its citations checked. Reads files, blocking."""
+        """The answer with its citations checked, None if there is none; keeps the best one.
+
+        Reads files, blocking.
+        """
         if answer is None:
             return None
         checked = check(answer, self._workspace, observed)
@@ -56,11 +59,11 @@ class Findings:
 
     @property
     def has_citations(self) -> bool:
-        """Whether any answer of the run cited something that holds."""
+        """Whether any answer of the run has a citation that holds."""
         return self.best is not None and bool(self.best.citations)
 
     async def salvaged(self, read: Observed) -> CheckedAnswer:
-        """The places of what was read that fit the question best, within ``SALVAGE_S``."""
+        """The places among what was read that fit the question best; none after ``SALVAGE_S``."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(SALVAGE_S):
             work = partial(salvage, self.query, read, self._workspace, limit=self._max_citations)
             places = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -68,13 +71,14 @@ class Findings:
         return CheckedAnswer()
 
     def exploration(self, answer: CheckedAnswer, stop_reason: StopReason) -> Exploration:
-        """The answer with at most so many places as wanted, and the notes."""
+        """The answer, cut to the number of places that was asked for, with the notes."""
         notes = [*self.notes, *answer.notes]
         if answer.problems:
             notes.append(f"{answer.failed} dropped.")
         further = len(answer.citations) - self._max_citations
         if further > 0:
-            notes.append(f"{further} further citations were left out.")
+            were = "citation was" if further == 1 else "citations were"
+            notes.append(f"{further} further {were} left out.")
         return Exploration(
             self.query,
             "model",
@@ -86,7 +90,7 @@ class Findings:
 
 
 def nothing_found(turns: int, deadline_s: float | None) -> AnswerError | EngineTimeout:
-    """Why a run has nothing to give; ``deadline_s`` where it was the deadline that ended it."""
+    """Why a run found nothing; ``deadline_s`` is given if the deadline ended the run."""
     if deadline_s is not None:
         return EngineTimeout(
             f"the model read nothing within {deadline_s:g} s; "
@@ -94,14 +98,14 @@ def nothing_found(turns: int, deadline_s: float | None) -> AnswerError | EngineT
         )
     return AnswerError(
         f"the model named no place that could be verified, in {turns} turns; "
-        "hint: ask with names or messages that stand in the code"
+        "hint: ask with names or messages that appear in the code"
     )
 
 
 def salvage(
     query: str, observed: Observed, workspace: Workspace, *, limit: int
 ) -> tuple[Citation, ...]:
-    """The windows of what was read that hold most of the query's words; best first.
+    """The parts of what was read that contain most of the query's words, best first.
 
     Empty if nothing was read. Reads files, blocking.
     """
@@ -117,7 +121,7 @@ def salvage(
             continue
         score, start, stop = _best_window(lines, Span(span.path, span.start, end), terms)
         evidence = evidence_of(lines, start, stop)
-        # Of equals the one seen last: explorations go from broad to narrow.
+        # Among equals, the one seen last comes first: explorations go from broad to narrow.
         ranked.append((-score, -order, Citation(span.path, start, stop, REASON, evidence)))
     ranked.sort(key=lambda row: row[:2])
     kept: list[Citation] = []
@@ -135,7 +139,7 @@ def _terms(text: str) -> frozenset[str]:
 
 
 def _best_window(lines: Sequence[str], span: Span, terms: frozenset[str]) -> tuple[int, int, int]:
-    """The distinct terms in the best window, and its first and last line."""
+    """The best window's score, mostly from its distinct terms, and its first and last line."""
     found = [_terms(lines[number - 1][:500]) & terms for number in range(span.start, span.end + 1)]
     best = (-1, span.start, min(span.end, span.start + WINDOW_LINES - 1))
     step = WINDOW_LINES // 4

@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_CITATIONS_READ = 200
-"""Citations taken from one answer; a longer list is no answer but a listing."""
+"""Maximum citations taken from one answer; a longer list is a listing, not an answer."""
 
 _MAX_LINE_CHARS = 20_000
 _MAX_PART_CHARS = 1_000
 
 IsFile = Callable[[str], bool]
-"""Whether a text is, to the letter, the path of a file."""
+"""Whether a text is exactly the path of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawCitation:
-    """A citation as it was written; nothing about it is checked."""
+    """A citation as the model wrote it, unchecked."""
 
     path: str
     start: int | None = None
@@ -32,7 +32,7 @@ class RawCitation:
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """Prose and citations, apart."""
+    """The explanation and the citations of an answer."""
 
     explanation: str
     citations: tuple[RawCitation, ...]
@@ -56,7 +56,7 @@ _GAP = re.compile(r"\s{3,}")
 _DASH = (
     r"(?:-|~|\u2010|\u2011|\u2012|\u2013|\u2014|\u2026|\u2212|\.{2,3}|\bto\b|\bthrough\b|:(?=L))"
 )
-# Possessive throughout: a number or an end that was found is never given up for a longer rest.
+# Possessive quantifiers, so that no digit or end of a range is given back to the text behind it.
 _NUMBER = r"[Ll]?(\d++)"
 _COLUMN = r"(?:C\d++|:\d++)?+"
 _START = _NUMBER + _COLUMN
@@ -97,17 +97,17 @@ _AFTER_PATH = re.compile(r"\s+[-\u2013\u2014|]+$")
 
 
 def no_file(_text: str) -> bool:
-    """False: where no tree is at hand, a citation is told by its looks alone."""
+    """Always False: without a tree, a citation is recognised by its form alone."""
     return False
 
 
 def parse_answer(text: str, is_file: IsFile = no_file) -> ParsedAnswer:
     """The citations of an answer block, in order, and its other lines as the explanation.
 
-    Never raises. Bullets, numbers, backticks, bold, links, tags and JSON lists are looked through;
-    ``L10-L20``, ``#L10-L20``, ``(lines 10-20)``, ``:10``, ``:10-end``, several ranges behind one
-    path and a path without a range are all read, and no text behind a range makes it shorter. What
-    names a file is a path, whatever it looks like.
+    Never raises. Bullets, numbers, backticks, bold, links, tags and JSON lists are ignored.
+    ``L10-L20``, ``#L10-L20``, ``(lines 10-20)``, ``:10``, ``:10-end``, several ranges after one
+    path and a path without a range are all understood, and text after a range never shortens the
+    range. A text that names an existing file is a path, whatever it looks like.
     """
     prose: list[str] = []
     citations: list[RawCitation] = []
@@ -124,7 +124,7 @@ def citations_outside(text: str, is_file: IsFile = no_file) -> tuple[RawCitation
     """The citations of a message without a final tag, if its last paragraph is a complete list.
 
     Complete means that every line of it is a citation with a range: a path that prose mentions in
-    passing is none.
+    passing is not one.
     """
     paragraphs = re.split(r"\n\s*\n", text.strip())
     lines = [line for line in paragraphs[-1].splitlines() if line.strip() and "```" not in line]
@@ -169,7 +169,7 @@ def _citations_of_one_path(text: str, is_file: IsFile) -> Iterator[RawCitation]:
 
 
 def _path_in(written: str, is_file: IsFile) -> str | None:
-    """The path that the text is, without what stands around it; None if it is prose."""
+    """The path in the text, without quotes and brackets around it; None if the text is prose."""
     cleaned = _clean(written)
     path = _SYMBOL.sub("", cleaned)
     for each in (written, cleaned, path):
@@ -195,7 +195,7 @@ def _ranged(path: str, first: str, last: str | None, reason: str) -> RawCitation
 
 
 def _bare(line: str) -> str:
-    # Long gaps are cut first: patterns would try each blank of one for the end of the path.
+    # Long gaps are shortened first: patterns would try each space in one as the path's end.
     text = _BULLET.sub("", _GAP.sub("  ", line.strip()))
     if _TAG.match(text):
         text = _TAG.sub(" ", text).strip()
@@ -214,7 +214,7 @@ def _is_path(text: str) -> bool:
 
 
 def _is_bare_file(text: str) -> bool:
-    """Whether the text names a file and no line of it: numbers behind it can be the range."""
+    """Whether the text names a file but no line, so that numbers after it can be the range."""
     return ("/" in text or bool(_EXTENSION.search(text))) and not _PLACED.search(text)
 
 

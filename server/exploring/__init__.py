@@ -1,4 +1,4 @@
-"""One question from its arguments to its report, and what the process keeps between questions.
+"""Takes one question from its arguments to its report, and keeps what later questions need.
 
 Nothing here knows MCP or the command line.
 """

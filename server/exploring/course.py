@@ -1,8 +1,8 @@
 """The course of one question: an explorer is chosen, asked, and its answer becomes a report.
 
-The model answers where there is one, else the scout. When the model fails in any way, the scout
-answers in the time that was kept back for it. What the model had read and cited before it failed
-is kept: those places come first, then the scout's that do not overlap them.
+The model answers if there is one, otherwise the scout. If the model fails in any way, the scout
+answers in the time that was reserved for it. What the model had cited or read before it failed is
+kept: its places come first, then those of the scout that do not overlap them.
 """
 
 import dataclasses
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCOUT_RESERVE_S = 8.0
-"""Kept back of a deadline for the scout; a quarter of it where that is less."""
+"""Time reserved for the scout; a quarter of the deadline if that is less."""
 OPINION_S = 2.0
-"""Most that the scout's opinion of the model's answer may take; warm it takes some 0.05 s."""
+"""Maximum time for a second opinion from the scout; with a warm index it takes about 0.05 s."""
 _GRACE_S = 0.5
-"""How much later than asked a part may end before it is cut off."""
+"""How long after its deadline a part may end before it is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class _Attempt:
     """What came of asking the model."""
 
     run: Exploration | None = None
-    """The answer, or what was read before it failed."""
+    """The answer, or what was read before the model failed."""
     problem: str = ""
-    """Empty when the run is an answer."""
+    """Why there is no answer; empty if there is one."""
 
 
 class Course:
-    """One question on its way through the explorers; its deadline begins when it is made."""
+    """One question on its way to a report; its deadline begins when the object is made."""
 
     def __init__(self, question: Question, service: "ExplorationService", say: Say) -> None:
         self.question = question
@@ -64,10 +64,11 @@ class Course:
         self._listeners: list[Listener] = []
 
     async def run(self) -> Report:
-        """The answer, within the deadline and a little.
+        """The report, at the latest shortly after the deadline.
 
         Raises:
-            ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
+            ExplorationFailed: no explorer could answer, or only the scout, which was not allowed.
+            UsageError: no endpoint is configured for it, or the record cannot be written.
         """
         question, service = self.question, self._service
         choice = await service.engines.choose(question.engine, fallback=question.fallback)
@@ -91,7 +92,7 @@ class Course:
         return report
 
     def hear(self, event: Event) -> None:
-        """Record an event of the run and say what is worth saying."""
+        """Pass an event of the run to the listeners, and say what it means."""
         for listener in self._listeners:
             listener(event)
         if message := self._narrate(event):
@@ -117,7 +118,7 @@ class Course:
         return Report(self.question.repository.root, explorer, reason, run)
 
     async def _finish(self, report: Report) -> None:
-        """Record what the caller is given, which the loop cannot know, and the code it cites."""
+        """Record the cited code and what the caller is given, which the loop cannot know."""
         run = report.exploration
         if self.question.record_dir is not None:
             from server.exploring.recording import lines_cited
@@ -148,7 +149,7 @@ class Course:
                     raise
                 attempt = _Attempt(_partial(error), f"the model's run failed: {_sentence(error)}")
             except Exception as error:
-                # The caller still gets an answer; the log gets the whole story.
+                # The caller still gets an answer; the log gets the details.
                 logger.exception("the exploration failed on an internal error")
                 problem = "the model's run failed: internal error, see the log"
                 attempt = _Attempt(_partial(error), problem)
@@ -171,7 +172,7 @@ class Course:
         return _Attempt(run, "" if run.citations else "the model found no place")
 
     async def _seconded(self, run: Exploration) -> Exploration:
-        """The model's answer with the scout's opinion of it; its places stay as they are."""
+        """The model's answer with the scout's opinion of it; its places do not change."""
         left_s = min(OPINION_S, self.deadline.left_s)
         if not self.question.fallback or left_s <= 0:
             return with_opinion(run, None)
@@ -183,7 +184,7 @@ class Course:
         return with_opinion(run, scout)
 
     async def _fall_back(self, choice: ExplorerChoice, attempt: _Attempt) -> Report:
-        """The scout's answer with what the model had cited, or that alone if the scout fails."""
+        """The scout's answer after what the model had cited, or that alone if the scout fails."""
         reason = attempt.problem
         if not self.question.fallback:
             hint = "check the endpoint with `fastcontext doctor`, or allow the scout to answer"
@@ -226,11 +227,11 @@ class Course:
 
 
 def _partial(error: Exception) -> Exploration | None:
-    """What the loop had read when the error ended it, of whatever kind the error is."""
+    """What the run had read when the error ended it; any exception may carry it."""
     partial: Exploration | None = getattr(error, "partial", None)
     return partial
 
 
 def _sentence(error: Exception) -> str:
-    """The error's text without its hint, which is for whoever runs the engine, or a full stop."""
+    """The error's text without a full stop and its hint, which is for whoever runs the engine."""
     return str(error).partition("; hint: ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Several endpoints as one engine: prefix-affine choice, and the next one where one fails."""
+"""Several endpoints as one engine: a prompt goes where its prefix went before, if that works."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -15,7 +15,7 @@ class PooledEngine:
     """An ``Engine`` over several ``HttpEngine``s. An async context manager that owns them.
 
     A request goes to the next endpoint when one cannot be reached or does not begin to answer.
-    Once an answer has begun, its failure is the caller's to see: tools may be running on it.
+    Once an answer has begun, its failure is raised, because tools may already be running.
     """
 
     def __init__(self, engines: Mapping[str, HttpEngine]) -> None:
@@ -43,7 +43,7 @@ class PooledEngine:
         return self._last.model
 
     async def probe(self, timeout_s: float = 5.0) -> EngineState:
-        """The state of the first endpoint that is ready, else of the last that is not."""
+        """The state of the first endpoint that is ready, or of the last one if none is."""
         state = EngineState(False, "", "no endpoint was asked")
         for engine in self._engines.values():
             state = await engine.probe(timeout_s / len(self._engines))
@@ -57,7 +57,7 @@ class PooledEngine:
         """Events of one completion, from the first endpoint that begins to answer.
 
         Raises:
-            EngineError: none of them does.
+            EngineError: no endpoint does.
         """
         prefix = str(request.messages[0].get("content"))
         exploration = prefix + "\0" + str(request.messages[1:2])

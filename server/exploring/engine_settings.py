@@ -1,4 +1,4 @@
-"""From settings to what the engine's launcher takes."""
+"""Turns the settings into what the engine's launcher takes."""
 
 import shlex
 import sys
@@ -11,12 +11,12 @@ from launch.process import PACKAGE_ROOT
 from server.homes import expanded
 from server.settings import Settings, engine_directories
 
-# Isolated, as everything that is started: no directory of the caller's is imported from.
+# For isolated mode, as all child processes: nothing is imported from the caller's directory.
 _REPLAN = (
     "import sys; sys.path.append(sys.argv.pop(1)); from server.commands.root import main; main()"
 )
 _LEAVE_S = 15.0
-"""Beyond its deadline, for an exploration to let go of the engine."""
+"""Time after its deadline for an exploration to release the engine."""
 
 
 def wanted_engine(settings: Settings) -> Wanted:
@@ -50,7 +50,7 @@ def wanted_engine(settings: Settings) -> Wanted:
 
 
 def replan_command() -> tuple[str, ...]:
-    """The command with which a keeper asks for a new plan after a change."""
+    """The command that a keeper runs to get a new plan after a change."""
     return (
         sys.executable,
         "-I",

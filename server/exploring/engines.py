@@ -1,4 +1,4 @@
-"""Which explorer answers a question, and the engines that this process has open for it."""
+"""Chooses the explorer that answers a question, and keeps the engines open that it uses."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from server.exploring.local_engine import LocalEngine
 
 _PROBE_S = 5.0
-"""Longest wait for the endpoint to say which model it serves; a busy one takes a moment."""
+"""Maximum wait for the endpoint to say which model it serves; a busy one takes a moment."""
 _GRACE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ExplorerChoice:
-    """Which explorer is to answer, and why, as part of a sentence."""
+    """The explorer that is to answer, and why, as part of a sentence."""
 
     explorer: ExplorerName
     reason: str
@@ -50,16 +50,19 @@ class EngineStatus:
     model: str
     detail: str
     running: int
-    """Explorations by the model at this moment."""
+    """Number of explorations that the model is working on."""
     waiting: int
-    """Explorations that queue."""
+    """Number of explorations that wait for the model."""
 
     def text(self) -> str:
         """The status for a reader."""
         is_scout = self.choice.explorer == "scout"
         who = "the scout" if is_scout else "the model"
         state = "ready" if self.ready else "not ready; the scout answers instead"
-        lines = [f"Next answer by {who}: {self.choice.reason}.", f"State: {state}. {self.detail}"]
+        lines = [
+            f"The next answer comes from {who}: {self.choice.reason}.",
+            f"State: {state}. {self.detail}",
+        ]
         if self.model:
             lines.append(f"Model: {self.model}")
         if not is_scout:
@@ -80,7 +83,7 @@ class EngineStatus:
 
 
 class Engines:
-    """The endpoint's client and this machine's engine, each opened at its first use."""
+    """The endpoint's client and this machine's engine, each opened when it is first used."""
 
     def __init__(self, settings: Settings, factory: Callable[[Settings], Engine]) -> None:
         """``factory`` makes the client of the configured endpoint."""
@@ -93,23 +96,23 @@ class Engines:
         self._local: LocalEngine | None = None
 
     async def close(self) -> None:
-        """Close every connection, within 2 s; this machine's engine itself goes on."""
+        """Close every connection, within 2 s; this machine's engine keeps running."""
         for close in (self._stack.aclose, self._local.close if self._local else None):
             if close is not None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
                     await close()
 
     def expected_local(self) -> "LocalEngine | None":
-        """This machine's engine where the settings let questions go to it."""
+        """This machine's engine if the settings send questions to it, else None."""
         choice = choose_explorer(self._settings, self._settings.engine)
         return self._local_engine() if choice.explorer == "local" else None
 
     async def choose(self, wanted: EngineChoice, *, fallback: bool) -> ExplorerChoice:
-        """The explorer for a question; this machine's engine is started where it should be.
+        """The explorer for a question; starts this machine's engine if that should answer.
 
         Raises:
-            UsageError: the endpoint was asked for and none is configured.
-            ExplorationFailed: this machine's engine was asked for alone and cannot answer.
+            UsageError: the endpoint was asked for, but none is configured.
+            ExplorationFailed: only this machine's engine may answer, and it cannot.
         """
         choice = choose_explorer(self._settings, wanted)
         if choice.explorer != "local":
@@ -120,7 +123,9 @@ class Engines:
     async def opened(
         self, choice: ExplorerChoice, deadline: Deadline
     ) -> AsyncIterator[tuple[Engine, int | None]]:
-        """Engine and context in tokens for one exploration; this machine's is held meanwhile.
+        """The engine for one exploration and its context in tokens.
+
+        This machine's engine is held until the end, so that it neither sleeps nor stops.
 
         Raises:
             ExplorationFailed: this machine's engine is not ready.
@@ -142,7 +147,7 @@ class Engines:
         choice = choose_explorer(self._settings, self._settings.engine)
         if choice.explorer == "local":
             choice = await self._local_engine().look()
-        ready, model, detail = True, "", "lexical search, needs nothing"
+        ready, model, detail = True, "", "It searches by words and needs no model."
         if choice.explorer == "endpoint":
             ready, model, detail = await self._probe()
         elif choice.explorer == "local":
@@ -162,7 +167,7 @@ class Engines:
             try:
                 engine = await self._open_endpoint()
                 if not isinstance(engine, Probed):
-                    return True, engine.model, "answers without being asked"
+                    return True, engine.model, "this engine cannot be probed"
                 state = await engine.probe(_PROBE_S)
                 return state.ready, state.model, state.detail
             except (ExplorerError, ServerError) as error:
@@ -173,7 +178,7 @@ class Engines:
         engine = await self._open_endpoint()
         async with self._lock:
             if self._window is None and isinstance(engine, Probed):
-                # Asked until it answers: sampling and limits depend on which model it is.
+                # Probed until it answers: sampling and limits depend on which model it is.
                 state = await engine.probe(timeout_s)
                 if not state.ready and not engine.model:
                     raise EngineUnreachable(state.detail)
@@ -191,12 +196,12 @@ class Engines:
 
 
 def choose_explorer(settings: Settings, wanted: EngineChoice) -> ExplorerChoice:
-    """The explorer for a question: the one asked for, the endpoint, else this machine's engine.
+    """The explorer for a question: the one asked for, the endpoint, or this machine's engine.
 
-    ``local`` is what is to be tried: whether that engine runs, its keeper knows.
+    ``local`` only means that this machine's engine is to be tried: its keeper knows if it runs.
 
     Raises:
-        UsageError: the endpoint was asked for and none is configured.
+        UsageError: the endpoint was asked for, but none is configured.
     """
     if wanted == "scout":
         return ExplorerChoice("scout", "the scout was asked for")
@@ -207,7 +212,7 @@ def choose_explorer(settings: Settings, wanted: EngineChoice) -> ExplorerChoice:
         return ExplorerChoice("endpoint", f"the endpoint {name} is configured")
     if wanted == "endpoint":
         hint = "set FASTCONTEXT_ENDPOINT to the URL of an OpenAI-compatible API, up to /v1"
-        raise UsageError("engine 'endpoint' needs an endpoint and none is set", hint)
+        raise UsageError("engine 'endpoint' needs an endpoint, but none is set", hint)
     return ExplorerChoice("local", "no endpoint is configured")
 
 
@@ -215,7 +220,7 @@ def endpoint_client(settings: Settings) -> "HttpEngine | PooledEngine":
     """The client of the configured endpoint or endpoints, not yet connected.
 
     Raises:
-        ExplorationFailed: the key cannot stand in a header.
+        ExplorationFailed: the key cannot be sent in a header.
     """
     from explorer.engines.http import HttpEngine
     from explorer.engines.http_client import Timeouts
@@ -241,5 +246,5 @@ def endpoint_client(settings: Settings) -> "HttpEngine | PooledEngine":
 
 
 def public_url(endpoint: str) -> str:
-    """How messages name the endpoint; holds no secret."""
+    """The endpoint as messages name it, without secrets."""
     return ", ".join(parse_endpoint(url).shown for url in endpoint.split(","))

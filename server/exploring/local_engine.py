@@ -1,7 +1,7 @@
-"""This machine's shared engine, as an explorer that a question may be given to.
+"""This machine's shared engine, as one of the explorers.
 
-``auto`` takes it if it runs, starts it in the background if this machine can run it, and says when
-it will be ready. Nothing here waits for a model to load.
+With ``auto`` it answers if it is running. Otherwise it is started in the background if this machine
+can run it, and the reason says when it will be ready. Nothing here waits for a model to load.
 """
 
 import logging
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WAKE_S = 20.0
-"""How long an exploration waits for an engine that sleeps: an H200 wakes within seconds."""
+"""How long an exploration waits for a sleeping engine: on an H200 it wakes within seconds."""
 RETRY_AFTER_S = 60.0
-"""After this machine was found unable to run an engine, until that is looked at again."""
+"""How long to wait before checking again whether a machine that could not run an engine can."""
 
 
 class LocalEngine:
-    """Attaches to the shared engine. For one event loop; ``close`` at the end."""
+    """Attaches to the shared engine. Must be used from one event loop and closed at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,19 +45,19 @@ class LocalEngine:
         self._refused_at = 0.0
 
     async def close(self) -> None:
-        """Close the connections to the engine; the engine itself goes on."""
+        """Close the connections to the engine; the engine itself keeps running."""
         await self._stack.aclose()
 
     async def choose(self, *, insisted: bool = False) -> ExplorerChoice:
-        """``local`` where the engine runs, else ``scout`` with the reason.
+        """``local`` if the engine is running, otherwise ``scout`` with the reason.
 
-        Where none runs it is started in the background, if the settings and this machine allow.
+        If no engine is running, it is started in the background, if settings and machine allow it.
 
         Args:
-            insisted: the engine was asked for by name, so no other will answer.
+            insisted: the engine was asked for by name, and no other explorer may answer.
 
         Raises:
-            ExplorationFailed: it was insisted on and it cannot answer.
+            ExplorationFailed: the engine was insisted on, and it cannot answer.
         """
         try:
             return await self._choose(insisted)
@@ -68,7 +68,7 @@ class LocalEngine:
             return _scout_because(str(error))
 
     async def look(self) -> ExplorerChoice:
-        """As ``choose``, without starting anything."""
+        """Like ``choose``, but without starting anything."""
         try:
             status = await self.status()
             if status is None:
@@ -78,14 +78,14 @@ class LocalEngine:
             return _scout_because(str(error))
 
     async def describe(self) -> tuple[str, str]:
-        """Name of the model that is served, and the engine's state in a sentence."""
+        """The name of the model that is served, and the engine's state in words."""
         status = await self.status() or {}
         model, phase = str(status.get("model", "")), str(status.get("phase", "gone"))
         how = f"profile {status.get('profile')}, vLLM {status.get('version')}"
         return model, f"{phase}, {how}" if status else "not running"
 
     async def status(self) -> dict[str, Any] | None:
-        """The keeper's status; None where no engine runs."""
+        """The keeper's status; None if no engine is running."""
         from launch.keeper import client
 
         places = self._places().places
@@ -98,10 +98,10 @@ class LocalEngine:
     async def lease(
         self, *, wait_s: float = WAKE_S, wake: bool = True
     ) -> AsyncIterator[tuple["HttpEngine", int | None]]:
-        """The engine and its context in tokens; it is awake and held until the end.
+        """The engine, awake and held until the end, and its context in tokens.
 
         Raises:
-            EngineNotReady: it is not ready in time.
+            EngineNotReady: the engine is not ready in time.
         """
         from launch.keeper import client
 
@@ -124,18 +124,18 @@ class LocalEngine:
         return _choice(status)
 
     def _not_running(self) -> EngineNotReady:
-        """That none runs, and why where the last one was given up."""
+        """The error if no engine is running, with the reason if the last one had failed."""
         from launch.state import last_failure
 
         problem, hint = last_failure(self._places().places)
         text = "this machine's engine is not running"
-        return EngineNotReady(f"{text}; it was given up: {problem}" if problem else text, hint)
+        return EngineNotReady(f"{text}; it had failed: {problem}" if problem else text, hint)
 
     async def _start(self) -> None:
         """Start the engine in the background.
 
         Raises:
-            LaunchError: this machine cannot; the same answer is given for a while.
+            LaunchError: this machine cannot run it, or could not less than ``RETRY_AFTER_S`` ago.
         """
         async with self._lock:
             recent = anyio.current_time() - self._refused_at < RETRY_AFTER_S
@@ -172,7 +172,7 @@ class LocalEngine:
 
 
 async def start_engine(settings: Settings) -> bool:
-    """Start the engine's keeper; False where one is at work. Does not wait for the model.
+    """Start the engine's keeper; False if one is already running. Does not wait for the model.
 
     Raises:
         LaunchError: this machine cannot run it, with the reason and the next step.
@@ -188,7 +188,7 @@ async def start_engine(settings: Settings) -> bool:
     try:
         made = await to_thread.run_sync(plan_here, wanted)
     except LaunchError:
-        # Somebody else's start may have taken the memory meanwhile.
+        # Another process may have started the engine meanwhile, which took the memory.
         if await client.ask(wanted.places, "status") is not None:
             return False
         raise
@@ -204,10 +204,10 @@ def _scout_because(problem: str) -> ExplorerChoice:
 
 
 def _choice(status: dict[str, Any]) -> ExplorerChoice:
-    """``local`` for an engine that can answer.
+    """``local`` if the engine can answer.
 
     Raises:
-        EngineNotReady: it cannot yet.
+        EngineNotReady: it cannot answer yet.
     """
     if status["phase"] in ("ready", "falling asleep", "asleep", "waking"):
         return ExplorerChoice("local", f"this machine's engine serves {status['model']}")

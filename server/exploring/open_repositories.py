@@ -1,4 +1,4 @@
-"""Repositories kept open between questions, so that the second one finds a warm index."""
+"""Keeps repositories open between questions, so that the next question finds a warm index."""
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from explorer.scout import Scout
 
 WARM_ROOTS = 4
-"""Repositories kept; at 10,000 files the index of one takes some tens of MB."""
+"""Maximum repositories kept open; the index of 10,000 files takes some tens of MB."""
 
 
 @dataclass(slots=True)
@@ -28,23 +28,25 @@ class OpenRepository:
     closed: bool = False
 
     def close(self) -> None:
-        """Keep the index and close the repository; whoever watches it sees ``closed``."""
+        """Save the index and close the repository; whoever watches it sees ``closed``."""
         self.closed = True
         self.scout.close()
         self.workspace.close()
 
 
 class OpenRepositories:
-    """The repositories used last. Must be used from one event loop and closed at the end."""
+    """The last repositories used. Must be used from one event loop and closed at the end."""
 
     def __init__(self, index_dir: Path | None = None) -> None:
-        """``index_dir`` is where indexes are kept between processes; None keeps them nowhere."""
+        """``index_dir`` is where indexes are kept between processes; None if they are not."""
         self._index_dir = index_dir
         self._kept: OrderedDict[tuple[Path, bool], OpenRepository] = OrderedDict()
 
     @asynccontextmanager
     async def opened(self, root: Path, *, include_hidden: bool) -> AsyncIterator[OpenRepository]:
-        """The repository at a real path, with a file list no older than this call.
+        """The repository at a real path.
+
+        Its file list is no older than this call, or than the oldest question still using it.
 
         Raises:
             WorkspaceError: it cannot be opened.
@@ -69,7 +71,7 @@ class OpenRepositories:
             try:
                 opened.workspace.check()
             except WorkspaceError:
-                # Another directory stands at this path now: a fresh clone, a branch's worktree.
+                # A different directory is at this path now, such as a fresh clone.
                 del self._kept[key]
                 if not opened.users:
                     opened.close()
@@ -93,6 +95,6 @@ def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> OpenRepos
 
     workspace = Workspace.open(root, include_hidden=include_hidden)
     if index_dir is not None and index_dir.is_relative_to(workspace.root):
-        # Nothing is ever written below a root that is explored.
+        # Nothing is ever written below an explored root.
         index_dir = None
     return OpenRepository(workspace, Scout(workspace, index_dir))

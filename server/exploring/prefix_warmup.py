@@ -1,7 +1,8 @@
-"""Sends the engine the prompts that questions will begin with, while nobody needs it.
+"""Sends the engine the prompts that questions will begin with, while nobody needs the engine.
 
-One at a time, with nothing to write, and never while an exploration of any process holds the
-engine: one that comes meanwhile ends the warm-up, which is tried again later.
+One prompt is sent at a time, asking for one token only, and never while an exploration of any
+process holds the engine. An exploration that begins meanwhile cancels the warm-up, which is tried
+again later.
 """
 
 import logging
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S = 10.0
-"""How often it is asked whether the engine is a fresh one."""
+"""How often to check whether the engine is a new one."""
 _LONGEST_PAUSE_S = 600.0
-"""Between two tries of what fails; from ``LOOK_S`` on, each pause is twice the one before."""
+"""Maximum pause after a failed try; pauses begin at ``LOOK_S`` and double each time."""
 _OTHERS_S = 0.1
-"""Between looks whether somebody else needs the engine: an exploration waits so long at most."""
+"""How often to check whether somebody else needs the engine: others wait at most this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class _Tried:
     """Which engine was sent which system prompt."""
     pause_s: float = 0.0
     again_at: float = math.inf
-    """When to try again; never where it arrived."""
+    """When to try again; never if the prompt arrived."""
 
 
 class PrefixWarmup:
@@ -59,11 +60,11 @@ class PrefixWarmup:
         self._soon = anyio.Event()
 
     def soon(self) -> None:
-        """A prompt may have become another: look now."""
+        """Check now: a prompt may have changed."""
         self._soon.set()
 
     def give_way(self) -> None:
-        """An exploration begins: end the warm-up that is under way."""
+        """An exploration begins: cancel the warm-up that is running."""
         if self._under_way is not None:
             self._under_way.cancel()
 
@@ -87,7 +88,7 @@ class PrefixWarmup:
                     logger.exception("no warm-up on an internal error")
 
     async def _warm_up(self, opened: OpenRepository) -> bool:
-        """Send the engine this repository's prompt if it has not had it; False if it is needed."""
+        """Send the repository's prompt if the engine lacks it; False if the engine is not free."""
         await self._when_idle()
         status = await self._local.status()
         if status is None or status["phase"] != "ready" or status["users"]:
@@ -111,7 +112,7 @@ class PrefixWarmup:
         return sent
 
     async def _send(self, request: "Request") -> bool:
-        """Whether the engine has read it all; False where it had to give way."""
+        """Whether the engine has read the whole prompt; False if the warm-up had to give way."""
         failure: Exception | None = None
         sent = False
         async with anyio.create_task_group() as group:
@@ -121,7 +122,7 @@ class PrefixWarmup:
                     self._local.lease(wait_s=0, wake=False) as (engine, _),
                     engine.stream(request) as events,
                 ):
-                    group.start_soon(_mind_others, self._local, group.cancel_scope)
+                    group.start_soon(_cancel_for_others, self._local, group.cancel_scope)
                     async for _event in events:
                         pass
                     sent = True
@@ -134,8 +135,8 @@ class PrefixWarmup:
         return sent
 
 
-async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
-    """Cancel as soon as anyone but the one warm-up holds the engine or waits for it."""
+async def _cancel_for_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
+    """Cancel the warm-up as soon as anyone else holds the engine or waits for it."""
     while True:
         try:
             status = await local.status()
@@ -147,7 +148,7 @@ async def _mind_others(local: LocalEngine, scope: anyio.CancelScope) -> None:
 
 
 def opening_request(opened: OpenRepository) -> "Request":
-    """A request whose prompt is what every exploration of a repository begins with."""
+    """A request with the prompt that every exploration of the repository begins with."""
     from explorer import prompt
     from explorer.engines.protocol import Request, Sampling
     from explorer.tools import ToolBox

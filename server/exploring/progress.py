@@ -1,4 +1,4 @@
-"""What a run is doing, in words, and a feed that says it at least every few seconds."""
+"""Says in words what a run is doing, at least every few seconds."""
 
 import json
 import logging
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEARTBEAT_S = 4.0
-"""Hosts that count silence as a hang allow 5 s at the least."""
+"""Hosts that take silence for a hang wait at least 5 s."""
 MESSAGE_CHARS = 120
-"""Hosts show one row and cut it."""
+"""Hosts show one line and cut it."""
 
 _CALLS_CHARS = MESSAGE_CHARS - 24
 """Leaves room for the turn's number and the seconds."""
@@ -29,18 +29,18 @@ Say = Callable[[str], None]
 
 
 def ignore(_message: str) -> None:
-    """Say it to nobody."""
+    """Ignore a message."""
 
 
 class Narrator:
-    """What a run is doing, from its events: the calls of a turn are told together."""
+    """Puts the events of a run into words; the calls of a turn share one message."""
 
     def __init__(self) -> None:
         self._turn = 0
         self._calls: list[str] = []
 
     def __call__(self, event: Event) -> str:
-        """What the event means to somebody who waits; empty if nothing."""
+        """What the event means to somebody who is waiting; empty if nothing."""
         match event:
             case TurnStarted(turn=turn, final=final):
                 return f"turn {turn}: {'writing the answer' if final else 'the model is thinking'}"
@@ -55,12 +55,12 @@ class Narrator:
 
 
 def call_in_words(call: ToolCall) -> str:
-    """A call as a person says it: ``grep retry|backoff``, ``read client.py``."""
+    """A call in short: ``grep retry|backoff``, ``read client.py``."""
     return f"{call.name.lower()} {_subject(call.arguments)}".rstrip()
 
 
 def _together(calls: Sequence[str]) -> str:
-    """The calls on one line; the first ones become a number when they are many."""
+    """The calls on one line; if there are too many, the first ones are only counted."""
     shown = ", ".join(calls)
     left_out = 0
     while len(shown) > _CALLS_CHARS and left_out < len(calls) - 1:
@@ -105,7 +105,7 @@ class Feed:
         self._changed.set()
 
     async def run(self) -> None:
-        """Sends until cancelled."""
+        """Send messages until cancelled."""
         last = -1.0
         while True:
             elapsed_s = time.monotonic() - self._started
@@ -116,7 +116,7 @@ class Feed:
             try:
                 await self._send(round(last, 3), text)
             except Exception:
-                # Nobody listens any more; the work itself goes on until it is cancelled.
+                # Nobody is listening any more; the work itself goes on until it is cancelled.
                 logger.debug("a progress message could not be sent", exc_info=True)
                 return
             with anyio.move_on_after(self._heartbeat_s):
@@ -129,7 +129,7 @@ async def reporting(
     """What ``work(say)`` returns; what it says reaches ``send`` while it runs.
 
     Raises:
-        Exception: what ``work`` raised, itself and not in a group.
+        Exception: what ``work`` raised, not wrapped in a group.
     """
     feed = Feed(send)
     failure: Exception | None = None

@@ -12,12 +12,12 @@ from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir
 
 QUERY_CHARS = 16_000
-"""About 4,000 tokens of a query; more is cut in the middle, since reports end with the error."""
+"""About 4,000 tokens. Longer queries are cut in the middle: bug reports end with the error."""
 _TAIL_CHARS = 4_000
 
 
 def clean_query(query: str) -> tuple[str, str]:
-    """The query as it can be sent and searched for, and a note if something was cut."""
+    """The query as it can be sent and searched for, and a note if part of it was left out."""
     # A lone surrogate cannot be sent as UTF-8; NUL and other controls mean nothing in a question.
     valid = query.encode("utf-8", "replace").decode("utf-8")
     text = "".join(char for char in valid if char in "\n\t" or ord(char) >= 32).strip()
@@ -31,20 +31,20 @@ def clean_query(query: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything that an exploration depends on: nothing in it is left to a default."""
+    """Everything that an exploration depends on, with the settings filled in."""
 
     query: str
     repository: Repository
     engine: EngineChoice
     fallback: bool
     max_turns: int | None
-    """None: what the model was made for."""
+    """None: the model's default."""
     max_citations: int
     deadline_s: float
     include_hidden: bool
     record_dir: Path | None
     notes: tuple[str, ...] = ()
-    """What was put right about the question itself."""
+    """What the caller should know about the question itself, such as that it was cut."""
 
 
 def make_question(
@@ -57,7 +57,7 @@ def make_question(
     max_citations: int | None = None,
     include_hidden: bool = False,
 ) -> Question:
-    """A question from what a caller gave; None, 0 and empty mean what the settings say.
+    """A question from what a caller gave; for None, 0 and empty values the settings apply.
 
     Raises:
         UsageError: the query is empty, or trajectories would be written into the repository.
@@ -88,7 +88,7 @@ def make_question(
 def loop_settings(
     settings: Settings, question: Question, model: str, window: int | None
 ) -> LoopSettings:
-    """The limits of one run: what is set, else what the model was made for.
+    """The limits of one run: those that are set, or else the model's defaults.
 
     ``window`` is the context that the server says it has, in tokens; the run stays within it.
     """
@@ -115,5 +115,5 @@ def _refuse_recording_inside(record_dir: Path | None, root: Path) -> None:
     if record_dir is not None and record_dir.resolve().is_relative_to(root):
         raise UsageError(
             f"trajectories would be written into the explored repository: {str(record_dir)!r}",
-            "give a directory outside of it",
+            "choose a directory outside it",
         )

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from explorer.repository.workspace import Workspace
 
 CODE_LINES_SHOWN = 80
-"""Lines of one cited place in the record and on its page."""
+"""Maximum lines of one cited place in the record and on its page."""
 _LONGEST_NAME = 40
 _LINE_CHARS = 500
-"""Of a cited line in the record; minified files have lines of megabytes."""
+"""Maximum length of a cited line in the record; minified files have lines of megabytes."""
 
 
 def open_record(question: Question) -> TrajectoryWriter:
-    """A listener that keeps the trajectory of a question in a new file of its folder.
+    """A listener that writes the trajectory of a question to a new file in its record folder.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     assert question.record_dir is not None
     slug = re.sub(r"[^a-z0-9]+", "-", question.query[:200].lower()).strip("-")[:_LONGEST_NAME]
@@ -35,7 +35,7 @@ def open_record(question: Question) -> TrajectoryWriter:
     try:
         return TrajectoryWriter(question.record_dir / name, repository=question.repository.root)
     except TrajectoryError as error:
-        raise UsageError(str(error), "give a directory that can be written") from None
+        raise UsageError(str(error), "choose a directory that can be written to") from None
 
 
 def begun_by_scout(question: Question) -> RunStarted:
@@ -45,7 +45,7 @@ def begun_by_scout(question: Question) -> RunStarted:
 
 
 def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
-    """What a page shows of the cited places that can still be read. Reads files, blocking."""
+    """The lines that a page shows of cited places that can still be read. Reads files, blocking."""
     found: list[LinesCited] = []
     for each in citations:
         count = min(each.end - each.start + 1, CODE_LINES_SHOWN)

@@ -1,4 +1,4 @@
-"""The folder of recorded runs: where it is by default, what lies in it, and which one is meant."""
+"""The folder of recorded runs: where it is by default, what is in it, and which run is meant."""
 
 import json
 import os
@@ -11,17 +11,17 @@ from server.errors import UsageError
 from server.homes import own_folder
 
 _TAIL_BYTES = 262_144
-"""The last event holds citations and notes, never code: a longer one is read as cut off."""
+"""The last event has citations and notes, but no code: a longer one is taken as cut off."""
 _HEAD_BYTES = 524_288
-"""The first event holds the whole prompt: system text, question of up to 100 kB, tools."""
+"""The first event has the whole prompt: system text, question of up to 100 kB, tools."""
 
 _MOST = 1e11
-"""What a time or a count can be at most: seconds until the year 5138."""
+"""Maximum of a time or a count: as seconds since the epoch, the year 5138."""
 
 RECORD_ONE = "record one: fastcontext explore QUESTION --record"
 
 _NUMBER_DIGITS = 5
-"""Longer digits are part of a name: the day, or the time."""
+"""Longer runs of digits are part of a name: the day, or the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Recorded:
 
     path: Path
     began_at: float
-    """Seconds since the epoch; 0 where the record does not say."""
+    """Seconds since the epoch; 0 if the record does not say."""
     query: str
     model: str
     stop_reason: str
@@ -107,15 +107,15 @@ def find_record(folder: Path, name: str) -> Path:
         fitting = [record.path for record in records if name in record.path.name]
     if len(fitting) == 1:
         return fitting[0]
-    many = f"{len(fitting)} runs fit" if fitting else "no run fits"
+    many = f"{len(fitting)} runs match" if fitting else "no run matches"
     raise UsageError(f"{many} {name!r}", "fastcontext runs lists them by number and name")
 
 
 def glance(path: Path) -> Recorded | None:
-    """What the first lines and the last one say; None if it is no record.
+    """What the first two lines and the last one say; None if the file is not a record.
 
     Raises:
-        ValueError: it is one, and a time or a count in it cannot be.
+        ValueError: the file is a record, but a time, a count or a list in it makes no sense.
     """
     try:
         with path.open("rb") as file:
@@ -148,15 +148,15 @@ def glance(path: Path) -> Recorded | None:
 def _number(value: Any) -> float:
     if value is None:
         return 0.0
-    # Not a number is in no range either.
+    # NaN is in no range either.
     if not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise ValueError(f"no time or count: {value!r}")
+        raise ValueError(f"not a time or a count: {value!r}")
     return float(value)
 
 
 def _length(value: Any) -> int:
     if not isinstance(value, list | None):
-        raise ValueError(f"no list: {value!r}")
+        raise ValueError(f"not a list: {value!r}")
     return len(value or ())
 
 

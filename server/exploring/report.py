@@ -1,8 +1,8 @@
 """An exploration as text and as an object, both with the same facts and within a byte budget.
 
-What the text quotes from a repository or a model is data: one line each, without control
-characters, in a code span that it cannot leave or with the marks taken off that would make it a
-link, an image or markup.
+What the text quotes from a repository or a model is data: it is put on one line without control
+characters, either in a code span that it cannot close, or with those characters escaped that would
+make it a link, an image or markup.
 """
 
 import dataclasses
@@ -32,13 +32,13 @@ _NOTES_BYTES = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One answered call."""
+    """The answer to one question, and which explorer gave it."""
 
     repository: Path
     engine: ExplorerName
     """Which explorer answered."""
     engine_reason: str
-    """Why that one, in one sentence part: "no endpoint is configured"."""
+    """Why that explorer, as part of a sentence: "no endpoint is configured"."""
     exploration: Exploration
 
 
@@ -74,7 +74,7 @@ def citation_object(citation: Citation) -> dict[str, Any]:
 
 
 def for_client(report: Report, max_bytes: int) -> tuple[str, dict[str, Any]]:
-    """Text of at most ``max_bytes`` and the object with the same facts and the text itself.
+    """A text of at most ``max_bytes``, and an object with the same facts and the text itself.
 
     Hosts show the model one or the other. Citations are dropped from the end, with a note, until
     both fit: the text in ``max_bytes``, the object in ``OBJECT_BYTES``.
@@ -135,7 +135,7 @@ def summary(report: Report) -> str:
 
 
 def place(citation: Citation) -> str:
-    """``path:start-end``, spelled so that it stays on one line."""
+    """``path:start-end`` on one line."""
     return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
 
 
@@ -147,7 +147,7 @@ def details(citation: Citation) -> list[str]:
 
 def one_line(text: str, limit: int) -> str:
     """The text on one line without control or direction-changing characters, cut at ``limit``."""
-    # Cut first: a query may be 100 kB, of which the rest need not be looked at.
+    # Cut first: a query may have 100 kB, most of which need not be looked at.
     spaced = " ".join(text[: limit * 4].split())
     clean = "".join(char for char in spaced if unicodedata.category(char) not in _UNSEEN)
     shortened = len(clean) > limit or len(text) > limit * 4
@@ -155,9 +155,9 @@ def one_line(text: str, limit: int) -> str:
 
 
 def spelled(text: str) -> str:
-    """The text with each character that is not seen or turns text around written as its number.
+    """The text with invisible and direction-changing characters written as escapes.
 
-    As in Python's source: a backslash, ``u`` and four digits. Line ends and tabs stay.
+    As in Python's source: a backslash, ``u`` and four digits. Line breaks and tabs are kept.
     """
     return _NOT_PLAIN.sub(_spelled, text)
 
@@ -173,9 +173,9 @@ def code(text: str) -> str:
 
 
 def path_text(path: str) -> str:
-    """The path on one line, nothing left out: what is not seen or ends a line is spelled.
+    """The whole path on one line, with invisible characters and line breaks as escapes.
 
-    Two spaces stay two, since whoever reads the path opens a file by it.
+    Spaces are kept as they are, since whoever reads the path opens the file by it.
     """
     return spelled(path).translate(_LINE_BREAKS)
 
@@ -203,7 +203,7 @@ def _spelled(found: re.Match[str]) -> str:
 
 
 def _as_unicode(path: Path) -> str:
-    """The path as valid Unicode: Linux' file names are bytes, which need not be UTF-8."""
+    """The path as valid Unicode: on Linux, file names are bytes, which need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -215,7 +215,7 @@ def _item(number: int, citation: Citation) -> str:
 
 
 def _trimmed(report: Report, max_bytes: int) -> Report:
-    """The report with its free texts cut, so that most of the room is left for places."""
+    """The report with its prose cut, so that most of the room is left for places."""
     run = report.exploration
     citations = tuple(
         dataclasses.replace(
@@ -242,13 +242,13 @@ def _some_notes(notes: tuple[str, ...], max_bytes: int) -> tuple[str, ...]:
         short = _within(note, _NOTE_CHARS)
         max_bytes -= len(short.encode())
         if max_bytes < 0:
-            return (*kept, f"{_count(len(notes) - len(kept), 'more note')} left out")
+            return (*kept, f"{_left_out(len(notes) - len(kept), 'more note')}")
         kept.append(short)
     return tuple(kept)
 
 
 def _within(text: str, max_bytes: int) -> str:
-    """One line of at most so many bytes of UTF-8."""
+    """The text on one line of at most ``max_bytes`` bytes of UTF-8."""
     line = one_line(text, max_bytes)
     while len(line.encode()) > max_bytes:
         line = one_line(line, len(line) * max_bytes // len(line.encode()))
@@ -260,13 +260,17 @@ def _keep(report: Report, count: int) -> Report:
     dropped = len(run.citations) - count
     if not dropped:
         return report
-    note = f"{_count(dropped, 'further place')} left out to keep the answer short"
+    note = f"{_left_out(dropped, 'further place')} to keep the answer short"
     cut = dataclasses.replace(run, citations=run.citations[:count], notes=(*run.notes, note))
     return dataclasses.replace(report, exploration=cut)
 
 
 def _json_bytes(facts: Mapping[str, Any]) -> int:
     return len(json.dumps(facts, ensure_ascii=False).encode())
+
+
+def _left_out(number: int, noun: str) -> str:
+    return f"{_count(number, noun)} {'was' if number == 1 else 'were'} left out"
 
 
 def _count(number: int, noun: str) -> str:

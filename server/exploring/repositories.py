@@ -1,8 +1,8 @@
-"""Which directory an exploration looks at, and which it must not.
+"""Chooses the directory that an exploration looks at, and refuses those that it must not.
 
 Order: the caller's path, the client's roots, the configured roots, ``CLAUDE_PROJECT_DIR``, the
-working directory if it lies in a repository. Configured roots also fence: with any set, whatever
-is explored has its real path inside one of them.
+working directory if it lies in a repository. If any roots are configured, only directories whose
+real path lies inside one of them are explored.
 """
 
 import os
@@ -25,7 +25,7 @@ _SYSTEM = frozenset(
     "/Applications /Library /Network /System /Users /Volumes /private /private/tmp /private/etc "
     "/private/var /nix /nix/store /snap".split()
 )
-# Kernel views: files in them are not files, so nothing below them is explored either.
+# Virtual file systems of the kernel: nothing below them is a real file, so none is explored.
 _KERNEL = ("/proc", "/sys", "/dev")
 _WINDOWS = ("windows", "program files", "program files (x86)", "programdata", "users")
 # Folders of the home directory that hold keys.
@@ -34,7 +34,7 @@ _SECRET_HOMES = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".passw
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """The directory chosen, and where it came from."""
+    """The directory that was chosen, and where it came from."""
 
     root: Path
     """Real path."""
@@ -49,7 +49,7 @@ class Resolver:
     """Chooses a repository from what a process knows about itself."""
 
     roots: tuple[Path, ...]
-    """Configured roots; any set fences every choice."""
+    """Configured roots; if there are any, every choice must lie inside one of them."""
     project_dir: str
     cwd: Path | None
     """None when the working directory is gone."""
@@ -59,7 +59,7 @@ class Resolver:
         """The repository for one call. ``client_roots`` are ``file://`` URIs or paths.
 
         Raises:
-            RepositoryError: there is none, or it is refused.
+            RepositoryError: no repository was found, or the one that was found is refused.
         """
         wanted = path.strip()
         bases = self._bases(client_roots)
@@ -90,12 +90,12 @@ class Resolver:
         return found
 
     def _project(self) -> list[Path]:
-        """What ``CLAUDE_PROJECT_DIR`` names, if it can be a path."""
+        """The directory in ``CLAUDE_PROJECT_DIR``, if it can be a path."""
         named = _from_uri(self.project_dir) if self.project_dir else None
         return [named] if named is not None else []
 
     def _configured(self) -> list[tuple[Path, str, str]]:
-        """Configured roots; a folder of several repositories yields the one at work first."""
+        """Configured roots; of a folder of repositories, the one being worked in comes first."""
         found: list[tuple[Path, str, str]] = []
         places = self._project()
         if self.cwd is not None:
@@ -143,7 +143,7 @@ class Resolver:
             allowed = ", ".join(repr(str(allowed)) for allowed in self.roots[:5])
             raise RepositoryError(
                 f"{str(real)!r} is outside the allowed roots ({allowed})",
-                "pass a path inside them, or add it to FASTCONTEXT_ROOTS",
+                "pass a path inside them, or add this one to FASTCONTEXT_ROOTS",
             )
         return real
 
@@ -154,13 +154,13 @@ class Resolver:
         if text in _SYSTEM or text.endswith("/system32"):
             return "it is a system directory"
         if any(_inside(real, Path(kernel)) for kernel in _KERNEL):
-            return "it is a view of the kernel, not files"
+            return "it belongs to a virtual file system of the kernel"
         if real == home:
             return "it is the home directory"
         if _inside(home, real):
-            return "the home directory lies in it"
+            return "it contains the home directory"
         if any(_inside(real, home / secret) for secret in _SECRET_HOMES):
-            return "it holds keys"
+            return "it contains keys"
         return "it is a system directory" if _is_windows_system(real) else ""
 
 
@@ -207,7 +207,7 @@ def _exists(path: Path) -> bool:
 
 
 def _may_exist(path: Path) -> bool:
-    """Whether there is something, or permission is missing to tell."""
+    """Whether the path exists, or could exist where this user may not look."""
     try:
         path.lstat()
     except PermissionError:
@@ -240,7 +240,7 @@ def _others(root: Path, declared: Sequence[Path]) -> str:
     others = [repr(str(other)) for other in declared if other != root]
     if not others:
         return ""
-    return f"explored {str(root)!r}; pass path for another root: {', '.join(others[:4])}"
+    return f"explored {str(root)!r}; pass another root as path: {', '.join(others[:4])}"
 
 
 def _is_windows_system(real: Path) -> bool:
@@ -254,9 +254,9 @@ def _is_windows_system(real: Path) -> bool:
 
 
 def default_for_command() -> str:
-    """The path a command explores when given none: the repository around it, else where it is.
+    """The path that a command explores by default: the repository around it, or where it runs.
 
-    Empty, which leaves the choice to the resolver, where a person would not mean the directory.
+    Empty, which leaves the choice to the resolver, if neither may be explored.
     """
     resolver = from_process((), "")
     if resolver.cwd is None:

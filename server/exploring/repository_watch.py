@@ -1,10 +1,10 @@
-"""Keeps what the next question needs: indexes follow the tree, prompts stay in the engine's cache.
+"""Prepares for the next question: indexes follow the tree, prompts stay in the engine's cache.
 
 A repository that was asked about is watched from then on. When its files have settled after a
-change, the scout's index is brought up to date; when the system prompt has become another (it lists
-the root), or the engine is a fresh one, the engine is sent the prompt once
-(``server.exploring.prefix_warmup``). All of it gives way to explorations, and none is relied on:
-the next question looks for itself.
+change, the scout's index is brought up to date. When the system prompt, which lists the root, has
+changed, or the engine is a new one, the engine is sent the prompt once
+(``server.exploring.prefix_warmup``). All of this gives way to explorations, and no question relies
+on it: each one checks for itself.
 """
 
 import logging
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.5
-"""Between looks whether explorations are over that a warm-up gives way to."""
+"""How often to check whether the explorations have ended that all of this gives way to."""
 _INDEX_S = 30.0
+"""Maximum time to bring an index up to date."""
 _REWATCH_S = 1.0
-"""Before watching again what could not be watched."""
+"""Pause before watching again what could not be watched."""
 _RULES = ".gitignore"
 """Name of the files that decide what is listed."""
 _MAX_BARE = 1_000
-"""Directories without files that are followed below one."""
+"""Maximum directories without files that are followed below one directory."""
 
 
 @dataclass(slots=True)
@@ -47,11 +48,11 @@ class _Watched:
     ignored: set[str] = field(default_factory=set)
     """Files that turned out to be ignored, so that their changes cost nothing."""
     bare: set[str] = field(default_factory=set)
-    """New directories without a file, which no list has: the first file may be one to show."""
+    """New directories without files, which are not listed: their first file may have to be."""
 
 
 class RepositoryWatch:
-    """Watches repositories in a task group of its owner's, until that is cancelled."""
+    """Watches repositories in its owner's task group until that is cancelled."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class RepositoryWatch:
         local: "LocalEngine | None",
         busy: Callable[[], bool],
     ) -> None:
-        """``local`` is this machine's engine where questions may go to it."""
+        """``local`` is this machine's engine if questions may go to it, else None."""
         self._group = group
         self._busy = busy
         self._watched: dict[Path, _Watched] = {}
@@ -76,7 +77,7 @@ class RepositoryWatch:
             group.start_soon(self._warmup.run)
 
     def watch(self, root: Path, opened: OpenRepository) -> None:
-        """Follow a repository's changes; one that is followed already goes on."""
+        """Follow a repository's changes, unless it is followed already."""
         for each in self._watched.values():
             if each.opened.closed:
                 each.scope.cancel()
@@ -89,7 +90,7 @@ class RepositoryWatch:
         self._group.start_soon(self._follow, root, watched)
 
     def give_way(self) -> None:
-        """An exploration begins: end the warm-up that is under way."""
+        """An exploration begins: cancel the warm-up that is running."""
         if self._warmup is not None:
             self._warmup.give_way()
 
@@ -103,11 +104,12 @@ class RepositoryWatch:
                 while await self._follow_once(root, watched):
                     self._prompt_may_differ()
                     if not watched.opened.users:
-                        # What changed since the last list was taken, no watch may have told.
+                        # A change since the last listing may have gone unnoticed.
                         watched.opened.workspace.forget()
             except (ExplorerError, OSError, UnicodeError) as error:
-                # Removed, replaced or closed: the next question opens what is there then. Or a
-                # name that is not UTF-8, which cannot be watched; each question lists anew.
+                # The repository was removed, replaced or closed, and the next question opens what
+                # is there then; or a name is not UTF-8 and cannot be watched, and each question
+                # lists the files anew.
                 logger.info("no longer watching %r: %s", str(root), error)
             except Exception:
                 # Nothing that only saves time may end the server.
@@ -116,7 +118,7 @@ class RepositoryWatch:
             del self._watched[root]
 
     async def _follow_once(self, root: Path, watched: _Watched) -> bool:
-        """Follow until the set of directories changes; False when watching is of no use."""
+        """Follow until the set of directories changes; False if watching is of no use."""
         from launch import watch
 
         workspace = watched.opened.workspace
@@ -145,7 +147,7 @@ class RepositoryWatch:
         return workspace.listing.directories | watched.bare != directories
 
     async def _refresh(self, watched: _Watched, changed: set[str]) -> bool:
-        """Bring file list and index up to date; whether anything that is shown has changed."""
+        """Bring the file list and the index up to date; whether a listed file has changed."""
         await self._when_idle(watched.opened)
         workspace = watched.opened.workspace
         rules = {name for name in changed if name.rpartition("/")[2] == _RULES}
@@ -156,15 +158,15 @@ class RepositoryWatch:
         there = await anyio.to_thread.run_sync(_existing, workspace, changed)
         listed = before.file_set, before.directories, watched.bare
         known = {name for name in changed if any(name in each for each in listed)}
-        # What came and went between two looks needs none.
+        # What came and went between two looks needs no refresh.
         if not rules and not known and not there:
             return False
         if not rules and changed <= (known & there):
-            # Nothing came or went: the list of files is as it was, and need not be taken.
+            # No file came or went, so the list of files is still right.
             await self._index(watched)
             return True
         if not watched.opened.users:
-            # An exploration under way keeps the list that it began with.
+            # An exploration that is running keeps the list that it began with.
             workspace.forget()
         await workspace.files()
         after = workspace.listing
@@ -186,10 +188,10 @@ class RepositoryWatch:
 
 
 def _sort_out(watched: _Watched, names: set[str], once: frozenset[str]) -> None:
-    """Remember which of the unlisted names are ignored files, and which directories hold no file.
+    """Remember which unlisted names are ignored files, and which directories have no files.
 
-    Directories are never taken for ignored by name: one that is empty now may be source later.
-    ``once`` are the directories that the list before had.
+    Directories are never remembered as ignored: one that is empty now may have source code later.
+    ``once`` has the directories of the previous list.
     """
     workspace = watched.opened.workspace
     listing = workspace.listing
@@ -204,9 +206,9 @@ def _sort_out(watched: _Watched, names: set[str], once: frozenset[str]) -> None:
 
 
 def _bare(workspace: "Workspace", names: Iterable[str]) -> set[str]:
-    """Those of the directories that hold no file at any depth, with the directories below them.
+    """The unlisted directories without files at any depth, and all directories below them.
 
-    An ignored one that holds files is none, so that a build folder costs nothing.
+    An ignored directory that has files is not among them, so that a build folder costs nothing.
     """
     found: set[str] = set()
     for name in names:
@@ -248,6 +250,7 @@ def _is_directory(path: Path) -> bool:
 
 
 def _is_closed(watched: _Watched) -> bool:
+    # A function, because mypy takes a field to be what it was when last checked.
     return watched.opened.closed
 
 

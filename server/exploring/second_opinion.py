@@ -1,4 +1,4 @@
-"""What the scout makes of the model's answer: agreement, doubt, and what was overlooked."""
+"""Compares the model's answer with the scout's: how far they agree, and what was overlooked."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from explorer.records import Citation, Confidence, Exploration, Span
 
 @dataclass(frozen=True, slots=True)
 class SecondOpinion:
-    """How sure the two explorers are together. The model's citations stay as they are."""
+    """How likely the model's answer is right, judged by the scout's."""
 
     confidence: Confidence
     notes: tuple[str, ...]
-    """At most one line, naming a strong place that the model never looked at."""
+    """At most one note, which names a strong match that the model never looked at."""
 
 
 def second_opinion(
@@ -22,12 +22,12 @@ def second_opinion(
     scout_confidence: Confidence,
     observed: Iterable[Span] = (),
 ) -> SecondOpinion:
-    """The confidence of the model's citations in the light of the scout's.
+    """The confidence in the model's citations in the light of the scout's.
 
-    Where both name the same first file it is high, or medium when the scout is of low confidence;
-    where they share a file, medium; where they share none it is low, unless the scout is unsure
-    itself. A file that the scout names with high confidence and the model neither cited nor read
-    is named in a note. ``observed`` is what the model read.
+    If both name the same file first, it is high, or medium if the scout's own confidence is low.
+    If they share any file, it is medium. If they share no file, it is low, or medium if the scout's
+    own confidence is low. A note names the scout's first file if the scout's confidence is high and
+    the model neither cited nor read that file. ``observed`` is what the model read.
     """
     if not model or not scout:
         return SecondOpinion("medium" if model else scout_confidence, ())
@@ -42,15 +42,14 @@ def second_opinion(
         return SecondOpinion(confidence, ())
     place = f"{first.path}:{first.start}-{first.end}"
     return SecondOpinion(
-        confidence, (f"The words of the query point to {place}, which the model did not look at.",)
+        confidence, (f"The best lexical match is {place}, which the model did not look at.",)
     )
 
 
 def with_opinion(run: Exploration, scout: Exploration | None) -> Exploration:
-    """The model's run with a confidence, and with a note where it overlooked a strong place.
+    """The model's run with a confidence, and with a note if it overlooked a strong match.
 
-    Its places are neither changed nor put in another order. ``scout`` is None where the scout
-    could not be asked.
+    Its places are neither changed nor reordered. ``scout`` is None if the scout gave no answer.
     """
     found = scout.citations if scout is not None else ()
     sure = (scout.confidence if scout is not None else None) or "low"
@@ -61,9 +60,9 @@ def with_opinion(run: Exploration, scout: Exploration | None) -> Exploration:
 
 
 def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
-    """The scout's answer behind what the model cited before it failed, as a fallback.
+    """The fallback answer: what the model cited or read before it failed, then the scout's places.
 
-    ``partial`` is None where the model had read nothing; ``limit`` is the most places.
+    ``partial`` is None if the model had read nothing; ``limit`` is the maximum number of places.
     """
     if partial is None:
         return dataclasses.replace(scout, stop_reason="fallback")
@@ -72,7 +71,8 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
     notes = (*partial.notes, *scout.notes)
     confidence = scout.confidence
     if kept:
-        notes = (f"the first {len(kept)} of the places were read by the model", *notes)
+        which = "first place was" if len(kept) == 1 else f"first {len(kept)} places were"
+        notes = (f"the {which} read by the model before it failed", *notes)
         confidence = second_opinion(kept, scout.citations, scout.confidence or "low").confidence
     return dataclasses.replace(
         partial,

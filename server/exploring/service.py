@@ -1,4 +1,4 @@
-"""Answers questions about repositories, several at a time: what one process shares among them."""
+"""Answers questions about repositories, several at a time, and keeps what they share."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from server.exploring.repository_watch import RepositoryWatch
 
 _SCOUTS = 2
-"""Scouts at work at one time: they are bound by the processor."""
+"""Maximum number of scouts running at once, as they are limited by the processor."""
 
 
 class ExplorationService:
@@ -58,10 +58,11 @@ class ExplorationService:
         self.repositories.close()
 
     async def explore(self, question: Question, say: Say = ignore) -> Report:
-        """The answer, within the question's deadline and a little.
+        """The report, at the latest shortly after the question's deadline.
 
         Raises:
-            ExplorationFailed: nobody could answer, or nobody but the scout, which was forbidden.
+            ExplorationFailed: no explorer could answer, or only the scout, which was not allowed.
+            UsageError: no endpoint is configured for it, or the record cannot be written.
         """
         return await Course(question, self, say).run()
 
@@ -72,10 +73,11 @@ class ExplorationService:
 
     @asynccontextmanager
     async def model_slot(self, say: Say) -> AsyncIterator[None]:
-        """A turn at the model; ``say`` is told when others are before."""
+        """A slot at the model; ``say`` is told if others are waiting for one."""
         ahead = self._model_slots.statistics().tasks_waiting
         if self._model_slots.available_tokens < 1:
-            say(f"waiting for {ahead + 1} other exploration(s)")
+            count = "another exploration" if ahead == 0 else f"{ahead + 1} other explorations"
+            say(f"waiting for {count}")
         async with self._model_slots:
             yield
 
@@ -87,7 +89,7 @@ class ExplorationService:
         self._watch = RepositoryWatch(group, local=local, busy=self._is_busy)
 
     def watch(self, root: Path, repository: OpenRepository) -> None:
-        """Follow a repository that a question was asked about, once it is answered."""
+        """Follow a repository that a question is about; a warm-up that is running gives way."""
         if self._watch is not None:
             self._watch.give_way()
             self._watch.watch(root, repository)

@@ -1,4 +1,4 @@
-"""MCP: tools, prompt and view over stdio and HTTP.
+"""MCP: the tools, the prompt and the view, over stdio and HTTP.
 
-Only translation between the SDK and ``server.exploring``; no command is imported.
+Only translates between the SDK and ``server.exploring``; imports no command.
 """

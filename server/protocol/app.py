@@ -38,7 +38,7 @@ from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
 from server.protocol.arguments import tolerant
 
-# Settings, the loop and numpy take longer to import than is left of the time to `initialize`.
+# Settings, the loop and numpy take too long to import before `initialize` is answered.
 if TYPE_CHECKING:
     from server.exploring.progress import Say
     from server.exploring.report import Report
@@ -52,19 +52,19 @@ EngineFactory = Callable[["Settings"], Engine]
 ROOTS_WAIT_S = 3.0
 """How long a client may take to name its roots."""
 _FIRST_INPUT_REQUIRED = "2026-07-28"
-# Claude Code saves what is longer to a file and shows the model the first 2 kB of it.
+# Claude Code saves a longer result to a file and shows the model the first 2 kB of it.
 _RESULT_CHARS = 50_000
 
 
 @dataclass(slots=True)
 class Backend:
-    """What the tools work with, made at the first call."""
+    """What the tools work with; the service is made at the first call."""
 
     load: Callable[[], "Settings"]
     engine_factory: EngineFactory | None
     stack: AsyncExitStack
     group: anyio.abc.TaskGroup
-    """For what goes on between calls."""
+    """Runs what goes on between calls."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     made: "ExplorationService | None" = None
 
@@ -72,7 +72,7 @@ class Backend:
         """The one service of this process.
 
         Raises:
-            SettingsError: every time until the settings are right.
+            SettingsError: the settings are wrong; the next call loads them again.
         """
         async with self.lock:
             if self.made is None:
@@ -103,20 +103,20 @@ class Backend:
 
 
 class ExplorerServer(MCPServer[Backend]):
-    """An ``MCPServer`` that ends when it should and takes arguments as agents write them."""
+    """An ``MCPServer`` that ends with its client and accepts arguments as agents write them."""
 
     load_settings: Callable[[], "Settings"]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Backend, Any] | None = None
     ) -> Any:
-        """Call a tool by name; the arguments of ``explore_repository`` are put right first."""
+        """Call a tool by name; the arguments of ``explore_repository`` are corrected first."""
         if name == "explore_repository":
             arguments = tolerant(arguments)
         return await super().call_tool(name, arguments, context)
 
     def run(self, transport: str = "stdio", **options: Any) -> NoReturn:
-        """Serve until the client goes away or a signal comes, then leave the process.
+        """Serve until the client disconnects or a signal comes, then leave the process.
 
         Raises:
             ValueError: the transport is neither ``stdio`` nor ``streamable-http``.
@@ -125,10 +125,10 @@ class ExplorerServer(MCPServer[Backend]):
         if transport == "stdio":
             if sys.__stdin__ is None or sys.__stdout__ is None:
                 closed = "stdin" if sys.__stdin__ is None else "stdout"
-                logger.error("%s is closed; hint: MCP clients start this with both open", closed)
+                logger.error("%s is closed; hint: start with stdin and stdout open", closed)
                 lifecycle.leave(1)
             if sys.stdin.isatty():
-                sys.stderr.write("serving MCP on stdin and stdout, for a client; Ctrl-C ends it\n")
+                sys.stderr.write("serving MCP on stdin and stdout for a client; Ctrl-C ends it\n")
             wire = stdio.claim()
             lifecycle.run_to_end(partial(self._serve_stdio, wire), watch_parent=True)
         if transport == "streamable-http":
@@ -144,7 +144,7 @@ class ExplorerServer(MCPServer[Backend]):
             try:
                 await server.run(read, write, server.create_initialization_options())
             except Exception:
-                # A client that reads nothing any more would hold up the writer for ever.
+                # A client that has stopped reading would block the writer for ever.
                 lifecycle.leave_soon(1)
                 raise
 
@@ -154,9 +154,9 @@ def build_server(
     *,
     engine_factory: EngineFactory | None = None,
 ) -> ExplorerServer:
-    """A server with its two tools. Settings that are not given are loaded at the first call.
+    """A server with its two tools. If no settings are given, they are loaded at the first call.
 
-    ``engine_factory`` stands in for the HTTP client of the configured endpoint.
+    ``engine_factory`` replaces the HTTP client of the configured endpoint.
     """
     load = _loader(settings)
 

@@ -1,8 +1,8 @@
-"""Tool arguments as agents write them, made into what the tool takes.
+"""Turns tool arguments as agents write them into what the tool takes.
 
-A small model that gets one argument slightly wrong should get its answer, not a type error: names
-that mean the same are accepted, numbers in strings are read, what is out of range is clamped, and
-what means nothing is dropped.
+A small model that gets one argument slightly wrong should get its answer, not a type error: other
+names are accepted if they mean the same, numbers in strings are read, numbers out of range are
+clamped, and arguments that mean nothing are dropped.
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ _TRUE = ("true", "yes", "1", "on")
 
 
 def tolerant(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``explore_repository`` with right names and types.
+    """The arguments of ``explore_repository`` with the right names and types.
 
-    The first spelling wins where one is given twice, the exact one before all.
+    If an argument is given under several names, its exact name wins, then the first one given.
     """
     found: dict[str, Any] = {}
     for given in sorted(arguments, key=lambda name: name not in _SAME):
@@ -48,7 +48,7 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any, highest: int) -> int:
-    """A whole number from 0 to ``highest``; 0, which means the default, for what is none."""
+    """A whole number from 0 to ``highest``; 0, the default, for what is not a number."""
     if isinstance(value, bool):
         return 0
     try:

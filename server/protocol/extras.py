@@ -1,4 +1,4 @@
-"""What the server offers beside its tools: the prompt ``explore`` and the view of an answer."""
+"""What the server offers besides its tools: the prompt ``explore`` and the view of an answer."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from server.protocol import descriptions
 
 VIEW_META: dict[str, Any] = {"ui": {"resourceUri": descriptions.VIEW_URI}}
-"""What binds a tool to the view, for clients that have MCP Apps; others pass over it."""
+"""Links a tool to the view, for clients that support MCP Apps; others ignore it."""
 
 
 def apps() -> Apps:

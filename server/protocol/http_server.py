@@ -1,8 +1,4 @@
-"""Streamable HTTP on the loopback interface, for clients that hold the token.
-
-Not called ``http``: run as a file, this folder is on ``sys.path`` for a moment, and would hide the
-standard library's package of that name.
-"""
+"""Streamable HTTP for clients that have the token, on the loopback interface by default."""
 
 import hmac
 import ipaddress
@@ -35,7 +31,7 @@ PATH = "/mcp"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _TOKEN_BYTES = 32
 _GRACE_S = 1
-"""Whole seconds for open streams to end; ``lifecycle.CLEANUP_S`` comes after."""
+"""Time for open streams to end, in whole seconds; ``lifecycle.CLEANUP_S`` comes after."""
 
 
 def run_http(
@@ -43,7 +39,7 @@ def run_http(
 ) -> NoReturn:
     """Serve until a signal comes, then leave the process. Port 0 takes a free one.
 
-    Says on stderr where it listens, and the token if it was made here.
+    Says on stderr where it listens, and the token if none was set.
 
     Raises:
         UsageError: the address cannot be used, or is not loopback and no token is set.
@@ -64,7 +60,7 @@ def run_http(
 
 
 def http_app(server: MCPServer, settings: Settings, host: str, token: SecretStr) -> ASGIApp:
-    """The ASGI application: the token is asked for first, then Host and Origin are checked."""
+    """The ASGI application: the token is checked first, then Host and Origin."""
     names = [*_LOOPBACK, *settings.http_hosts]
     if host not in ("0.0.0.0", "::", *names):
         names.append(f"[{host}]" if ":" in host else host)
@@ -109,7 +105,7 @@ class BearerToken:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address by that name."""
+    """Whether ``host`` is an address that only this machine can reach."""
     if host == "localhost":
         return True
     try:
@@ -122,12 +118,12 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT``, ``[v6]:PORT``, ``:PORT`` or ``PORT``.
 
     Raises:
-        UsageError: it is none of those.
+        UsageError: the text has none of these forms.
     """
     host, _, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or DEFAULT_HOST
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UsageError(f"{text!r} is no address to listen on", "give HOST:PORT")
+        raise UsageError(f"{text!r} is not an address to listen on", "give HOST:PORT")
     return host, int(port)
 
 
@@ -137,7 +133,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        raise UsageError(problem, "choose another port, or end what uses it") from None
+        raise UsageError(problem, "choose another port, or stop what uses this one") from None
 
 
 def _announce(host: str, port: int, token: str) -> None:
@@ -169,7 +165,7 @@ async def _serve(app: ASGIApp, listening: socket.socket) -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(stop_when_cancelled)
-        # Its connections and the SDK's sessions are tasks of their own, which only its own
+        # The connections and the SDK's sessions are separate tasks, which only the server's own
         # shutdown ends; a cancelled serve() would leave them running.
         with anyio.CancelScope(shield=True):
             await server.serve(sockets=[listening])

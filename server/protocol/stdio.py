@@ -45,8 +45,8 @@ def claim() -> Wire:
 @asynccontextmanager
 async def streams(wire: Wire) -> AsyncIterator[tuple[Any, Any]]:
     """The SDK's read and write streams over the claimed pipes."""
-    # closefd=False: a thread may still be reading when this ends, and a descriptor that is reused
-    # under it would feed it another file's bytes.
+    # closefd=False: a thread may still be reading when this ends, and if its descriptor were
+    # reused, it would get the bytes of another file.
     reader = io.TextIOWrapper(
         os.fdopen(wire.read_fd, "rb", closefd=False), encoding="utf-8", errors="replace"
     )
@@ -57,9 +57,9 @@ async def streams(wire: Wire) -> AsyncIterator[tuple[Any, Any]]:
 
 
 async def _lines(reader: TextIO) -> AsyncIterator[str]:
-    """The client's lines. Cancelling leaves the thread behind that waits for the next one.
+    """The client's lines. Cancelling abandons the thread that waits for the next line.
 
-    With anyio's own file it would wait for that thread, which only the client can end.
+    anyio's own file would wait for that thread, which only the client can end.
     """
     while line := await anyio.to_thread.run_sync(reader.readline, abandon_on_cancel=True):
         yield line

@@ -8,7 +8,8 @@ from typing import Any
 from explorer.deadline import Deadline
 from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.events import Event, Listener, ignore
-from explorer.loop import LoopSettings, explore_with_model
+from explorer.loop import explore_with_model
+from explorer.loop_settings import LoopSettings
 from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
 

@@ -13,7 +13,7 @@ from explorer import prompt
 from explorer.engines.protocol import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.loop import LoopSettings
+from explorer.loop_settings import LoopSettings
 from explorer.records import Usage
 from explorer.transcript import TokenLimits
 from tests.integration.explorer.loops import (

@@ -11,7 +11,8 @@ from explorer.deadline import Deadline
 from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
-from explorer.loop import LoopSettings, explore_with_model
+from explorer.loop import explore_with_model
+from explorer.loop_settings import LoopSettings
 from explorer.records import ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS, ToolBox
@@ -339,7 +340,7 @@ async def test_more_citations_than_wanted_are_cut_and_said(root: Path) -> None:
     script = [read_turn("hermes"), answer(*lines)]
     result, _ = await explore(root, script, settings=settings)
     assert places(result) == ["src/net/client.py:1-1", "src/net/client.py:4-4"]
-    assert "1 further citations were left out." in result.notes
+    assert "1 further citation was left out." in result.notes
 
 
 @both_forms

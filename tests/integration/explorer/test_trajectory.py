@@ -13,7 +13,7 @@ from explorer.engines.protocol import Sampling
 from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
-from explorer.loop import LoopSettings
+from explorer.loop_settings import LoopSettings
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
 from explorer.transcript import TokenLimits

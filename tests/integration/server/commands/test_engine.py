@@ -233,7 +233,7 @@ async def test_the_scout_says_why_the_last_engine_was_given_up(
     assert (await local.choose()).reason.endswith("engine is not running")
     remember_failure(places, "the disk is full", "free some space")
     for choice in (await local.choose(), await local.look()):
-        assert choice.reason.endswith("is not running; it was given up: the disk is full")
+        assert choice.reason.endswith("is not running; it had failed: the disk is full")
 
 
 def test_a_mistake_in_the_engines_settings_is_one_sentence_with_the_next_step(home: Home) -> None:

@@ -72,7 +72,7 @@ def test_view_writes_a_page_for_the_latest_run_for_its_owner_alone(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("7", "no run fits"), ("nothing-like-it", "no run fits")]
+    ("name", "says"), [("7", "no run matches"), ("nothing-like-it", "no run matches")]
 )
 def test_a_run_that_is_not_there_is_refused_with_the_command_that_lists_them(
     recorded: tuple[Path, Path], name: str, says: str

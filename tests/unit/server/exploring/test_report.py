@@ -171,7 +171,7 @@ def test_the_text_stays_within_its_bytes_and_says_what_was_left_out() -> None:
     text, facts = for_client(report(*many), 2_000)
     assert len(text.encode()) <= 2_000
     assert 0 < len(facts["citations"]) < 50
-    assert f"{50 - len(facts['citations'])} further places left out" in text
+    assert f"{50 - len(facts['citations'])} further places were left out" in text
 
 
 def test_the_hard_caps_hold_for_the_worst_characters() -> None:
