@@ -1,4 +1,4 @@
-"""Does the scout find what a real fix changed? Quality beside a floor and a peer, in one run."""
+"""Whether the scout finds what a real fix changed, compared with a floor and a peer in one run."""
 
 import argparse
 import json
@@ -28,14 +28,14 @@ _ENVIRONMENT = "FASTCONTEXT_BENCH_"
 
 
 def localisation(bench: Bench) -> list[Case]:
-    """Whether the scout finds what real bug fixes changed, beside a floor and a peer.
+    """Whether the scout finds what real bug fixes changed, compared with a floor and a peer.
 
     Tasks are commits that fix a bug: the query is the message without paths and hashes, the answer
-    the lines that the fix touched, the tree its parent's. All see the query and the tree and
-    nothing else, one after the other on the same tree. Needs FASTCONTEXT_BENCH_TASKS, _MIRROR and
+    the lines that the fix touched, the tree that of its parent. Each explorer sees only the query
+    and the tree, one after the other on the same tree. Needs FASTCONTEXT_BENCH_TASKS, _MIRROR and
     _TREES, or `python -m benchmarks localisation --tasks FILE --mirror DIR --trees DIR`; with
-    --semble PYTHON, one that has `semble` installed, the peer is asked too. The weights that ship
-    were trained on such tasks, so figures on those are optimistic: `scout_training` prints the
+    --semble PYTHON, a Python that has `semble` installed, the peer is asked too. The shipped
+    weights were trained on such tasks, so figures on those are optimistic: `scout_training` prints
     cross-validated ones.
     """
     missing = [
@@ -49,7 +49,7 @@ def localisation(bench: Bench) -> list[Case]:
 
 
 def run(args: Sequence[str] = ()) -> int:
-    """Ask all explorers, keep their predictions, print the table. The exit status is 0."""
+    """Ask all explorers, keep their predictions and print the table; the exit status is 0."""
     options = _options(args)
     tasks = [json.loads(line) for line in options.tasks.read_text().splitlines()]
     tasks.sort(key=lambda task: (task["repo"], task["date"]))
@@ -137,14 +137,15 @@ async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> 
 async def _ask_scout(
     opened: _Opened, task: dict[str, Any], scout: Scout, *, look_first: bool = False
 ) -> Prediction:
-    """The scout's answer; its seconds are two: bringing the index up to date, and the query."""
+    """The scout's answer, with the seconds of the query and those of updating the index."""
     begun = time.perf_counter()
     if not look_first:
         await scout.index()
     indexed = time.perf_counter()
     answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
     answered = time.perf_counter()
-    scout.close() if look_first else None
+    if look_first:
+        scout.close()
     return {
         "id": task["id"],
         "citations": [
@@ -165,7 +166,7 @@ def _ask_floor(opened: _Opened, task: dict[str, Any]) -> Prediction:
 
 
 class Semble(AbstractContextManager["Semble"]):
-    """The peer as a child process with a home of its own."""
+    """The peer, as a child process with a home of its own."""
 
     def __init__(self, python: Path) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="fastcontext-semble-")
