@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -99,44 +98,33 @@ def _options(args: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-@dataclass(slots=True)
-class _Opened:
-    """The tree under work."""
-
-    workspace: Workspace
-    scout: Scout
-    files: tuple[str, ...] = field(default=())
-
-
 async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Answers]:
     answers: dict[str, Answers] = {"scout": {}}
-    opened: _Opened | None = None
+    workspace: Workspace | None = None
     with ExitStack() as stack:
         peer = stack.enter_context(Semble(options.semble)) if options.semble else None
         for number, task in enumerate(tasks, 1):
             tree = lay_out(task["repo"], task["base_commit"], options.mirror, options.trees)
-            if opened is None or opened.workspace.root != tree.resolve():
+            if workspace is None or workspace.root != tree.resolve():
                 workspace = Workspace.open(tree)
-                opened = _Opened(workspace, Scout(workspace))
+                scout = Scout(workspace)
                 print(f"... {number}/{len(tasks)} {task['repo']}", file=sys.stderr, flush=True)
-            opened.workspace.forget()
-            opened.files = await opened.workspace.files()
+            workspace.forget()
+            files = await workspace.files()
             task_id = task["id"]
-            answers["scout"][task_id] = await _ask_scout(opened, task, opened.scout)
+            answers["scout"][task_id] = await _ask_scout(scout, task)
             if options.first:
-                first = await _ask_scout(opened, task, Scout(opened.workspace), look_first=True)
+                first = await _ask_scout(Scout(workspace), task, look_first=True)
                 answers.setdefault("scout-first", {})[task_id] = first
             if not options.no_floor:
-                floor = _ask_floor(opened, task)
+                floor = _ask_floor(workspace, files, task)
                 answers.setdefault("floor", {})[task_id] = floor
             if peer is not None:
                 answers.setdefault("semble", {})[task_id] = peer.ask(task, tree)
     return answers
 
 
-async def _ask_scout(
-    opened: _Opened, task: dict[str, Any], scout: Scout, *, look_first: bool = False
-) -> Prediction:
+async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = False) -> Prediction:
     """The scout's answer, with the seconds of the query and those of updating the index."""
     begun = time.perf_counter()
     if not look_first:
@@ -158,9 +146,9 @@ async def _ask_scout(
     }
 
 
-def _ask_floor(opened: _Opened, task: dict[str, Any]) -> Prediction:
+def _ask_floor(workspace: Workspace, files: tuple[str, ...], task: dict[str, Any]) -> Prediction:
     begun = time.perf_counter()
-    cited = floor_citations(opened.workspace, opened.files, task["query"])
+    cited = floor_citations(workspace, files, task["query"])
     seconds = round(time.perf_counter() - begun, 4)
     return {"id": task["id"], "citations": cited, "seconds": seconds, "index_s": 0.0}
 
