@@ -33,7 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def main() -> int:
-    """The exit status: 0, or 2 for a name that is no scenario's."""
+    """Run the scenarios; the exit status is 0, or 2 when one is not known."""
     if sys.argv[1:2] == ["localisation"]:
         return localise(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

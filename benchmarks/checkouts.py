@@ -1,4 +1,4 @@
-"""Trees of public repositories at given commits, laid out from bare clones."""
+"""The trees of public repositories at given commits, laid out from bare clones."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ _OPTIONS = ("core.autocrlf=false", "core.hooksPath=/dev/null", "core.bare=false"
 def lay_out(repository: str, commit: str, mirror: Path, trees: Path) -> Path:
     """The tree of ``owner/name`` at the commit, without a .git in it.
 
-    ``mirror/<owner>+<name>/repo`` is a bare clone that is only read. There is one tree for each
-    repository, switched between commits. Blobs that the clone lacks are left out.
+    ``mirror/<owner>+<name>/repo`` is a bare clone, which is only read. Each repository has one
+    tree, which is switched between commits. Blobs that the clone lacks are left out.
 
     Raises:
         subprocess.CalledProcessError: git does not know the commit.

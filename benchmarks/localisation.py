@@ -1,4 +1,4 @@
-"""Does the scout find what a real fix changed? Quality beside a floor and a peer, in one run."""
+"""Whether the scout finds what a real fix changed, compared with a floor and a peer in one run."""
 
 import argparse
 import json
@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,14 @@ _ENVIRONMENT = "FASTCONTEXT_BENCH_"
 
 
 def localisation(bench: Bench) -> list[Case]:
-    """Whether the scout finds what real bug fixes changed, beside a floor and a peer.
+    """Whether the scout finds what real bug fixes changed, compared with a floor and a peer.
 
     Tasks are commits that fix a bug: the query is the message without paths and hashes, the answer
-    the lines that the fix touched, the tree its parent's. All see the query and the tree and
-    nothing else, one after the other on the same tree. Needs FASTCONTEXT_BENCH_TASKS, _MIRROR and
+    the lines that the fix touched, the tree that of its parent. Each explorer sees only the query
+    and the tree, one after the other on the same tree. Needs FASTCONTEXT_BENCH_TASKS, _MIRROR and
     _TREES, or `python -m benchmarks localisation --tasks FILE --mirror DIR --trees DIR`; with
-    --semble PYTHON, one that has `semble` installed, the peer is asked too. The weights that ship
-    were trained on such tasks, so figures on those are optimistic: `scout_training` prints the
+    --semble PYTHON, a Python that has `semble` installed, the peer is asked too. The shipped
+    weights were trained on such tasks, so figures on those are optimistic: `scout_training` prints
     cross-validated ones.
     """
     missing = [
@@ -49,7 +48,7 @@ def localisation(bench: Bench) -> list[Case]:
 
 
 def run(args: Sequence[str] = ()) -> int:
-    """Ask all explorers, keep their predictions, print the table. The exit status is 0."""
+    """Ask all explorers, keep their predictions and print the table; the exit status is 0."""
     options = _options(args)
     tasks = [json.loads(line) for line in options.tasks.read_text().splitlines()]
     tasks.sort(key=lambda task: (task["repo"], task["date"]))
@@ -99,52 +98,42 @@ def _options(args: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-@dataclass(slots=True)
-class _Opened:
-    """The tree under work."""
-
-    workspace: Workspace
-    scout: Scout
-    files: tuple[str, ...] = field(default=())
-
-
 async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Answers]:
     answers: dict[str, Answers] = {"scout": {}}
-    opened: _Opened | None = None
+    workspace: Workspace | None = None
     with ExitStack() as stack:
         peer = stack.enter_context(Semble(options.semble)) if options.semble else None
         for number, task in enumerate(tasks, 1):
             tree = lay_out(task["repo"], task["base_commit"], options.mirror, options.trees)
-            if opened is None or opened.workspace.root != tree.resolve():
+            if workspace is None or workspace.root != tree.resolve():
                 workspace = Workspace.open(tree)
-                opened = _Opened(workspace, Scout(workspace))
+                scout = Scout(workspace)
                 print(f"... {number}/{len(tasks)} {task['repo']}", file=sys.stderr, flush=True)
-            opened.workspace.forget()
-            opened.files = await opened.workspace.files()
+            workspace.forget()
+            files = await workspace.files()
             task_id = task["id"]
-            answers["scout"][task_id] = await _ask_scout(opened, task, opened.scout)
+            answers["scout"][task_id] = await _ask_scout(scout, task)
             if options.first:
-                first = await _ask_scout(opened, task, Scout(opened.workspace), look_first=True)
+                first = await _ask_scout(Scout(workspace), task, look_first=True)
                 answers.setdefault("scout-first", {})[task_id] = first
             if not options.no_floor:
-                floor = _ask_floor(opened, task)
+                floor = _ask_floor(workspace, files, task)
                 answers.setdefault("floor", {})[task_id] = floor
             if peer is not None:
                 answers.setdefault("semble", {})[task_id] = peer.ask(task, tree)
     return answers
 
 
-async def _ask_scout(
-    opened: _Opened, task: dict[str, Any], scout: Scout, *, look_first: bool = False
-) -> Prediction:
-    """The scout's answer; its seconds are two: bringing the index up to date, and the query."""
+async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = False) -> Prediction:
+    """The scout's answer, with the seconds of the query and those of updating the index."""
     begun = time.perf_counter()
     if not look_first:
         await scout.index()
     indexed = time.perf_counter()
     answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
     answered = time.perf_counter()
-    scout.close() if look_first else None
+    if look_first:
+        scout.close()
     return {
         "id": task["id"],
         "citations": [
@@ -157,15 +146,15 @@ async def _ask_scout(
     }
 
 
-def _ask_floor(opened: _Opened, task: dict[str, Any]) -> Prediction:
+def _ask_floor(workspace: Workspace, files: tuple[str, ...], task: dict[str, Any]) -> Prediction:
     begun = time.perf_counter()
-    cited = floor_citations(opened.workspace, opened.files, task["query"])
+    cited = floor_citations(workspace, files, task["query"])
     seconds = round(time.perf_counter() - begun, 4)
     return {"id": task["id"], "citations": cited, "seconds": seconds, "index_s": 0.0}
 
 
 class Semble(AbstractContextManager["Semble"]):
-    """The peer as a child process with a home of its own."""
+    """The peer, as a child process with a home of its own."""
 
     def __init__(self, python: Path) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="fastcontext-semble-")

@@ -1,4 +1,4 @@
-"""The floor of the localisation benchmark: BM25 over files, one file, its best window."""
+"""The floor of the localisation benchmark: the best file by BM25, and its best window."""
 
 import math
 import re
@@ -20,7 +20,7 @@ _TEST = re.compile(r"(?:^|/)(?:tests?|spec|__tests__)/|(?:_test|\.spec|\.test|Te
 
 
 def _words(text: str) -> list[str]:
-    """Parts of names without endings, and names of several parts as a whole."""
+    """The parts of names, without endings; names of several parts also as a whole."""
     found: list[str] = []
     for name in _NAME.findall(text):
         parts = [part.lower() for part in _WORD.findall(name) if len(part) > 2]

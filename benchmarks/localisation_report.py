@@ -1,4 +1,9 @@
-"""The table of the localisation benchmark: who found how much, by how sure a margin, and where."""
+"""The table of the localisation benchmark: who found how much, how sure the difference is, where.
+
+Scores are those of FastContext's benchmark, over sets of files and of (file, line) pairs: the lines
+sought are the pre-image ranges of the fix's hunks with three lines of context; an answer without
+citations scores 0; figures are means over tasks.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +38,8 @@ def score(
 ) -> Score:
     """The score of ranked citations, each with ``path``, ``start`` and ``end``.
 
-    ``further`` are files that the answer names behind those it cites; they count for hit@3 and the
-    recall at five files alone.
+    ``further`` are files that the answer names after those it cites; they count only for hit@3 and
+    for the recall at five files.
     """
     ranked = list(dict.fromkeys(each["path"] for each in citations))
     named = list(dict.fromkeys([*ranked, *further]))
@@ -84,7 +89,7 @@ COLUMNS = (
 
 
 def table_row(name: str, scores: Sequence[Score]) -> str:
-    """One line of the table: means in percent, files and lines cited, and the median of seconds."""
+    """A line of the table: means in percent, files and lines cited, and the median of seconds."""
     cells = [f"{100 * _mean(scores, field):8.1f}" for _, field in COLUMNS]
     cells += [f"{_mean(scores, 'files'):8.1f}", f"{_mean(scores, 'lines'):8.0f}"]
     cells.append(f"{float(np.median([each.seconds for each in scores])):8.2f}")
@@ -104,7 +109,7 @@ def _mean(scores: Sequence[Score], field: str) -> float:
 def paired_interval(
     ours: Sequence[Score], theirs: Sequence[Score], field: str, samples: int = 4_000
 ) -> tuple[float, float, float]:
-    """Mean difference in percent with its 95% bootstrap interval over the same tasks."""
+    """The mean difference in percent, with its 95% bootstrap interval over the same tasks."""
     difference = np.array(
         [getattr(a, field) - getattr(b, field) for a, b in zip(ours, theirs, strict=True)]
     )
@@ -126,7 +131,7 @@ _COMPARED = [column for column in COLUMNS if column[0] in ("file F1", "line F1",
 
 
 def report(tasks: Sequence[Task], answers: dict[str, Answers]) -> str:
-    """The table of all explorers, the scout's by groups, its margins, and how sure it was."""
+    """All explorers, the scout by groups of tasks, its margins, and how sure it was."""
     rows = {"scout": _scores(tasks, answers["scout"])}
     if "scout-first" in answers:
         rows["scout, no index yet"] = _scores(tasks, answers["scout-first"])
@@ -156,7 +161,7 @@ def _scores(tasks: Sequence[Task], answers: Answers) -> list[Score]:
 
 
 def _first_files(answers: Answers, count: int) -> Answers:
-    """The predictions with the places of the first files alone."""
+    """The predictions, reduced to the first files."""
     result: Answers = {}
     for key, each in answers.items():
         files = list(dict.fromkeys(place["path"] for place in each["citations"]))[:count]
@@ -191,7 +196,7 @@ def _seconds(name: str, answers: Answers) -> str:
 
 
 def _confidence(tasks: Sequence[Task], answers: Answers, scores: Sequence[Score]) -> list[str]:
-    """In how many cases each confidence was given, and how often the first file was right then."""
+    """How often each confidence was given, and how often the first file was then right."""
     lines = []
     for level in ("high", "medium", "low"):
         right = [

@@ -1,9 +1,9 @@
 """Semble's answers, from a process of its own: run by a Python that has ``semble`` installed.
 
 Reads lines ``{"root", "query"}`` on stdin, writes lines ``{"citations", "index_s", "query_s"}``.
-Its static vectors come from a hub; without them its BM25 over chunks and its reranking are left,
-which is what runs here: the vectors have one dimension, and their weight in the sum is 0. Its index
-is kept and updated between questions about one root, as the other explorers' are.
+Its static vectors come from a hub. Without them its BM25 over chunks and its reranking remain, and
+these run here: the vectors have one dimension, and a weight of 0 in the sum. Its index is kept and
+updated between questions about one root, like those of the other explorers.
 """
 
 import json
@@ -19,7 +19,7 @@ _CHUNKS = 50
 
 
 class NoVectors:
-    """Stands where the model would: every text is the same to it."""
+    """Takes the place of the model: every text is the same to it."""
 
     dim = 1
 

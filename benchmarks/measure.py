@@ -1,4 +1,4 @@
-"""Samples, the table they are printed as, and the files in which they are kept."""
+"""Samples, the table that shows them, and the files that keep them."""
 
 import datetime
 import json
@@ -24,9 +24,9 @@ class Case:
     unit: str
     """``ms``, ``MB`` (millions of bytes) or ``%``."""
     against: str = ""
-    """The case that the ratio is taken to; empty for a baseline."""
+    """The case that this one is compared with; empty for a baseline."""
     equal_work: str = ""
-    """The figure that proves that the case did what the others did."""
+    """The figure that proves that the case did the same work as the others."""
 
     @property
     def median(self) -> float:
@@ -35,20 +35,20 @@ class Case:
 
     @property
     def p95(self) -> float:
-        """The smallest sample that is not exceeded by 95% of them (nearest rank)."""
+        """The smallest sample that 95% of them do not exceed (nearest rank)."""
         return sorted(self.samples)[math.ceil(0.95 * len(self.samples)) - 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a scenario is run with."""
+    """What a scenario needs to run."""
 
     folder: Path
-    """An empty directory that is removed afterwards; trees in it are shared by the scenarios."""
+    """An empty directory that is removed afterwards; the scenarios share the trees in it."""
     samples: int
-    """How often each case is measured; 0 takes the scenario's own number."""
+    """How often each case is measured; 0 means the scenario's own number."""
     say: Callable[[str], None]
-    """Tells whoever waits what goes on."""
+    """Tells the person who waits what is going on."""
 
     def count(self, usual: int) -> int:
         """How many samples to take."""
@@ -86,50 +86,41 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def machine() -> str:
-    """A name for the kind of machine that says nothing about whose it is."""
+    """A name for the kind of machine, which does not reveal whose it is."""
     system, arch = platform.system().lower(), platform.machine()
     return f"{system}-{arch}-{os.cpu_count()}cpu"
 
 
 def keep(scenario: str, cases: Sequence[Case], *, name: str, runs: Path = RUNS) -> Path:
-    """The new file that holds the raw rows: first what was measured on, then a line per case.
+    """The new file ``runs/<date>-<name>/<scenario>.jsonl`` with the raw rows.
 
-    It lies in ``runs/<date>-<name>/``. No file is ever overwritten; a later run gets a number.
+    The first says when and on what was measured; then there is one for each case. No file is ever
+    overwritten: a later run gets a number.
     """
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    folder = runs / f"{today}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
     rows = [{"scenario": scenario, **conditions()}, *(asdict(case) for case in cases)]
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    number = 1
-    while True:
-        path = folder / (f"{scenario}.jsonl" if number == 1 else f"{scenario}-{number}.jsonl")
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            number += 1
-        else:
-            return path
+    path = _unused(runs, name, scenario, ".jsonl")
+    with path.open("x", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
 
 
 def new_folder(runs: Path, name: str, scenario: str) -> Path:
     """A new folder ``runs/<date>-<name>/<scenario>`` for a run of many files."""
+    folder = _unused(runs, name, scenario, "")
+    folder.mkdir()
+    return folder
+
+
+def _unused(runs: Path, name: str, scenario: str, suffix: str) -> Path:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    number = 1
-    while True:
-        last = scenario if number == 1 else f"{scenario}-{number}"
-        folder = runs / f"{today}-{name}" / last
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+    folder = runs / f"{today}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (f"{scenario}{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(folder / each for each in names if not (folder / each).exists())
 
 
 def conditions() -> dict[str, object]:
-    """When, on what and under which load a run was made, and with which command."""
+    """When, on what, under which load and with which command a run was made."""
     load = os.getloadavg()[0]
     return {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -144,5 +135,5 @@ def conditions() -> dict[str, object]:
 
 
 def _bare(argument: str) -> str:
-    """The argument, of an absolute path the name alone: where things lie is nobody's business."""
+    """The argument; of an absolute path only the name, as where things lie is private."""
     return Path(argument).name if argument.startswith("/") else argument

@@ -15,11 +15,13 @@ _MB = 1e6
 def memory(bench: Bench) -> list[Case]:
     """The server's peak on 10,000 files after three questions to the scout, and before them.
 
-    The peak of its resident memory as the kernel keeps it; rg's processes, which live for
-    milliseconds, are not in it.
+    This is the peak resident memory that the kernel records; rg's processes, which live for
+    milliseconds, are not counted.
     """
     if sys.platform != "linux":
-        bench.say("needs Linux: elsewhere the kernel tells a peak only of processes that ended")
+        bench.say(
+            "needs Linux: elsewhere the kernel gives the peak only of processes that have ended"
+        )
         return []
     root = tree(bench.folder, FILES)
     env = environment(bench.folder)
@@ -48,4 +50,4 @@ def _peak_bytes(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])
-    raise RuntimeError(f"no peak of process {pid}")
+    raise RuntimeError(f"the kernel gives no peak for process {pid}")

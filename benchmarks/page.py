@@ -1,4 +1,4 @@
-"""How large the page of a run is, how soon it can be used, and what ``doctor`` takes."""
+"""How large the page of a run is, how soon it can be used, and how long ``doctor`` takes."""
 
 import json
 import os
@@ -29,10 +29,10 @@ _DOCTOR = (
 def page(bench: Bench) -> list[Case]:
     """The page of a recorded run of 12 turns with 66 calls, loaded anew each time in Chromium.
 
-    Interactive is when the document is parsed and its script has run, painted is the first paint
-    with content, both since navigation began, on a desktop and at a phone's width. ``doctor`` is
-    the whole command, in an environment without settings. The browser is the program that
-    FASTCONTEXT_TEST_CHROMIUM names.
+    It is interactive when the document is parsed and its script has run, painted at the first
+    paint with content, both counted from the start of navigation, on a desktop and at a phone's
+    width. ``doctor`` is the whole command, in an environment without settings. The browser is the
+    program that FASTCONTEXT_TEST_CHROMIUM names.
     """
     program = os.environ.get(CHROMIUM, "")
     if not program:

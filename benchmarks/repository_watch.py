@@ -2,9 +2,9 @@
 
     python -m benchmarks.repository_watch [--files 50000] [--changed 2000]
 
-Processor time is the whole process's: the kernel's events, the new file list and the scout's index.
-The share is of the 10 seconds after the switch begins. Memory is what watching adds to an open
-repository, and the whole process with the index. One run.
+Processor time is that of the whole process: the kernel's events, the new file list and the scout's
+index. Its share is of the 10 seconds after the switch begins. Memory is what watching adds to an
+open repository, and that of the whole process with the index. One run.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def main() -> None:
         root.mkdir()
         make_tree(root, arguments.files, arguments.changed)
         for options in ([], ["--indexed"]):
-            command = [sys.executable, "-m", "benchmarks.repository_watch", "--root", root]
+            command = [sys.executable, "-m", "benchmarks.repository_watch", "--root", str(root)]
             done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
             print("with the index" if options else "file list alone", done.stdout.strip())
             subprocess.run(["git", "-C", root, "checkout", "-q", "one"], check=True)

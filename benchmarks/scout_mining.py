@@ -1,8 +1,8 @@
 """Training tasks for the scout from the history of a repository: bug fixes and what they touched.
 
-A task is a commit that is no merge, says that it fixes something, and changes one to four source
-files that are no tests. Its query is the message without paths, hashes and trailers, its tree the
-parent's, and what is sought the lines of the parent that the fix touched, with three around them.
+A task is a commit that is not a merge, says that it fixes something, and changes one to four source
+files other than tests. Its query is the message without paths, hashes and trailers, its tree that
+of the parent; sought are the parent's lines that the fix touched, with three lines around them.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _PATH: Final = re.compile(
 )
 _HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
 _FIELDS: Final = 5
-"""Of a commit in the log, each behind a NUL, which no message holds."""
+"""How many fields a commit has in the log, each before a NUL, which no message holds."""
 
 Ranges = dict[str, list[list[int]]]
 
@@ -54,7 +54,7 @@ class Fix:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """The exit status: 0. Prints one task a line."""
+    """Print one task a line; the exit status is 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scout_mining")
     parser.add_argument("repository", help="owner/name")
     parser.add_argument("--mirror", type=Path, required=True, help="folder of bare clones")
@@ -116,7 +116,7 @@ def cleaned(message: str) -> str:
 
 
 def task_of(bare: Path, fix: Fix, repository: str, language: str) -> dict[str, Any] | None:
-    """The task; None when a file's change has no lines, as a change of its mode, or no text."""
+    """The task; None when a file's change has no lines, as one of its mode, or is not of text."""
     try:
         sought = _touched(bare, fix, 3)
     except subprocess.CalledProcessError:

@@ -25,12 +25,12 @@ class Group:
     table: Floats
     matches: Matches
     target: Floats
-    """Of each row: its share of what is sought, or the share of its lines that is."""
+    """Each row's share of what is sought, or the share of its lines that is sought."""
     importance: float
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Training:
     """How a network is trained."""
 
     epochs: int
@@ -44,7 +44,7 @@ class Plan:
 
 
 Loss = Callable[[Floats, Sequence[Group]], Floats]
-"""From the scores of all groups' rows to the slope of the loss at each."""
+"""From the scores of the rows of all groups to the slope of the loss at each."""
 
 
 def listwise(scores: Floats, groups: Sequence[Group]) -> Floats:
@@ -61,7 +61,7 @@ def listwise(scores: Floats, groups: Sequence[Group]) -> Floats:
 
 
 def rowwise(scores: Floats, groups: Sequence[Group]) -> Floats:
-    """Slopes of the cross-entropy between each row's target and the chance its score stands for."""
+    """Slopes of the cross-entropy between each row's target and the chance that it scores."""
     target = np.concatenate([group.target for group in groups])
     sizes = [len(group.target) for group in groups]
     weight = np.repeat(
@@ -75,22 +75,24 @@ def rowwise(scores: Floats, groups: Sequence[Group]) -> Floats:
     return np.asarray(weight * (chance - target) / len(groups), np.float32)
 
 
-def train(groups: Sequence[Group], plan: Plan, loss: Loss, seed: int, bias: float = 0.0) -> Network:
+def train(
+    groups: Sequence[Group], training: Training, loss: Loss, seed: int, bias: float = 0.0
+) -> Network:
     """A network for the groups."""
     random = np.random.default_rng(seed)
     fixed = _standard(groups)
-    parameters = _start(groups[0], plan, random, bias)
+    parameters = _start(groups[0], training, random, bias)
     first = {name: np.zeros_like(value) for name, value in parameters.items()}
     second = {name: np.zeros_like(value) for name, value in parameters.items()}
-    steps = plan.epochs * -(-len(groups) // plan.batch)
+    steps = training.epochs * -(-len(groups) // training.batch)
     step = 0
-    for _ in range(plan.epochs):
+    for _ in range(training.epochs):
         order = random.permutation(len(groups))
-        for begin in range(0, len(order), plan.batch):
-            chosen = [groups[index] for index in order[begin : begin + plan.batch].tolist()]
-            slopes = _slopes(parameters, fixed, chosen, plan.drop, loss, random)
+        for begin in range(0, len(order), training.batch):
+            chosen = [groups[index] for index in order[begin : begin + training.batch].tolist()]
+            slopes = _slopes(parameters, fixed, chosen, training.drop, loss, random)
             step += 1
-            rate = plan.rate * _schedule(step / steps)
+            rate = training.rate * _schedule(step / steps)
             for name, slope in slopes.items():
                 first[name] = _BETA1 * first[name] + (1 - _BETA1) * slope
                 second[name] = _BETA2 * second[name] + (1 - _BETA2) * slope * slope
@@ -98,7 +100,8 @@ def train(groups: Sequence[Group], plan: Plan, loss: Loss, seed: int, bias: floa
                     np.sqrt(second[name] / (1 - _BETA2**step)) + _TINY
                 )
                 parameters[name] = (
-                    parameters[name] * np.float32(1 - rate * plan.decay) - np.float32(rate) * move
+                    parameters[name] * np.float32(1 - rate * training.decay)
+                    - np.float32(rate) * move
                 ).astype(np.float32)
     return Network(**fixed, **parameters)
 
@@ -113,7 +116,7 @@ def arrays_of(name: str, networks: Sequence[Network]) -> dict[str, NDArray[np.fl
 
 
 def _schedule(done: float) -> float:
-    """The share of the full rate: up in a straight line, then down along a cosine."""
+    """The share of the full rate: it rises in a straight line, then falls along a cosine."""
     if done < _WARM:
         return 0.04 + 0.96 * done / _WARM
     return float(0.5 * (1 + np.cos(np.pi * (done - _WARM) / (1 - _WARM))))
@@ -132,21 +135,23 @@ def _standard(groups: Sequence[Group]) -> Parameters:
     }
 
 
-def _start(group: Group, plan: Plan, random: np.random.Generator, bias: float) -> Parameters:
+def _start(
+    group: Group, training: Training, random: np.random.Generator, bias: float
+) -> Parameters:
     def layer(rows: int, columns: int) -> Floats:
         bound = 1 / np.sqrt(rows)
         return random.uniform(-bound, bound, (rows, columns)).astype(np.float32)
 
-    upper = group.table.shape[1] + 2 * plan.sums
+    upper = group.table.shape[1] + 2 * training.sums
     return {
-        "a": layer(group.matches.values.shape[1], plan.hidden),
-        "a_bias": np.zeros(plan.hidden, np.float32),
-        "b": layer(plan.hidden, plan.sums),
-        "b_bias": np.zeros(plan.sums, np.float32),
+        "a": layer(group.matches.values.shape[1], training.hidden),
+        "a_bias": np.zeros(training.hidden, np.float32),
+        "b": layer(training.hidden, training.sums),
+        "b_bias": np.zeros(training.sums, np.float32),
         "straight": np.zeros(upper, np.float32),
-        "c": layer(upper, plan.upper),
-        "c_bias": np.zeros(plan.upper, np.float32),
-        "d": np.zeros(plan.upper, np.float32),
+        "c": layer(upper, training.upper),
+        "c_bias": np.zeros(training.upper, np.float32),
+        "d": np.zeros(training.upper, np.float32),
         "bias": np.full(1, bias, np.float32),
     }
 

@@ -1,13 +1,14 @@
 """Training of the scout's ranking models: features from tasks, cross-validation, weights.
 
-``extract`` lays each task's tree out and keeps what the scout's own code says of its candidates,
-one file a task. ``fit`` reads those, prints what cross-validation by repository gives, and writes
-the weights of a fit on everything to ``explorer/scout/weights.npz`` and ``weights.json``. ``score``
-prints what the shipped weights give on tasks, which should be of repositories they never saw.
+``extract`` lays out each task's tree and keeps what the scout's own code says of its candidates, in
+one file for each task. ``fit`` reads these, prints the results of cross-validation by repository,
+and writes the weights of a fit on everything to ``explorer/scout/weights.npz`` and
+``weights.json``. ``score`` prints the results of the shipped weights on tasks, which should be of
+repositories that they never saw.
 
 Files are ranked by networks that learn what sets the right file apart from the others of the same
 query; a small logistic regression turns their scores into chances. Cells are ranked by networks
-that learn the chance of a line to be sought, over the files sought.
+that learn, over the files sought, the chance that a line is sought.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.checkouts import lay_out
-from benchmarks.scout_networks import Group, Plan, arrays_of, listwise, rowwise, train
+from benchmarks.scout_networks import Group, Training, arrays_of, listwise, rowwise, train
 from explorer.repository.workspace import Workspace
 from explorer.scout.index import RepositoryIndex
 from explorer.scout.matches import Matches
@@ -47,21 +48,21 @@ from explorer.scout.search import candidates
 Matrix = NDArray[np.float64]
 
 WEIGHTS: Final = Path(__file__).parents[1] / "explorer" / "scout" / "weights"
-FILE_PLAN: Final = Plan(epochs=10, rate=3e-3, decay=3e-2, drop=0.2, batch=32)
-CELL_PLAN: Final = Plan(
+FILE_TRAINING: Final = Training(epochs=10, rate=3e-3, decay=3e-2, drop=0.2, batch=32)
+CELL_TRAINING: Final = Training(
     epochs=6, rate=4e-3, decay=3e-2, drop=0.25, batch=32, hidden=48, sums=24, upper=64
 )
 FILE_NETWORKS: Final = 2
 CELL_NETWORKS: Final = 1
 PARTS: Final = 3
-"""Of cross-validation: each holds whole repositories."""
+"""The parts of cross-validation; each consists of whole repositories."""
 MOST_FILES: Final = 6
 _CELL_FILES: Final = 4
-"""Files whose cells are kept besides those sought: the likeliest by the shipped weights."""
+"""How many files' cells are kept besides those sought: the likeliest by the shipped weights."""
 _UNREAD_LINES: Final = 20
-"""Wrong lines counted for a cited file whose cells were not kept."""
+"""How many wrong lines count for a cited file whose cells were not kept."""
 _USUAL_TASKS: Final = 60
-"""Tasks of a repository from which on each of its further tasks counts less."""
+"""If a repository has more tasks, each of them counts less."""
 _HIGH_PRECISION, _MARGIN = 0.90, 0.01
 
 
@@ -74,7 +75,7 @@ class Cells:
     matches: Matches
     lines: NDArray[np.int32]
     sought: NDArray[np.float32]
-    """Of each cell: how many of its lines are sought."""
+    """How many lines of each cell are sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Example:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """The exit status: 0."""
+    """Run the step; the exit status is 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scout_training")
     parser.add_argument("step", choices=["extract", "fit", "score"])
     parser.add_argument("--tasks", type=Path, nargs="+", required=True, help="files of tasks")
@@ -153,7 +154,7 @@ async def _extract(tasks: list[dict[str, Any]], mirror: Path, trees: Path, folde
 
 
 def features_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] | None:
-    """What ``load_examples`` reads of a task; None when the scout finds no candidate."""
+    """What ``load_examples`` reads about a task; None when the scout finds no candidate."""
     query = parse_query(task["query"])
     found = candidates(index, query, index.rows)
     if found is None:
@@ -252,11 +253,11 @@ def fit(
 ) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
     """So many networks of files and of cells."""
     groups = file_groups(examples)
-    ranks = tuple(train(groups, FILE_PLAN, listwise, seed) for seed in range(files))
+    ranks = tuple(train(groups, FILE_TRAINING, listwise, seed) for seed in range(files))
     groups = cell_groups(examples)
     usual = float(np.concatenate([group.target for group in groups]).mean())
     bias = float(np.log(usual / (1 - usual)))
-    lines = tuple(train(groups, CELL_PLAN, rowwise, seed, bias) for seed in range(cells))
+    lines = tuple(train(groups, CELL_TRAINING, rowwise, seed, bias) for seed in range(cells))
     return ranks, lines
 
 
@@ -280,14 +281,14 @@ def fit_logistic(features: Matrix, target: Matrix, penalty: float) -> LogisticMo
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What networks that saw nothing of a task's repository say of it."""
+    """What networks that saw nothing of a task's repository say about the task."""
 
     example: Example
     part: int
     raw: Matrix
-    """Of each candidate."""
+    """The score of each candidate."""
     cells: tuple[Matrix, ...]
-    """Of each cell of each of the example's files."""
+    """The scores of the cells of each of the example's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +306,7 @@ class Row:
 
 
 def hold_out(examples: Sequence[Example], scored: set[str], files: int, cells: int) -> list[Held]:
-    """Each scored task by networks that saw nothing of its repository.
+    """Each scored task, judged by networks that saw nothing of its repository.
 
     The repositories of the scored tasks are dealt into ``PARTS``; for each part networks are
     trained on the other parts and on all repositories that are not scored.
@@ -325,7 +326,7 @@ def hold_out(examples: Sequence[Example], scored: set[str], files: int, cells: i
 
 
 def shipped_rows(examples: Sequence[Example], shipped: Weights) -> list[Row]:
-    """Each task's row by weights as they are."""
+    """Each task's row, by the given weights."""
     rows = []
     for each in examples:
         raw = _scored(shipped.files, each.table, each.matches)
@@ -340,14 +341,14 @@ def _scored(networks: tuple[Network, ...], table: NDArray[np.floating], matches:
 
 
 def fit_calibration(held: Sequence[Held]) -> LogisticModel:
-    """From scores of tasks that the networks did not see to chances."""
+    """What turns scores, of tasks that the networks did not see, into chances."""
     features = np.concatenate([calibration_features(each.raw) for each in held])
     right = np.concatenate([each.example.right for each in held])
     return fit_logistic(features.astype(np.float64), right.astype(np.float64), 0.1)
 
 
 def rows_of(held: Sequence[Held]) -> list[Row]:
-    """Each task's row; its part was not calibrated on."""
+    """Each task's row, calibrated on the other parts."""
     rows = []
     for part in sorted({each.part for each in held}):
         calibration = fit_calibration([each for each in held if each.part != part])
@@ -392,7 +393,7 @@ def _f1(both: float, found: float, sought: float) -> float:
 
 
 def thresholds(rows: Sequence[Row]) -> tuple[float, float]:
-    """The chances from which on confidence is high and medium.
+    """The chances from which on the confidence is high and medium.
 
     High is right in nine of ten held-out cases and a margin more, since a new repository may be
     less like those of the training than they are like one another; medium in two of three.

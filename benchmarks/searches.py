@@ -1,4 +1,4 @@
-"""Turns of real tool calls against the ripgrep processes they stand for."""
+"""Turns of real tool calls, compared with the ripgrep processes that they stand for."""
 
 import json
 import re
@@ -53,9 +53,9 @@ class Bare:
 def eight_greps(bench: Bench) -> list[Case]:
     """One turn of 8 Greps through the loop, on trees of 1k, 10k and 50k files.
 
-    Against the very rg commands that these calls come to, as bare processes whose output is read
-    and thrown away: all started at once, and one after the other. All three are measured in turn
-    in every round; the tree is in the page cache. Equal work: as many matching rows.
+    They are compared with the rg commands that these calls run, as bare processes whose output is
+    read and thrown away: all started at once, and one after the other. Each round measures all
+    three; the tree is in the page cache. Equal work: the number of matching rows.
     """
     calls = [("Grep", arguments) for arguments in _GREPS]
     return _on_all_sizes(bench, lambda _: calls)
@@ -64,8 +64,8 @@ def eight_greps(bench: Bench) -> list[Case]:
 def mixed_calls(bench: Bench) -> list[Case]:
     """One turn of 4 Greps, 2 Globs and 2 Reads, measured as ``greps`` is.
 
-    A Glob's bare form is ``rg --files`` with its pattern, although the loop answers it from the
-    list of files that the workspace keeps; a Read's is reading the file.
+    The bare form of a Glob is ``rg --files`` with its pattern, although the loop answers it from
+    the list of files that the workspace keeps; that of a Read is reading the file.
     """
 
     def calls(files: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -109,7 +109,7 @@ async def _turn_and_bare(bench: Bench, root: Path, size: int, calls: Calls) -> l
                 if number:  # The first round fills the page cache.
                     samples[name].append(1e3 * took_s)
     if len(set(rows.values())) != 1:
-        raise RuntimeError(f"not the same was found: {rows!r}")
+        raise RuntimeError(f"the three found different numbers of rows: {rows!r}")
     against = f"{size} files: bare, all at once"
     equal = f"{rows['turn']} rows"
     return [
@@ -204,7 +204,7 @@ async def _turn(
 
 
 def _cite_a_match(request: Request) -> str:
-    """The answer that cites the first matching line of all."""
+    """The answer, which cites the first matching line."""
     texts = (str(each["content"]) for each in request.messages if each["role"] == "tool")
     found = re.search(r"^(/testbed/\S+)\n(\d+):", "\n".join(texts), re.MULTILINE)
     if found is None:

@@ -2,18 +2,18 @@
 
     python -m benchmarks.speculation [--tokenizer tokenizer.json] [--out ROWS.jsonl] RECORD...
 
-RECORDs are what ``FASTCONTEXT_RECORD_DIR`` collects. For each turn the drafts are made that vLLM's
-n-gram proposer makes (the longest n-gram of 4 to 2 tokens that ends the text, at its earliest
-place; the 8 tokens that follow there) and compared with what the model wrote next.
+RECORDs are the files that ``FASTCONTEXT_RECORD_DIR`` collects. For each turn the drafts of vLLM's
+n-gram proposer are made (of 4 to 2 tokens the longest n-gram that ends the text, at the first place
+where it occurs; the 8 tokens that follow there) and compared with what the model wrote next.
 
-A row has, for each record and for all: tokens written; the share of them in n-grams of 4 that stand
-in the context before; the share that was drafted and right; tokens for each pass of the model; and
-what that makes of the speed. A pass that checks 8 drafted tokens costs more than one that writes a
-single one: as measured on one H200 in FP8, where everything drafted was right (9 tokens a pass),
-1.73 times as much for one stream (5.2x the speed) and 4.7 times for 16 (1.9x).
+A row has, for each record and for all: tokens written; the share of them in n-grams of 4 that occur
+earlier in the context; the share that was drafted and right; tokens for each pass of the model; and
+the resulting speed. A pass that checks 8 drafted tokens costs more than one that writes a single
+token: as measured on one H200 in FP8, where all drafted tokens were right (9 tokens a pass), 1.73
+times as much for one stream (5.2x the speed) and 4.7 times for 16 (1.9x).
 
-Without a tokenizer a token is a word's piece of at most 4 letters or digits, or one other
-character; real ones are longer, so that shares come out a little too high.
+Without a tokenizer a token is a piece of a word of at most 4 letters or digits, or one other
+character; real tokens are longer, so the shares come out a little too high.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LONGEST = int(str(SPECULATION["prompt_lookup_max"]))
 SHORTEST = int(str(SPECULATION["prompt_lookup_min"]))
 DRAFT = int(str(SPECULATION["num_speculative_tokens"]))
 PASS_COST = {1: (DRAFT + 1) / 5.2, 16: (DRAFT + 1) / 1.9}
-"""By streams: what a pass over a draft costs, in passes that write one token."""
+"""The cost of a pass over a draft by the number of streams, in passes that write one token."""
 
 Split = Callable[[str], list[Any]]
 
@@ -45,7 +45,7 @@ class Count:
     turns: int = 0
     written: int = 0
     repeated: int = 0
-    """Written tokens that end an n-gram which stood in the context before."""
+    """Written tokens at the end of an n-gram that is earlier in the context."""
     drafted: int = 0
     accepted: int = 0
     passes: int = 0
@@ -108,7 +108,7 @@ class Context:
 
 
 def count_turn(context: Context, written: Sequence[Any]) -> Count:
-    """What drafting does to one turn; the context has the turn's tokens afterwards."""
+    """The effect of drafting on one turn, whose tokens are added to the context."""
     found = Count(turns=1, written=len(written))
     before = [*context.tokens[-(LONGEST - 1) :], *written]
     offset = len(before) - len(written)
@@ -135,7 +135,7 @@ def count_turn(context: Context, written: Sequence[Any]) -> Count:
 
 
 def count_record(path: Path, split: Split) -> Count:
-    """What drafting does to one recorded exploration.
+    """The effect of drafting on one recorded exploration.
 
     Raises:
         TrajectoryError: it is not a record.
@@ -171,7 +171,7 @@ def pieces(text: str) -> list[Any]:
 
 
 def tokens_of(path: Path) -> Split:
-    """A tokenizer, by its ``tokenizer.json``. Needs the package tokenizers, which vLLM brings."""
+    """The tokenizer of a ``tokenizer.json``. Needs the package tokenizers, which vLLM installs."""
     from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]
 
     tokenizer = Tokenizer.from_file(str(path))
@@ -179,7 +179,7 @@ def tokens_of(path: Path) -> Split:
 
 
 def main() -> int:
-    """Print a row for each record and one for all; 1 where nothing was written in any."""
+    """Print a row for each record and one for all; the exit status is 1 if all are empty."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("records", type=Path, nargs="+", metavar="RECORD")
     parser.add_argument("--tokenizer", type=Path)

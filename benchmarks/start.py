@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.measure import Bench, Case
 
 MAIN = Path(__file__).parents[1] / "server/main.py"
-# Without taking the interpreter down, which the server does not wait for either.
+# It exits without finalizing the interpreter, which the server does not wait for either.
 _SDK_ALONE = "import os, mcp.server; os._exit(0)"
 _INITIALIZE = {
     "protocolVersion": "2025-06-18",
@@ -22,7 +22,7 @@ _INITIALIZE = {
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """A child's environment: no settings of the user, compiled modules kept in ``folder``."""
+    """A child's environment: without the user's settings, with compiled modules in ``folder``."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder),
@@ -59,7 +59,7 @@ class Server:
             self.process.wait()
 
     def ask(self, method: str, params: Any = None) -> Any:
-        """The result of a request; progress on the way is passed over.
+        """The result of a request; progress messages before it are skipped.
 
         Raises:
             RuntimeError: the server refused it or went away.
@@ -96,8 +96,8 @@ class Server:
 def cold_start(bench: Bench) -> list[Case]:
     """From the start of the process to the answers to ``initialize`` and ``tools/list``.
 
-    Modules are compiled and in the page cache, as they are at every start but the first. Beside
-    it, what the SDK alone takes to be imported by a process that then leaves at once.
+    Modules are compiled and in the page cache, as at every start but the first. Compared with a
+    process that only imports the SDK and then exits.
     """
     env = environment(bench.folder)
     importing, handshake, listing = [], [], []

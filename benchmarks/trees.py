@@ -1,4 +1,4 @@
-"""Trees of source files to search in: the same bytes for the same number of files, anywhere."""
+"""Trees of source files to search: the same number of files gives the same bytes everywhere."""
 
 import random
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 FILES_PER_DIRECTORY = 25
 NEEDLES = ("quokka_ledger", "numbat_relay", "potoroo_index", "bilby_gate")
 NEEDLE_FILES = 20
-"""Files that hold each needle, whatever the size of the tree."""
+"""How many files hold each needle, whatever the size of the tree."""
 
 _WORDS = (
     "account address amount archive batch buffer cache channel client cluster column commit "
@@ -23,9 +23,9 @@ _WORDS = (
 
 
 def tree(folder: Path, files: int, functions: tuple[int, int] = (4, 10)) -> Path:
-    """A repository of ``files`` Python files below ``folder``; made if it is not there yet.
+    """A repository of ``files`` Python files below ``folder``; made if it does not exist yet.
 
-    ``functions`` are the fewest and the most of a file: a function takes some 280 bytes.
+    ``functions`` are the lowest and the highest number in a file; each takes some 280 bytes.
     """
     kind = "" if functions == (4, 10) else f"-{functions[0]}-{functions[1]}"
     root = folder / f"tree-{files}{kind}"

@@ -24,7 +24,7 @@ _USAGE = Usage(2_000, 1_500, 100, 1)
 
 
 class InstantTools:
-    """Tools whose observation, as long as a real one, is there at once."""
+    """Tools that at once return an observation as long as a real one."""
 
     def __init__(self, path: str) -> None:
         self._result = ToolResult("x" * RESULT_CHARS, observed=(Span(path, 1, 5),))
@@ -57,9 +57,9 @@ def _script(path: str) -> list[Turn]:
 def turn_overhead(bench: Bench) -> list[Case]:
     """A run of 8 turns with 4 calls each, divided by its turns.
 
-    The engine is the scripted one and the tools give 6,000 characters at once, so what is left is
+    The engine is the scripted one, and the tools return 6,000 characters at once; what remains is
     parsing, dispatch, the transcript and the check of the citation. The baseline streams the same
-    requests from the same engine with no loop around it; the overhead is the difference.
+    requests from the same engine without a loop; the overhead is the difference.
     """
     return anyio.run(_turn_overhead, bench)
 
@@ -81,7 +81,7 @@ async def _turn_overhead(bench: Bench) -> list[Case]:
             )
             explored = time.perf_counter()
             if result.turns != TURNS or not result.citations:
-                raise RuntimeError(f"not what was scripted: {result!r}")
+                raise RuntimeError(f"the run differs from its script: {result!r}")
             requests = engine.requests
             replayed = time.perf_counter()
             await _replay(ScriptedEngine(_script(path)), requests)

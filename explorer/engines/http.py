@@ -124,11 +124,6 @@ class HttpEngine:
         """The name that requests carry; empty until the server has been asked for one."""
         return self._model
 
-    @property
-    def endpoint(self) -> str:
-        """How messages name the endpoint."""
-        return self._endpoint.shown
-
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         """Events of one completion, ending with exactly one ``Finished``.

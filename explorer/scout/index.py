@@ -39,9 +39,9 @@ from explorer.scout.rows import (
 from explorer.scout.scores import PathIndex, index_paths
 
 MAX_FILES: Final = 40_000
-"""The most files that are indexed; of a larger repository first the code, then the shallowest."""
+"""The most files that are indexed; of a larger repository those that ``_best_first`` prefers."""
 MAX_SOURCE_BYTES: Final = 512 << 20
-"""The most source that is indexed, again code first; the index is an eighth of it."""
+"""The most source that is indexed, in the same order; the index is an eighth of it."""
 
 _SAVED_SHARE: Final = 100
 """The index is written again when more than one in this many files has changed since."""
@@ -239,7 +239,7 @@ class RepositoryIndex:
 
 
 def _best_first(paths: tuple[str, ...]) -> list[str]:
-    """Code before the rest; tests and what lies aside last; of equals the shallowest first."""
+    """Code before other files; of each kind tests and what lies aside last; then the shallowest."""
     index = index_paths(paths)
     order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
     return [paths[place] for place in order.tolist()]

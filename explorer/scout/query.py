@@ -203,11 +203,7 @@ def parse_query(text: str) -> Query:
     trace = parse_trace(text)
     weights: dict[int, float] = {}
     written: dict[int, str] = {}
-    title: set[int] = set()
-    scope: set[int] = set()
-    lead: set[int] = set()
-    code: set[int] = set()
-    whole: set[int] = set()
+    marked = {mark: set[int]() for mark in ("title", "scope", "lead", "code", "whole")}
     sequence: list[int] = []
     position = 0
     for word, parts, complete in words_of(text):
@@ -221,26 +217,29 @@ def parse_query(text: str) -> Query:
         terms = [part for part in parts if part not in _STOPPED or is_code]
         if len(parts) > 1:
             terms.append(complete)
-            whole.add(complete)
+            marked["whole"].add(complete)
+        marks = {
+            "title": in_title,
+            "scope": 0 < position <= scope_end,
+            "lead": 3 * position <= max(len(text), 600),
+            "code": is_code,
+        }
         gain = (_TITLE_WEIGHT if in_title else 1.0) * (_CODE_WEIGHT if is_code else 1.0)
         for term in terms:
             weights[term] = weights.get(term, 0.0) + gain
             written.setdefault(term, word)
-            title.update([term] if in_title else ())
-            scope.update([term] if 0 < position <= scope_end else ())
-            lead.update([term] if 3 * position <= max(len(text), 600) else ())
-            code.update([term] if is_code else ())
+        for mark, holds in marks.items():
+            marked[mark].update(terms if holds else ())
         sequence += [part for part in parts if part in weights] or [-1]
     kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
     place = {term: index for index, term in enumerate(kept)}
     return Query(
         terms=np.array(kept, np.uint32),
         weight=np.array([_saturated(weights[term]) for term in kept], np.float32),
-        title=np.array([term in title for term in kept], np.bool_),
-        scope=np.array([term in scope for term in kept], np.bool_),
-        lead=np.array([term in lead for term in kept], np.bool_),
-        code=np.array([term in code for term in kept], np.bool_),
-        whole=np.array([term in whole for term in kept], np.bool_),
+        **{
+            mark: np.array([term in terms for term in kept], np.bool_)
+            for mark, terms in marked.items()
+        },
         words=tuple(written[term] for term in kept),
         sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
         paths=_paths(text, trace),

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.scout_networks import (
     Group,
-    Plan,
+    Training,
     _slopes,
     _standard,
     _start,
@@ -19,7 +19,7 @@ from benchmarks.scout_networks import (
 from explorer.scout.matches import Matches
 from explorer.scout.networks import CLIP, clipped, join, networks_of, pool, score_all
 
-PLAN = Plan(epochs=30, rate=1e-2, decay=1e-2, drop=0.0, batch=8, hidden=6, sums=3, upper=5)
+PLAN = Training(epochs=30, rate=1e-2, decay=1e-2, drop=0.0, batch=8, hidden=6, sums=3, upper=5)
 
 
 def group(seed, rows=6):
@@ -107,12 +107,12 @@ def test_training_finds_what_makes_a_row_right():
 
 def test_training_gives_the_same_network_again():
     groups = [group(seed) for seed in range(10)]
-    plan = replace(PLAN, epochs=2, drop=0.3)
+    training = replace(PLAN, epochs=2, drop=0.3)
 
-    first, second = (train(groups, plan, rowwise, seed=1, bias=-1.0) for _ in range(2))
+    first, second = (train(groups, training, rowwise, seed=1, bias=-1.0) for _ in range(2))
 
     assert np.array_equal(first.c, second.c)
-    assert not np.array_equal(first.c, train(groups, plan, rowwise, seed=2, bias=-1.0).c)
+    assert not np.array_equal(first.c, train(groups, training, rowwise, seed=2, bias=-1.0).c)
 
 
 def test_networks_are_read_as_they_were_kept():
