@@ -61,7 +61,6 @@ class QuantizeRequest:
 class Result:
     """The checkpoint that was made."""
 
-    out: Path
     report: Verification
     record: dict[str, Any]
     """Versions, recipe, counts, seconds and bytes, as stored in the checkpoint."""
@@ -88,7 +87,7 @@ def quantize(request: QuantizeRequest, progress: Progress = lambda *_: None) -> 
         text = json.dumps(record, indent=2) + "\n"
         (folder / RECORD).write_text(text, encoding="utf-8")
         report = _checked(folder, request, progress)
-    return Result(request.out, replace(report, checkpoint=str(request.out)), record)
+    return Result(replace(report, checkpoint=str(request.out)), record)
 
 
 def _checked(folder: Path, request: QuantizeRequest, progress: Progress) -> Verification:
