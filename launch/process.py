@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,10 +79,8 @@ def is_alive(pid: int, born: str) -> bool:
 def descendants(pid: int) -> list[int]:
     """Living children of a process, their children and so on, parents first. Linux only."""
     children: dict[int, list[int]] = {}
-    for entry in _pids():
-        stat = _stat(entry)
-        if stat is not None and stat[0] not in "ZX":
-            children.setdefault(int(stat[1]), []).append(entry)
+    for each, stat in _living():
+        children.setdefault(int(stat[1]), []).append(each)
     found: list[int] = []
     todo = [pid]
     while todo:
@@ -97,12 +96,7 @@ def session(leader: int) -> list[int]:
     vLLM's processes stay in the session of their guard, whoever becomes their parent. (An
     environment variable cannot mark them: vLLM's engine core overwrites it with its title.)
     """
-    found = []
-    for pid in _pids():
-        stat = _stat(pid)
-        if stat is not None and stat[0] not in "ZX" and int(stat[3]) == leader:
-            found.append(pid)
-    return found
+    return [pid for pid, stat in _living() if int(stat[3]) == leader]
 
 
 def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -130,10 +124,11 @@ def end_session(leader: int, born: str, timeout_s: float = 5.0) -> list[int]:
     return ended
 
 
-def _pids() -> list[int]:
-    if not LINUX:
-        return []
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+def _living() -> Iterator[tuple[int, list[str]]]:
+    """Numbers of the processes that run, with their fields as in ``_stat``."""
+    for name in os.listdir("/proc") if LINUX else ():  # noqa: PTH208
+        if name.isdigit() and (stat := _stat(int(name))) is not None and stat[0] not in "ZX":
+            yield int(name), stat
 
 
 def _stat(pid: int) -> list[str] | None:

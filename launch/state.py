@@ -9,8 +9,6 @@ from launch import process
 from launch.files import write_private
 from launch.places import Places
 
-FORMAT = 1
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -29,16 +27,13 @@ class State:
 
 def write_state(path: Path, state: State) -> None:
     """Replace the state file."""
-    record = {"format": FORMAT, **asdict(state)}
-    write_private(path, json.dumps(record, indent=1))
+    write_private(path, json.dumps(asdict(state), indent=1))
 
 
 def read_state(path: Path) -> State | None:
-    """The state that was written last, or None if there is none of this format."""
+    """The state that was written last, or None if there is none that can be read."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("format") != FORMAT:
-            return None
         return State(**{each.name: record[each.name] for each in fields(State)})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -36,7 +36,9 @@ def settings_page() -> str:
     return (
         f"{_HEAD}# Settings\n\n"
         "By flag, by environment variable, or by key in "
-        "`$XDG_CONFIG_HOME/fastcontext/config.toml`, in this order. Nothing inside an explored "
+        "`$XDG_CONFIG_HOME/fastcontext/config.toml`, in this order. The file is by default "
+        "`~/.config/fastcontext/config.toml`, on macOS "
+        "`~/Library/Application Support/fastcontext/config.toml`. Nothing inside an explored "
         "repository is ever read as configuration. An unknown name is an error.\n\n"
         "| variable | key | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )

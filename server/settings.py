@@ -1,9 +1,9 @@
 """Settings: flags over environment over the user's file over defaults.
 
-This is the only module that reads the environment and the configuration file. The file is
-``config.toml`` in ``own_folder("config")``: ``$XDG_CONFIG_HOME/fastcontext``, by default
-``~/.config/fastcontext``, on macOS ``~/Library/Application Support/fastcontext``.
-Nothing in the explored repository is ever read as configuration, nor is any ``.env`` file.
+This is the only module that reads settings from the environment and from the configuration file:
+``config.toml`` in ``$XDG_CONFIG_HOME/fastcontext``, by default ``~/.config/fastcontext``, on macOS
+``~/Library/Application Support/fastcontext``. Nothing in the explored repository is ever read as
+configuration, nor is any ``.env`` file.
 """
 
 import difflib

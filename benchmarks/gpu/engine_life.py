@@ -1,4 +1,4 @@
-"""The local engine's own life, measured: plans, starts, attach, sleep, crash, end."""
+"""Measures the life of the local engine: plans, starts, attaching, sleep, crash, end."""
 
 import json
 import os
@@ -12,8 +12,7 @@ from typing import Any
 
 import anyio
 
-from benchmarks.gpu.rows import Rows
-from benchmarks.gpu.seen import cpu_s, gpu_used_mib, is_core, rss_mib
+from benchmarks.gpu.measured import Rows, cpu_s, gpu_used_mib, is_core, rss_mib
 from benchmarks.gpu.timed import api, complete
 from launch import process
 from launch.keeper import client
@@ -36,11 +35,11 @@ class Bench:
         self.rows.add(self.name, what, **values)
 
     def plan(self) -> None:
-        """What ``engine plan`` says here."""
+        """The plan that ``engine plan`` makes here."""
         self.add("plan", **planned())
 
     async def up(self, timeout_s: float) -> bool:
-        """Start, and how long it took until the API named the model."""
+        """Start the engine; measures the time until the API named the model."""
         before = gpu_used_mib()
         began = time.monotonic()
         done = await anyio.to_thread.run_sync(lambda: fastcontext("engine", "up", "--no-wait"))
@@ -65,13 +64,13 @@ class Bench:
         return ok
 
     def _cache_tokens(self) -> int:
-        """Tokens that vLLM says its cache holds; 0 where it does not say."""
+        """Tokens that the cache holds, by vLLM's log; 0 if it does not say."""
         log = self.places.engine_log
         found = _CACHE.findall(log.read_text(errors="replace")) if log.exists() else []
         return int(found[-1].replace(",", "")) if found else 0
 
     async def attach(self) -> None:
-        """From nothing to a held engine, in this process and in a fresh one."""
+        """Time until the engine is held, in this process and in a new one."""
         times = []
         for _ in range(20):
             began = time.perf_counter()
@@ -98,7 +97,7 @@ class Bench:
         )
 
     async def keeper_cost(self, seconds: float) -> None:
-        """Memory and processor time of keeper and guard while nothing happens."""
+        """Memory and processor time of keeper and guard at rest."""
         state = read_state(self.places.state)
         assert state is not None
         before = cpu_s(state.keeper_pid)
@@ -112,7 +111,7 @@ class Bench:
         )
 
     async def sleep_and_wake(self) -> None:
-        """How long both take, and the GPU's memory in between."""
+        """How long going to sleep and waking take, and the GPU memory used in between."""
         awake = gpu_used_mib()
         began = time.monotonic()
         answer = await client.ask(self.places, "sleep", timeout_s=90) or {}
@@ -185,7 +184,7 @@ class Bench:
         )
 
     async def down(self) -> None:
-        """End it, and what is left."""
+        """End the engine; measures what is left of it."""
         state = read_state(self.places.state)
         began = time.monotonic()
         await client.stop(self.places)
@@ -202,7 +201,7 @@ class Bench:
 
 
 def planned(**variables: str) -> dict[str, Any]:
-    """What ``engine plan`` chooses here, with these variables set: its profile, why, and flags."""
+    """The choice of ``engine plan`` with these variables: profile, reason and flags."""
     done = fastcontext("engine", "plan", "--json", **variables)
     if done.returncode:
         return {"ok": False, "said": done.stderr[-400:]}
@@ -212,7 +211,7 @@ def planned(**variables: str) -> dict[str, Any]:
 
 
 def fastcontext(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of this project's; none may take a minute."""
+    """Run one of this project's commands, which may take a minute at most."""
     return subprocess.run(
         [sys.executable, "-m", "server.commands.root", *arguments],
         cwd=ROOT,

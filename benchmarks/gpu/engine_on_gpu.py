@@ -3,13 +3,13 @@
     python -m benchmarks.gpu.engine_on_gpu --out DIR [--profiles fp8,marlin,bf16,nvfp4]
         [--steps attach,transcript,...,restart,crash] [--vllm /tmp/site/bin/vllm] [--budget-s 560]
 
-The Python is one with this project's dependencies; vLLM may stand in another environment. The
-profile ``nvfp4`` is the model card's flags, whatever the GPU. A bare machine's first start takes
+Run it with a Python that has this project's dependencies; vLLM may be in another environment. The
+profile ``nvfp4`` means the model card's flags on any GPU. A bare machine's first start takes
 75 s to 180 s and a warm one 30 s to 60 s, so two profiles fit a call of ten minutes.
 
-Writes a row for each measurement to DIR/engine-rows.json as it goes, and prints a summary. Weights
-are random: an answer must still come within its deadline, from what was read and from the scout.
-Caveats: one run of each; the byte tokenizer makes a token of every byte; power is not measured.
+Writes a row for each measurement to DIR/engine-rows.json at once, and prints a summary at the end.
+Weights are random, so the scout gives the answers, which must still come within their deadline.
+Caveats: one run each; the byte tokenizer makes a token of every byte; power is not measured.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import anyio
 
 from benchmarks.gpu import engine_traffic as traffic
 from benchmarks.gpu.engine_life import Bench, planned
-from benchmarks.gpu.rows import Rows
+from benchmarks.gpu.measured import Rows
 from benchmarks.gpu.weightless import write_models
 from launch.plan.detect import detect
 from launch.plan.planner import Wanted
@@ -44,14 +44,14 @@ SMALL = {
     "bos_token_id": 598,
 }
 STEPS = ("attach", "transcript", "first-turn", "explorations", "mcp", "speeds", "sleep", "restart")
-"""What is measured unless it is said otherwise, in this order: the dearest last."""
+"""What is measured by default, in this order: the most expensive last."""
 MORE_STEPS = ("rest", "crash")
 _START_S = 150.0
-"""Kept back for the first start and the measurements of each profile that is still to come."""
+"""Reserved for the first start and the measurements of each profile still to come."""
 
 
 def settings_for(profile: str, models: dict[str, Path], home: Path, arguments: Any) -> Wanted:
-    """Set the environment for one profile, for this process and all that it starts."""
+    """Set the environment for one profile, for this process and those that it starts."""
     model = models["nvfp4" if profile in ("nvfp4", "marlin") else "bf16"]
     os.environ |= {
         "HOME": str(home) if arguments.own_home else os.environ["HOME"],
@@ -68,7 +68,7 @@ def settings_for(profile: str, models: dict[str, Path], home: Path, arguments: A
 
 
 async def measure(bench: Bench, left_s: Callable[[], float], wanted: list[str]) -> None:
-    """What is wanted of one profile, as far as the time reaches."""
+    """Make the wanted measurements of one profile, as far as time allows."""
     try:
         bench.plan()
         if await bench.up(max(30.0, left_s() - 20)):
@@ -82,7 +82,7 @@ async def _steps(bench: Bench, left_s: Callable[[], float], wanted: list[str]) -
     def mcp() -> Any:
         return anyio.to_thread.run_sync(traffic.through_mcp, bench, 15.0, abandon_on_cancel=True)
 
-    # Seconds that each needs at most where all is well, and the step.
+    # The seconds that each step needs at most if all is well, and the step.
     steps: list[tuple[str, float, Callable[[], Any]]] = [
         ("attach", 10, bench.attach),
         ("transcript", 15, lambda: traffic.transcripts(bench, 1)),
@@ -107,12 +107,12 @@ async def _steps(bench: Bench, left_s: Callable[[], float], wanted: list[str]) -
             with anyio.fail_after(min(2 * needs_s, left_s() - 10)):
                 await step()
         except Exception as error:
-            # One measurement that fails must not cost the others: machine time is dear.
+            # A measurement that fails must not cost the others: machine time is expensive.
             bench.add("failed", step=name, error=f"{type(error).__name__}: {error}"[:300])
 
 
 def choices(rows: Rows, models: dict[str, Path]) -> None:
-    """What ``engine plan`` chooses by itself, by the checkpoints that there are."""
+    """What ``engine plan`` chooses by itself for the checkpoints that are here."""
     for names in ("nvfp4,bf16", "nvfp4", "bf16"):
         found = planned(
             FASTCONTEXT_ENGINE_MODELS=",".join(str(models[name]) for name in names.split(",")),

@@ -1,4 +1,4 @@
-"""Traffic for the local engine, measured: transcripts, first turns, speeds, explorations."""
+"""Measures the local engine at work: transcripts, first turns, speeds, explorations."""
 
 import os
 import shutil
@@ -25,11 +25,11 @@ TURN_TOKENS = 2_000
 QUESTION = "where is the time that an exploration may take kept and enforced?"
 
 _used: ContextVar[list[Usage]] = ContextVar("_used")
-"""What each turn of the exploration that runs in this context used."""
+"""Tokens that each turn of the exploration in this context used."""
 
 
 async def transcripts(bench: Bench, streams: int) -> None:
-    """Replayed transcripts side by side: what of each turn's prompt was cached, and its TTFT.
+    """Replay transcripts side by side: how much of each turn's prompt was cached, and its TTFT.
 
     The streams share the system message, as explorations of one repository do, and nothing else.
     """
@@ -72,7 +72,7 @@ async def _transcript(
     system = "You find code in a repository. " + "Guidelines stand here. " * 80
     messages = [{"role": "system", "content": system}]
     sent = 0
-    # Another run's text must not be found in the cache.
+    # The text of another run must not be found in the cache.
     run = f"{time.time_ns():x}"
     for turn in range(1, TURNS + 1):
         line = f"src/pkg_{run}_{stream}/module_{turn}.py:10-20: def function(argument): return 1\n"
@@ -88,7 +88,7 @@ async def _transcript(
 
 
 async def first_turn(bench: Bench) -> None:
-    """A repository's first turn, after a warm-up and without: how much of the start was cached.
+    """A repository's first turn with and without a warm-up: how much of its start was cached.
 
     Each is a new repository of its own name, so that nothing but the words before the name is in
     the cache already.
@@ -147,13 +147,13 @@ async def _first_turn(bench: Bench, local: Any, warm: Any, primed: bool) -> dict
 
 
 async def speed_table(bench: Bench) -> None:
-    """Time to the first token and tokens a second over a range of prompts and streams."""
+    """Time to first token and tokens a second for several prompt lengths and streams."""
     async with client.use(bench.places, wait_s=30) as access, api(access) as http:
         bench.add("speeds", **await speeds(http, access.model, 4_000 if bench.small else 32_000))
 
 
 async def explorations(bench: Bench, count: int, deadline_s: float) -> None:
-    """Explorations side by side through the service, with the scout behind them."""
+    """Explorations side by side through the service, with the scout as fallback."""
     from server.exploring.question import make_question
     from server.exploring.service import ExplorationService
 
@@ -204,7 +204,7 @@ async def explorations(bench: Bench, count: int, deadline_s: float) -> None:
 
 
 def _hear(event: Event) -> None:
-    """Keep what a turn used: the report has it only where the model's part is kept."""
+    """Keep what a turn used: the report holds it only if the model's part is kept."""
     if isinstance(event, TurnFinished):
         _used.get().append(event.usage)
 

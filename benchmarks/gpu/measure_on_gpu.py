@@ -1,13 +1,13 @@
-"""Measure quantization, matmuls and engines on a GPU machine that reaches nothing.
+"""Measure quantization, matmuls and engines on a GPU machine without a network.
 
 Usage: measure_on_gpu.py OUT SECTION... [--work DIR] [--budget-s N] [--dry]
 
 Sections: machine, matmul, quantize, engine (bf16, fp8, nvfp4), more (nvfp4 with the card's flags, a
 start of the checkpoint that ``quantize`` made), starts (each engine twice, the second time with a
 warm compile cache; some 400 s, so that ``matmul starts`` is one call). Raw rows go to
-OUT/SECTION.jsonl and to stdout as they are made. A section that fails becomes a row and the next
-one is run; one for which the budget is spent is left out and said so. --dry runs every path on a
-CPU with tiny shapes; there the engine sections need vLLM's build for processors.
+OUT/SECTION.jsonl and to stdout as they are made. A section that fails gives a row, and the next one
+is run; when the budget is spent, the remaining sections are skipped and named. --dry runs every
+path on a CPU with tiny shapes; there the engine sections need vLLM's build for processors.
 
 DIR (default /tmp/fastcontext-gpu) keeps the models and vLLM's compile cache from call to call.
 """
@@ -153,7 +153,7 @@ def quantize(run: Run, emit: Emit) -> None:
 
 
 def make_random_model(run: Run, folder: Path) -> int:
-    """Writes a randomly initialised Qwen3 with a tokenizer; the number of words it knows."""
+    """Write a Qwen3 with random weights and a tokenizer; returns the size of its vocabulary."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import AutoConfig, PreTrainedTokenizerFast, Qwen3ForCausalLM

@@ -1,4 +1,4 @@
-"""Requests to a vLLM server, timed: one, or the table of prompt lengths and streams."""
+"""Times requests to a vLLM server: a single one, or a table of prompt lengths and streams."""
 
 import json
 import random
@@ -29,7 +29,7 @@ def api(access: Access) -> httpx.AsyncClient:
 async def complete(
     http: httpx.AsyncClient, model: str, messages: list[dict[str, str]], tokens: int
 ) -> tuple[float, dict[str, Any]]:
-    """Milliseconds to the first token, and the server's own count."""
+    """Milliseconds to the first token, and the server's count of tokens."""
     body = {
         "model": model,
         "messages": messages,
@@ -86,7 +86,7 @@ async def speeds(http: httpx.AsyncClient, model: str, longest: int) -> dict[str,
 
 
 async def _rate(http: httpx.AsyncClient, model: str, prompts: list[list[dict[str, str]]]) -> float:
-    """Tokens a second of all streams together, from the last one's first token to the end."""
+    """Tokens a second of all streams together, from the last stream's first token on."""
     firsts: list[float] = []
     began = time.perf_counter()
 

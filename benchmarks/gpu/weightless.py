@@ -1,4 +1,4 @@
-"""Model folders of the published shape without weights, with a tokenizer that serves them.
+"""Model folders of the published shape without weights, but with a usable tokenizer.
 
 vLLM's ``--load-format dummy`` makes up the weights: good for speed, not for answers. The tokenizer
 has a token for every byte and names for the rest of the vocabulary, so that whatever a model
@@ -114,7 +114,7 @@ def tokenizer(size: int) -> dict[str, Any]:
     special = {number: text for number, text in (SPECIAL | TAGS).items() if number < size}
     vocabulary = {char: number for number, char in enumerate(_byte_characters())}
     vocabulary |= {f"Ġw{number}": number for number in range(256, size) if number not in special}
-    # Also here: a token that only the list of added ones has is given the next number.
+    # Listed here as well: a token that is only in the list of added tokens gets the next number.
     vocabulary |= {text: number for number, text in special.items()}
     added = [
         {

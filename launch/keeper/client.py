@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ASK_TIMEOUT_S = 5.0
 """For what the keeper answers at once."""
+_LONGEST_LINE = 64 * 1024
 _SPAWN_TIMEOUT_S = 20.0
 _OTHERS_ANSWER_S = 2.0
 """For the first answer of a keeper that another process has just started."""
@@ -61,8 +62,8 @@ async def ask(
     try:
         with anyio.fail_after(timeout_s + 1.0):
             async with await anyio.connect_unix(places.control) as stream:
-                await stream.send(json.dumps(request).encode() + b"\n")
-                return await _line(stream)
+                await write_object(stream, request)
+                return await read_object(stream)
     except TimeoutError:
         raise EngineNotReady(
             "the engine's keeper does not answer", "end it with `fastcontext engine down`"
@@ -98,8 +99,8 @@ async def _borrow(stream: anyio.abc.SocketStream, wait_s: float, wake: bool) -> 
     answer: dict[str, Any] = {}
     try:
         with anyio.move_on_after(wait_s + ASK_TIMEOUT_S):
-            await stream.send(json.dumps(request).encode() + b"\n")
-            answer = await _line(stream)
+            await write_object(stream, request)
+            answer = await read_object(stream)
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, ValueError):
         pass
     if not answer.get("ok"):
@@ -262,11 +263,23 @@ async def wait_ready(places: Places, timeout_s: float) -> dict[str, Any]:
     return status
 
 
-async def _line(stream: anyio.abc.SocketStream) -> dict[str, Any]:
+async def read_object(stream: anyio.abc.SocketStream) -> dict[str, Any]:
+    """The JSON object on the next line.
+
+    Raises:
+        ValueError: it is not one, or is too long.
+    """
     data = b""
     while not data.endswith(b"\n"):
         data += await stream.receive()
+        if len(data) > _LONGEST_LINE:
+            raise ValueError("the line is too long")
     value = json.loads(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
+
+
+async def write_object(stream: anyio.abc.SocketStream, value: dict[str, Any]) -> None:
+    """Send an object as one line of JSON."""
+    await stream.send(json.dumps(value).encode() + b"\n")

@@ -4,17 +4,16 @@
 of it at once.
 """
 
-import json
 from contextlib import suppress
 from typing import Any
 
 import anyio
 import anyio.abc
 
+from launch.keeper.client import read_object, write_object
 from launch.keeper.supervisor import Supervisor
 from launch.keeper.upkeep import plan_afresh
 
-_LONGEST_REQUEST = 64 * 1024
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
@@ -33,13 +32,14 @@ async def serve_control(
 async def _answer(supervisor: Supervisor, stream: anyio.abc.SocketStream) -> None:
     async with stream:
         with suppress(*_GONE):
-            request = await _read(stream)
-            if request is None:
+            try:
+                request = await read_object(stream)
+            except ValueError:
                 return
             if request.get("do") == "use":
                 await _lend(supervisor, stream, request)
             else:
-                await _write(stream, await _obey(supervisor, request))
+                await write_object(stream, await _obey(supervisor, request))
 
 
 async def _obey(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, Any]:
@@ -68,12 +68,12 @@ async def _lend(
     """Answer once the engine is ready, then count the client until it hangs up."""
     wait_s, wake = float(request.get("wait_s", 0)), bool(request.get("wake", True))
     if not await supervisor.ready(wait_s, wake=wake):
-        await _write(stream, {**supervisor.status(), "ok": False})
+        await write_object(stream, {**supervisor.status(), "ok": False})
         return
     # Clients that still wait do not count: a restart waits for those that count.
     supervisor.notify_use(1, quiet=not wake)
     try:
-        await _write(stream, {**supervisor.status(), "ok": True} | _access(supervisor))
+        await write_object(stream, {**supervisor.status(), "ok": True} | _access(supervisor))
         while await stream.receive():
             pass
     finally:
@@ -84,20 +84,3 @@ def _access(supervisor: Supervisor) -> dict[str, Any]:
     child = supervisor.child
     assert child is not None
     return {"url": child.api.url, "socket": child.api.path, "api_key": supervisor.key}
-
-
-async def _read(stream: anyio.abc.SocketStream) -> dict[str, Any] | None:
-    data = b""
-    while b"\n" not in data:
-        data += await stream.receive()
-        if len(data) > _LONGEST_REQUEST:
-            return None
-    try:
-        request = json.loads(data)
-    except ValueError:
-        return None
-    return request if isinstance(request, dict) else None
-
-
-async def _write(stream: anyio.abc.SocketStream, answer: dict[str, Any]) -> None:
-    await stream.send(json.dumps(answer).encode() + b"\n")

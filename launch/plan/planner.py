@@ -116,11 +116,7 @@ def plan_for(wanted: Wanted, gpu: Gpu | None) -> EnginePlan:
 
 
 def _gpu_for(vllm: Vllm, here: Hardware) -> Gpu | None:
-    """The GPU to serve on; None: the processors.
-
-    Raises:
-        CannotRun: that vLLM can use nothing on this machine.
-    """
+    """The GPU to serve on; None: the processors."""
     if vllm.for_cpu:
         return None
     gpu = best_gpu(here.gpus)
@@ -164,11 +160,7 @@ def spec_for(wanted: Wanted, made: EnginePlan, *, replan: Sequence[str], config:
 
 
 def _whole(wanted: Wanted) -> list[Checkpoint]:
-    """The wanted checkpoints that are here with everything they need.
-
-    Raises:
-        CannotRun: there is none.
-    """
+    """The wanted checkpoints that are here with everything they need."""
     found = on_disk(wanted.names, wanted.hub)
     if not wanted.wishes.weightless:
         found = [each for each in found if each.weight_bytes]

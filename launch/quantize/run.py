@@ -61,7 +61,6 @@ class QuantizeRequest:
 class Result:
     """The checkpoint that was made."""
 
-    out: Path
     report: Verification
     record: dict[str, Any]
     """Versions, recipe, counts, seconds and bytes, as stored in the checkpoint."""
@@ -88,15 +87,11 @@ def quantize(request: QuantizeRequest, progress: Progress = lambda *_: None) -> 
         text = json.dumps(record, indent=2) + "\n"
         (folder / RECORD).write_text(text, encoding="utf-8")
         report = _checked(folder, request, progress)
-    return Result(request.out, replace(report, checkpoint=str(request.out)), record)
+    return Result(replace(report, checkpoint=str(request.out)), record)
 
 
 def _checked(folder: Path, request: QuantizeRequest, progress: Progress) -> Verification:
-    """The report on the new checkpoint.
-
-    Raises:
-        QuantizeError: a check failed.
-    """
+    """The report on the new checkpoint."""
     progress("verify", 0, 1)
     report = verify(folder, request.source)
     progress("verify", 1, 1)
@@ -148,11 +143,7 @@ def _make(
 
 
 def _source_bytes(source: Path) -> int:
-    """Bytes of the source's tensors.
-
-    Raises:
-        QuantizeError: it is not a complete, unquantized checkpoint.
-    """
+    """Bytes of the source's tensors."""
     try:
         config = read_json(source / "config.json")
         tensors = read_tensors(source)
@@ -168,11 +159,7 @@ def _source_bytes(source: Path) -> int:
 
 
 def _packages() -> tuple[Any, dict[str, str]]:
-    """Torch, and the versions of the packages that make the checkpoint.
-
-    Raises:
-        QuantizeError: one of them is not installed.
-    """
+    """Torch, and the versions of the packages that make the checkpoint."""
     versions = {}
     for name, package in (
         ("torch", "torch"),

@@ -75,7 +75,7 @@ def quantize(
         return
     for check in result.report.checks:
         sys.stdout.write(check_line(check) + "\n")
-    sys.stdout.write(f"\n{result.out}: made in {result.record['elapsed_s']:.0f} s\n")
+    sys.stdout.write(f"\n{out}: made in {result.record['elapsed_s']:.0f} s\n")
 
 
 def verify(

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from benchmarks.gpu.seen import is_core
+from benchmarks.gpu.measured import is_core
 from explorer import trajectory
 from explorer.events import TurnFinished
 from explorer.records import Usage

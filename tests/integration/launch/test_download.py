@@ -68,7 +68,7 @@ def partial(cache: Path) -> list[Path]:
 def test_what_an_engine_needs_is_fetched_once_and_with_progress(hub: Hub, tmp_path: Path) -> None:
     status, out, errors = fetch(hub.url, tmp_path)
     assert status == 0, errors
-    assert "goes on where it stopped" in out
+    assert "the next download continues there" in out
     assert WEIGHTS in errors
     assert content(tmp_path) == hub.files[WEIGHTS]
     (tmp_path / "another").touch()
@@ -120,7 +120,7 @@ def test_a_server_without_ranges_is_read_from_the_start(hub: Hub, tmp_path: Path
     hub.breaks_after, hub.knows_ranges = 2 << 20, False
     status, _, errors = fetch(hub.url, tmp_path)
     assert status != 0
-    assert "goes on there" in errors
+    assert "it continues there" in errors
     hub.breaks_after = 0
     assert fetch(hub.url, tmp_path)[0] == 0
     assert content(tmp_path) == hub.files[WEIGHTS]
@@ -130,7 +130,7 @@ def test_other_content_than_the_hub_names_is_not_kept(hub: Hub, tmp_path: Path) 
     hub.sends = bytes(len(hub.files[WEIGHTS]))
     status, _, errors = fetch(hub.url, tmp_path)
     assert status != 0
-    assert "not what the hub names" in errors
+    assert "not what the hub announced" in errors
     assert partial(tmp_path) == []
     hub.sends = b""
     assert fetch(hub.url, tmp_path)[0] == 0
@@ -142,7 +142,7 @@ def test_other_content_than_the_hub_names_is_not_kept(hub: Hub, tmp_path: Path) 
     [
         ((403, "GatedRepo"), "org/tiny", "CannotRun: the model 'org/tiny' is gated | accept"),
         ((404, "RepoNotFound"), "org/tiny", "CannotRun: there is no model 'org/tiny' on the hub"),
-        ((0, ""), "a b", "CannotRun: 'a b' is neither a folder nor a model of the hub | check"),
+        ((0, ""), "a b", "CannotRun: 'a b' is neither a folder nor a model on the hub | check"),
     ],
 )
 def test_what_cannot_be_fetched_is_one_sentence_with_the_next_step(
@@ -158,5 +158,5 @@ def test_what_cannot_be_fetched_is_one_sentence_with_the_next_step(
 def test_a_hub_that_does_not_answer_is_one_sentence_with_the_next_step(tmp_path: Path) -> None:
     status, _, errors = fetch(f"http://127.0.0.1:{closed_port()}", tmp_path)
     assert status == 1
-    assert errors.startswith("LaunchError: the download of 'org/tiny' broke off: ")
-    assert errors.endswith("| run the same command again: it goes on there\n")
+    assert errors.startswith("LaunchError: the download of 'org/tiny' was interrupted: ")
+    assert errors.endswith("| run the same command again: it continues there\n")
