@@ -99,28 +99,6 @@ class _Run:
             self._note(f"The deadline of {self.deadline.total_s:g} s ended the exploration.")
         return await self._end()
 
-    async def _open(self) -> None:
-        await self.workspace.files()
-        query, schemas = self.findings.query, self.calls.schemas
-        opening = await anyio.to_thread.run_sync(prompt.opening, query, self.workspace)
-        self.transcript = Transcript(opening, schemas)
-        settings = {**self.settings.plain(), "deadline_s": self.deadline.total_s}
-        root, model = self.workspace.virtual_root, self.engine.model
-        self.listener(RunStarted(query, root, model, opening, schemas, settings))
-
-    def _next_request(self) -> Request:
-        """The next request; the last one forbids tools and asks for the answer."""
-        self.stopped_by = self.stopped_by or self._limit()
-        if self.stopped_by and self.transcript.messages[-1] not in _LAST_REQUESTS:
-            self.transcript.append(user(prompt.LAST_CALL))
-        return Request(
-            messages=tuple(self.transcript.messages),
-            tools=self.calls.schemas,
-            tool_choice="none" if self.stopped_by else "auto",
-            max_tokens=self.budget.answer_tokens(self.transcript.chars),
-            sampling=at_another_seed(self.settings.sampling, self.seed_shift),
-        )
-
     async def _ask(self) -> Situation:
         """Send the next request and return what came of it."""
         request = self._next_request()
@@ -180,6 +158,35 @@ class _Run:
         if any(call.malformed for call in outcome.calls):
             self._note("A tool call could not be read and was sent back to the model.")
 
+    async def _end(self) -> Exploration:
+        stop_reason = self.stopped_by or "malformed"
+        if not self.gave_up and (result := await self.kept(stop_reason)):
+            return result
+        is_late = stop_reason == "deadline" and not self.gave_up
+        raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
+
+    async def _open(self) -> None:
+        await self.workspace.files()
+        query, schemas = self.findings.query, self.calls.schemas
+        opening = await anyio.to_thread.run_sync(prompt.opening, query, self.workspace)
+        self.transcript = Transcript(opening, schemas)
+        settings = {**self.settings.plain(), "deadline_s": self.deadline.total_s}
+        root, model = self.workspace.virtual_root, self.engine.model
+        self.listener(RunStarted(query, root, model, opening, schemas, settings))
+
+    def _next_request(self) -> Request:
+        """The next request; the last one forbids tools and asks for the answer."""
+        self.stopped_by = self.stopped_by or self._limit()
+        if self.stopped_by and self.transcript.messages[-1] not in _LAST_REQUESTS:
+            self.transcript.append(user(prompt.LAST_CALL))
+        return Request(
+            messages=tuple(self.transcript.messages),
+            tools=self.calls.schemas,
+            tool_choice="none" if self.stopped_by else "auto",
+            max_tokens=self.budget.answer_tokens(self.transcript.chars),
+            sampling=at_another_seed(self.settings.sampling, self.seed_shift),
+        )
+
     def _limit(self) -> StopReason | None:
         """The limit that makes the next request the last; None if there is none."""
         if self.turns >= self.settings.max_turns - 1:
@@ -191,13 +198,6 @@ class _Run:
     def _is_late(self) -> bool:
         """Whether the time left is needed for the last request."""
         return self.deadline.is_short_for(max(1.0, 1.25 * self.slowest_turn_s))
-
-    async def _end(self) -> Exploration:
-        stop_reason = self.stopped_by or "malformed"
-        if not self.gave_up and (result := await self.kept(stop_reason)):
-            return result
-        is_late = stop_reason == "deadline" and not self.gave_up
-        raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
 
     async def kept(self, stop_reason: StopReason) -> Exploration | None:
         """The best answer, or else the places that were read; None if nothing was read."""

@@ -233,5 +233,5 @@ def _partial(error: Exception) -> Exploration | None:
 
 
 def _sentence(error: Exception) -> str:
-    """The error's text without a full stop and its hint, which is for whoever runs the engine."""
+    """The error's text without its hint, which is for the engine's operator, and no full stop."""
     return str(error).partition("; hint: ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""The folder of recorded runs: where it is by default, what is in it, and which run is meant."""
+"""The folder of recorded runs: where it is by default, its list, and how one run is found."""
 
 import json
 import os

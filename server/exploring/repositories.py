@@ -28,7 +28,7 @@ _SYSTEM = frozenset(
 # Virtual file systems of the kernel: nothing below them is a real file, so none is explored.
 _KERNEL = ("/proc", "/sys", "/dev")
 _WINDOWS = ("windows", "program files", "program files (x86)", "programdata", "users")
-# Folders of the home directory that hold keys.
+# Folders of the home directory that contain keys.
 _SECRET_HOMES = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store")
 
 

@@ -1,4 +1,4 @@
-"""JSON-RPC over stdin and stdout, and nothing else on stdout, whoever prints.
+"""JSON-RPC over stdin and stdout, and nothing else on stdout, no matter what prints.
 
 Descriptor 1 is moved aside before the first message and never put back, so that what a library,
 a child or the interpreter itself writes there goes to stderr, even after serving has ended.

@@ -223,7 +223,7 @@ def test_the_scout_can_be_asked_for_though_an_endpoint_is_set(home: Path, reposi
         (["explore", ""], "the query is empty"),
         (["explore", "q", "--engine", "endpoint"], "needs an endpoint"),
         (["explore", "q", "--endpoint", "localhost"], "not an HTTP URL"),
-        (["serve", "--http", "nonsense"], "no address"),
+        (["serve", "--http", "nonsense"], "not an address"),
         (["nonsense"], "nonsense"),
     ],
 )
