@@ -24,7 +24,7 @@ from explorer.recovery import Situation, at_another_seed, recovery_for
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
 from explorer.transcript import Budget, Transcript, assistant, user
-from explorer.turn import Outcome, Turn
+from explorer.turn import Outcome, TurnReader
 
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))
 
@@ -104,7 +104,7 @@ class _Run:
         request = self._next_request()
         self.turns += 1
         began_s = self.deadline.elapsed_s
-        turn = Turn(self.turns, self.calls, self.budget, self.transcript, self.listener)
+        turn = TurnReader(self.turns, self.calls, self.budget, self.transcript, self.listener)
         error = answer = None
         try:
             outcome = await turn.run(self.engine, request)

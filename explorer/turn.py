@@ -91,7 +91,7 @@ class Outcome:
         return not (self.calls or self.answer or self.prose.strip())
 
 
-class Turn:
+class TurnReader:
     """Sends one request, reads the completion and starts its calls."""
 
     def __init__(
