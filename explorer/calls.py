@@ -12,7 +12,8 @@ from explorer.errors import ExplorerError
 from explorer.events import CallFinished, Listener, Message
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.tools import canonical_key
-from explorer.transcript import fair_share, observation
+from explorer.transcript import observation
+from explorer.limits import fair_share
 
 MIN_RESULT_CHARS = 400
 """A result cut shorter than this is of no use to the model."""

@@ -14,16 +14,17 @@ import anyio.to_thread
 from explorer import prompt
 from explorer.answers.findings import Findings, nothing_found
 from explorer.calls import Calls, Tools
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.protocol import Engine, Request
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import Listener, Note, RunFinished, RunStarted, ignore
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from explorer.records import Exploration, StopReason
 from explorer.recovery import Situation, at_another_seed, recovery_for
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
-from explorer.transcript import Budget, Transcript, assistant, user
+from explorer.transcript import Transcript, assistant, user
+from explorer.limits import Budget
 from explorer.turn import Outcome, TurnReader
 
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))

@@ -7,6 +7,8 @@ Line numbers are 1-based and ranges include both ends.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from explorer.limits import Usage
+
 StopReason = Literal["answered", "max_turns", "deadline", "token_budget", "malformed", "fallback"]
 
 Confidence = Literal["high", "medium", "low"]
@@ -58,27 +60,6 @@ class ToolResult:
     observed: tuple[Span, ...] = ()
     """The lines whose content is in the text."""
     truncated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts of one request or, added up, of a run."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    requests: int = 0
-    estimated: bool = False
-    """True when the server left out a count, which was then estimated from the text's length."""
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.requests + other.requests,
-            self.estimated or other.estimated,
-        )
 
 
 @dataclass(frozen=True, slots=True)

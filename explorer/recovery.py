@@ -18,9 +18,9 @@ from itertools import takewhile
 from explorer import prompt
 from explorer.answers.citations import CheckedAnswer
 from explorer.calls import Calls
-from explorer.engines.protocol import Sampling
+from explorer.limits import Sampling
 from explorer.errors import EngineError, EngineRejected, EngineUnreachable, is_overflow
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from explorer.records import StopReason
 from explorer.transcript import Transcript, assistant, observation, user
 from explorer.turn import Outcome

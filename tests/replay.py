@@ -8,8 +8,8 @@ from typing import Any
 import anyio.lowlevel
 
 from explorer import errors
-from explorer.deadline import Deadline
-from explorer.engines.protocol import Sampling
+from explorer.limits import Deadline
+from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineError, EngineRejected
 from explorer.events import (
@@ -23,12 +23,12 @@ from explorer.events import (
     ignore,
 )
 from explorer.loop import explore_with_model
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from explorer.records import Exploration, ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import canonical_key
 from explorer.trajectory import TimedEvent, TrajectoryError, read
-from explorer.transcript import TokenLimits
+from explorer.limits import TokenLimits
 
 
 async def replay(

@@ -16,7 +16,7 @@ import httpx
 from benchmarks.gpu.engine_life import ROOT, Bench
 from benchmarks.gpu.timed import api, complete, speeds
 from explorer.events import Event, TurnFinished
-from explorer.records import Usage
+from explorer.limits import Usage
 from launch.keeper import client
 from server.settings import load_settings
 

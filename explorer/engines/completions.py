@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from explorer import lenient_json
 from explorer.engines.protocol import CallDelta, EngineEvent, Finished, TextDelta
 from explorer.engines.sse import SseDecoder
-from explorer.records import Usage
+from explorer.limits import Usage
 
 
 class _Function(BaseModel):

@@ -16,7 +16,7 @@ import anyio
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.completions import CompletionError, CompletionStream, CutShort, NotACompletion
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.failures import TOOL_CHOICE, Failures, StatusRejected

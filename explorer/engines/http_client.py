@@ -14,7 +14,7 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.endpoint import Endpoint
 from explorer.engines.failures import FOREIGN, Failures
 from explorer.errors import EngineError

@@ -9,17 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from explorer.events import Message
-from explorer.records import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn; ``None`` leaves a value to the server."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
+from explorer.limits import Sampling, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ import anyio.lowlevel
 
 from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, TextDelta
 from explorer.errors import EngineError, EngineRejected
-from explorer.records import Usage
+from explorer.limits import Usage
 
 CHARS_PER_TOKEN = 4
 """The rule of thumb behind estimated usage."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
 
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.protocol import Engine
 from explorer.errors import EngineUnreachable, ExplorerError

@@ -150,7 +150,8 @@ async def _cancel_for_others(local: LocalEngine, scope: anyio.CancelScope) -> No
 def opening_request(opened: OpenRepository) -> "Request":
     """A request with the prompt that every exploration of the repository begins with."""
     from explorer import prompt
-    from explorer.engines.protocol import Request, Sampling
+    from explorer.engines.protocol import Request
+    from explorer.limits import Sampling
     from explorer.tools import ToolBox
 
     messages = prompt.opening("", opened.workspace)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from explorer.engines.protocol import Sampling
-from explorer.loop_settings import LoopSettings, defaults_for
-from explorer.transcript import TokenLimits
+from explorer.limits import Sampling
+from explorer.limits import LoopSettings, defaults_for
+from explorer.limits import TokenLimits
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.deadline import Deadline
+from explorer.limits import Deadline
 from explorer.engines.scripted import ScriptedEngine
 from explorer.loop import explore_with_model
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from explorer.repository.workspace import Workspace
 from tests.tooling import write_tree
 

@@ -19,7 +19,7 @@ import pytest
 from benchmarks.gpu.measured import is_core
 from explorer import trajectory
 from explorer.events import TurnFinished
-from explorer.records import Usage
+from explorer.limits import Usage
 from launch import process
 from launch.keeper import client, health
 from launch.keeper.lifeline import LOOK_S

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from explorer import prompt
-from explorer.engines.protocol import Sampling
+from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.loop_settings import LoopSettings
-from explorer.records import Usage
-from explorer.transcript import TokenLimits
+from explorer.limits import LoopSettings
+from explorer.limits import Usage
+from explorer.limits import TokenLimits
 from tests.integration.explorer.loops import (
     ANSWER,
     CLIENT,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import ExplorerError
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from tests.integration.explorer.loops import ANSWER, answer, call, explore, make_tree, read_turn
 
 pytestmark = pytest.mark.anyio

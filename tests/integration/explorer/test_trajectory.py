@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from explorer.engines.protocol import Sampling
+from explorer.limits import Sampling
 from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
-from explorer.loop_settings import LoopSettings
+from explorer.limits import LoopSettings
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
-from explorer.transcript import TokenLimits
+from explorer.limits import TokenLimits
 from tests.integration.explorer.loops import (
     ANSWER,
     FORMS,

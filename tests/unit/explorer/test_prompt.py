@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from explorer import prompt
-from explorer.loop_settings import defaults_for
+from explorer.limits import defaults_for
 from explorer.repository.workspace import Workspace
 
 

@@ -1,11 +1,12 @@
 import anyio
 import pytest
 
-from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, Sampling, TextDelta
+from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, TextDelta
+from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.hermes.parser import Call, HermesParser
-from explorer.records import Usage
+from explorer.limits import Usage
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,8 @@ import pytest
 
 from explorer.engines.http import HttpEngine
 from explorer.engines.http_client import Timeouts
-from explorer.engines.protocol import Request, Sampling, TextDelta
+from explorer.engines.protocol import Request, TextDelta
+from explorer.limits import Sampling
 from explorer.errors import EngineError
 from server.exploring.endpoint_pool import PooledEngine
 from server.exploring.engines import endpoint_client, public_url

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from explorer.events import Note, RunStarted, TurnFinished, TurnStarted
-from explorer.records import Usage
+from explorer.limits import Usage
 from explorer.trajectory import TrajectoryWriter
 from launch.verify.probes import Conversation
 from server.commands.quantize import QuantizationFailed, calibration_items, conversations, register

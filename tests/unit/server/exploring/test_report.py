@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.records import Citation, Exploration, Usage
+from explorer.records import Citation, Exploration
+from explorer.limits import Usage
 from server.exploring.report import (
     OBJECT_BYTES,
     ExplorerName,
