@@ -18,8 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from server.exploring.open_repositories import OpenRepositories
-from server.exploring.repository_watch import RepositoryWatch
+from server.exploring.open_repositories import OpenRepositories, RepositoryWatch
 
 
 def make_tree(root: Path, files: int, changed: int) -> None:

@@ -14,12 +14,11 @@ import anyio
 
 from benchmarks.measure import Bench, Case
 from benchmarks.trees import NEEDLES, tree
-from explorer.limits import Deadline
 from explorer.engines.protocol import Request
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Step, Turn
 from explorer.events import CallFinished, Event, TurnFinished
+from explorer.limits import Deadline, LoopSettings
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.records import ToolCall
 from explorer.repository.ripgrep import find_rg
 from explorer.repository.workspace import Workspace

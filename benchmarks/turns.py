@@ -8,14 +8,11 @@ import anyio
 
 from benchmarks.measure import Bench, Case
 from benchmarks.trees import tree
-from explorer.limits import Deadline
 from explorer.engines.protocol import Request
-from explorer.limits import Sampling
 from explorer.engines.scripted import ScriptedEngine, Turn
+from explorer.limits import Deadline, LoopSettings, Sampling, Usage
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.records import Span, ToolCall, ToolResult
-from explorer.limits import Usage
 from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS
 

@@ -10,10 +10,10 @@ from explorer import prompt
 from explorer.answers.citations import Observed
 from explorer.errors import ExplorerError
 from explorer.events import CallFinished, Listener, Message
+from explorer.limits import fair_share
+from explorer.prompt import observation
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.tools import canonical_key
-from explorer.transcript import observation
-from explorer.limits import fair_share
 
 MIN_RESULT_CHARS = 400
 """A result cut shorter than this is of no use to the model."""

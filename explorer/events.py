@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.records import Exploration, ToolCall, ToolResult
 from explorer.limits import Usage
+from explorer.records import Exploration, ToolCall, ToolResult
 
 Message = Mapping[str, Any]
 """One chat message exactly as it is sent to the engine."""

@@ -12,19 +12,17 @@ import anyio
 import anyio.to_thread
 
 from explorer import prompt
-from explorer.answers.findings import Findings, nothing_found
+from explorer.answers.citations import Findings, nothing_found
 from explorer.calls import Calls, Tools
-from explorer.limits import Deadline
 from explorer.engines.protocol import Engine, Request
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import Listener, Note, RunFinished, RunStarted, ignore
-from explorer.limits import LoopSettings
+from explorer.limits import Budget, Deadline, LoopSettings
+from explorer.prompt import Transcript, assistant, user
 from explorer.records import Exploration, StopReason
 from explorer.recovery import Situation, at_another_seed, recovery_for
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
-from explorer.transcript import Transcript, assistant, user
-from explorer.limits import Budget
 from explorer.turn import Outcome, TurnReader
 
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))

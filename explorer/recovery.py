@@ -2,7 +2,7 @@
 
 The rows are tried from the top; the first that applies and is not used up is followed. If there is
 none, an engine error is raised, tool calls are observed, and an answer with citations ends the run.
-Anything else ends it with the places that the model read (``explorer.answers.findings``), or with
+Anything else ends it with the places that the model read (``explorer.answers.citations``), or with
 an error if repeated requests brought no citation either.
 
 Faults that need no further request are handled elsewhere: wrong names, types and JSON of calls in
@@ -18,11 +18,10 @@ from itertools import takewhile
 from explorer import prompt
 from explorer.answers.citations import CheckedAnswer
 from explorer.calls import Calls
-from explorer.limits import Sampling
 from explorer.errors import EngineError, EngineRejected, EngineUnreachable, is_overflow
-from explorer.limits import LoopSettings
+from explorer.limits import LoopSettings, Sampling
+from explorer.prompt import Transcript, assistant, observation, user
 from explorer.records import StopReason
-from explorer.transcript import Transcript, assistant, observation, user
 from explorer.turn import Outcome
 
 RETRY_TEMPERATURE = 0.7

@@ -33,10 +33,9 @@ from explorer.hermes.parser import (
     Prose,
     Thought,
 )
+from explorer.limits import Budget, Usage
+from explorer.prompt import Transcript, assistant
 from explorer.records import ToolCall, ToolResult
-from explorer.limits import Usage
-from explorer.transcript import Transcript, assistant
-from explorer.limits import Budget
 
 MAX_CALLS_PER_TURN = 32
 """Limits what a runaway message can start. In training, a message has 1 to 6 calls."""

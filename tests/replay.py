@@ -8,8 +8,6 @@ from typing import Any
 import anyio.lowlevel
 
 from explorer import errors
-from explorer.limits import Deadline
-from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineError, EngineRejected
 from explorer.events import (
@@ -22,13 +20,12 @@ from explorer.events import (
     TurnStarted,
     ignore,
 )
+from explorer.limits import Deadline, LoopSettings, Sampling, TokenLimits
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.records import Exploration, ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import canonical_key
 from explorer.trajectory import TimedEvent, TrajectoryError, read
-from explorer.limits import TokenLimits
 
 
 async def replay(

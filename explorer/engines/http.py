@@ -16,7 +16,6 @@ import anyio
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from explorer.limits import Deadline
 from explorer.engines.completions import CompletionError, CompletionStream, CutShort, NotACompletion
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.failures import TOOL_CHOICE, Failures, StatusRejected
@@ -24,6 +23,7 @@ from explorer.engines.http_client import CLOSE_S, HttpClient, Timeouts
 from explorer.engines.protocol import EngineEvent, Request
 from explorer.engines.sse import MAX_EVENT_BYTES, EventTooLarge
 from explorer.errors import EngineError, EngineUnreachable
+from explorer.limits import Deadline
 
 __all__ = ["EngineState", "HttpEngine", "Timeouts"]
 

@@ -14,10 +14,10 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from explorer.limits import Deadline
 from explorer.engines.endpoint import Endpoint
 from explorer.engines.failures import FOREIGN, Failures
 from explorer.errors import EngineError
+from explorer.limits import Deadline
 
 MAX_BODY_BYTES = 16 * 2**20
 """The most that is read of one answer. 2,048 tokens in chunks of 300 bytes are 0.6 MB."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
 
-from explorer.limits import Deadline
 from explorer.engines.endpoint import parse_endpoint
 from explorer.engines.protocol import Engine
 from explorer.errors import EngineUnreachable, ExplorerError
+from explorer.limits import Deadline
 from server.errors import ExplorationFailed, ServerError, UsageError
 from server.exploring.report import ExplorerName
 from server.settings import EngineChoice, Settings

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from explorer.limits import Sampling
-from explorer.limits import LoopSettings, defaults_for
-from explorer.limits import TokenLimits
+from explorer.limits import LoopSettings, Sampling, TokenLimits, defaults_for
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
 from server.settings import EngineChoice, Settings, client_project_dir

@@ -20,7 +20,7 @@ from server.exploring.report import Report
 from server.settings import Settings, index_dir
 
 if TYPE_CHECKING:
-    from server.exploring.repository_watch import RepositoryWatch
+    from server.exploring.open_repositories import RepositoryWatch
 
 _SCOUTS = 2
 """Maximum number of scouts running at once, as they are limited by the processor."""
@@ -83,7 +83,7 @@ class ExplorationService:
 
     def keep_warm(self, group: anyio.abc.TaskGroup) -> None:
         """Watch repositories from their first question on, in a task group that outlives it."""
-        from server.exploring.repository_watch import RepositoryWatch
+        from server.exploring.open_repositories import RepositoryWatch
 
         local = self.engines.expected_local()
         self._watch = RepositoryWatch(group, local=local, busy=self._is_busy)

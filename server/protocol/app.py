@@ -36,7 +36,6 @@ from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
-from server.protocol.arguments import tolerant
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from server.exploring.report import Report
     from server.exploring.service import ExplorationService
     from server.settings import Settings
+from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Backend:
         model = ("explorer.engines.http", "explorer.loop") if settings.endpoint else ()
         for name in (
             "explorer.scout.search",
-            "server.exploring.repository_watch",
+            "server.exploring.open_repositories",
             "watchfiles",
             *model,
         ):
@@ -309,3 +309,58 @@ async def _service(ctx: Context[Backend, Any]) -> "ExplorationService":
 
 async def _send_progress(ctx: Context[Backend, Any], elapsed_s: float, message: str) -> None:
     await ctx.report_progress(elapsed_s, None, message)
+
+
+_SAME = {
+    "query": ("question", "prompt", "task", "q", "text", "description"),
+    "path": ("repo", "repository", "repo_path", "repository_path", "root", "directory", "dir"),
+    "max_turns": ("maxturns", "turns"),
+    "max_citations": ("maxcitations", "citations", "limit", "max_results"),
+    "max_bytes": ("maxbytes",),
+    "include_hidden": ("includehidden", "hidden"),
+}
+_NAMES = {other: name for name, others in _SAME.items() for other in (name, *others)}
+_HIGHEST = {"max_turns": 64, "max_citations": 50, "max_bytes": 20_000}
+_TRUE = ("true", "yes", "1", "on")
+
+
+def tolerant(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``explore_repository`` with the right names and types.
+
+    If an argument is given under several names, its exact name wins, then the first one given.
+    """
+    found: dict[str, Any] = {}
+    for given in sorted(arguments, key=lambda name: name not in _SAME):
+        name = _NAMES.get(given.lower().replace("-", "_"))
+        if name is not None and name not in found and arguments[given] is not None:
+            found[name] = arguments[given]
+    taken: dict[str, Any] = {
+        "query": _text(found.get("query", "")),
+        "path": _text(found.get("path", "")),
+        "include_hidden": _flag(found.get("include_hidden", False)),
+    }
+    for name, highest in _HIGHEST.items():
+        taken[name] = _number(found.get(name, 0), highest)
+    return taken
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(_text(item) for item in value)
+    return value if isinstance(value, str) else str(value)
+
+
+def _number(value: Any, highest: int) -> int:
+    """A whole number from 0 to ``highest``; 0, the default, for what is not a number."""
+    if isinstance(value, bool):
+        return 0
+    try:
+        return int(min(float(highest), max(0.0, float(value))))
+    except OverflowError:
+        return highest if value > 0 else 0
+    except (TypeError, ValueError):
+        return 0
+
+
+def _flag(value: Any) -> bool:
+    return value.strip().lower() in _TRUE if isinstance(value, str) else bool(value)

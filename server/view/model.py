@@ -16,8 +16,8 @@ from explorer.events import (
     TurnFinished,
     TurnStarted,
 )
-from explorer.records import Citation, Exploration, ToolCall
 from explorer.limits import Usage
+from explorer.records import Citation, Exploration, ToolCall
 from explorer.trajectory import TimedEvent
 from server.exploring.recording import CODE_LINES_SHOWN
 

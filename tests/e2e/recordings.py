@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.limits import Deadline
 from explorer.engines.scripted import ScriptedEngine
+from explorer.limits import Deadline, LoopSettings
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.repository.workspace import Workspace
 from tests.tooling import write_tree
 

@@ -79,7 +79,7 @@ FOLDERS = {
 """Of each folder the folders of its package that it may import from; no arrow runs back."""
 
 SHARED = {
-    "explorer": {"deadline", "errors", "events", "lenient_json", "records"},
+    "explorer": {"errors", "events", "lenient_json", "limits", "records"},
     "launch": {"errors", "files", "nvfp4", "places", "process", "state", "watch"},
     "server": {"", "errors", "homes", "settings"},
 }

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from explorer.limits import Deadline
 from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.events import Event, Listener, ignore
+from explorer.limits import Deadline, LoopSettings
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
 

@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from explorer import prompt
-from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.limits import LoopSettings
-from explorer.limits import Usage
-from explorer.limits import TokenLimits
+from explorer.limits import LoopSettings, Sampling, TokenLimits, Usage
 from tests.integration.explorer.loops import (
     ANSWER,
     CLIENT,

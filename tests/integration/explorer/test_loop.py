@@ -7,12 +7,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from explorer.limits import Deadline
 from explorer.engines.scripted import ScriptedEngine, Turn
 from explorer.errors import EngineTimeout, WorkspaceError
 from explorer.events import CallFinished, CallStarted, Event, RunFinished, RunStarted, TurnFinished
+from explorer.limits import Deadline, LoopSettings
 from explorer.loop import explore_with_model
-from explorer.limits import LoopSettings
 from explorer.records import ToolCall, ToolResult
 from explorer.repository.workspace import Workspace
 from explorer.tools import SCHEMAS, ToolBox

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from explorer.limits import Sampling
 from explorer.engines.scripted import Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.events import Event, Note, TurnStarted
-from explorer.limits import LoopSettings
+from explorer.limits import LoopSettings, Sampling, TokenLimits
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import FORMAT, TrajectoryError, TrajectoryWriter, read
-from explorer.limits import TokenLimits
 from tests.integration.explorer.loops import (
     ANSWER,
     FORMS,

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.limits import Usage
-from explorer.limits import Budget, TokenLimits, fair_share
+from explorer.limits import Budget, TokenLimits, Usage, fair_share
 
 LIMITS = TokenLimits(context=10_000, answer=1_000, turn=4_000, result=2_000)
 

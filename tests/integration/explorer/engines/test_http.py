@@ -11,9 +11,8 @@ from pydantic import SecretStr
 
 from explorer.engines.http import ATTEMPTS, RETRY_AFTER_MAX_S, HttpEngine, Timeouts
 from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, TextDelta
-from explorer.limits import Sampling
 from explorer.errors import EngineError, EngineRejected, EngineTimeout, EngineUnreachable
-from explorer.limits import Usage
+from explorer.limits import Sampling, Usage
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import DONE, MODEL, FakeOpenAI, Reply, chunk, event
 

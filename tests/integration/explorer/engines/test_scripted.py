@@ -2,11 +2,10 @@ import anyio
 import pytest
 
 from explorer.engines.protocol import CallDelta, EngineEvent, Finished, Request, TextDelta
-from explorer.limits import Sampling
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.hermes.parser import Call, HermesParser
-from explorer.limits import Usage
+from explorer.limits import Sampling, Usage
 
 pytestmark = pytest.mark.anyio
 

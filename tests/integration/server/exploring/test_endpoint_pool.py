@@ -6,8 +6,8 @@ import pytest
 from explorer.engines.http import HttpEngine
 from explorer.engines.http_client import Timeouts
 from explorer.engines.protocol import Request, TextDelta
-from explorer.limits import Sampling
 from explorer.errors import EngineError
+from explorer.limits import Sampling
 from server.exploring.endpoint_pool import PooledEngine
 from server.exploring.engines import endpoint_client, public_url
 from server.settings import Settings

@@ -10,8 +10,7 @@ import pytest
 from explorer.errors import EngineUnreachable
 from explorer.repository.workspace import Workspace
 from launch.watch import _warn, batches
-from server.exploring.open_repositories import OpenRepositories, OpenRepository
-from server.exploring.repository_watch import RepositoryWatch
+from server.exploring.open_repositories import OpenRepositories, OpenRepository, RepositoryWatch
 from tests.integration.launch.launch_support import eventually
 
 pytestmark = pytest.mark.anyio

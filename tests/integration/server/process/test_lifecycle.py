@@ -39,7 +39,7 @@ FAILING_SERVER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from server.protocol.app import build_server
-from server.exploring.repository_watch import RepositoryWatch
+from server.exploring.open_repositories import RepositoryWatch
 
 async def fail():
     raise ZeroDivisionError("division by zero")

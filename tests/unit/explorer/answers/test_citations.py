@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.answers.citations import Observed, check, merge_overlapping
-from explorer.answers.findings import WINDOW_LINES, salvage
+from explorer.answers.citations import WINDOW_LINES, Observed, check, merge_overlapping, salvage
 from explorer.answers.parse import ParsedAnswer, RawCitation
 from explorer.records import Citation, Span
 from explorer.repository.workspace import Workspace

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.records import Citation, Exploration
 from explorer.limits import Usage
+from explorer.records import Citation, Exploration
 from server.exploring.report import (
     OBJECT_BYTES,
     ExplorerName,

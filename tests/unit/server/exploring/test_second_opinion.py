@@ -1,5 +1,5 @@
 from explorer.records import Citation, Span
-from server.exploring.second_opinion import second_opinion
+from server.exploring.course import second_opinion
 
 
 def cite(path):

@@ -3,7 +3,7 @@
 import pytest
 
 from server.exploring.question import QUERY_CHARS, clean_query
-from server.protocol.arguments import tolerant
+from server.protocol.app import tolerant
 
 
 def test_nothing_given_means_every_default() -> None:
