@@ -1,5 +1,9 @@
-"""Paths as people write them, on machines where a home or the working directory may be missing."""
+"""This program's own folders, and paths as people write them.
 
+A home or the working directory may be missing.
+"""
+
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +43,16 @@ def own_folder(kind: Literal["cache", "config", "state"]) -> Path:
         return find("fastcontext", appauthor=False)
     except RuntimeError:
         return NO_HOME / "fastcontext"
+
+
+def index_dir() -> Path:
+    """Where the scout keeps its indexes between processes; it may not exist, or not be writable."""
+    return own_folder("cache") / "scout"
+
+
+def client_project_dir() -> str:
+    """The directory that Claude Code says it was started for; empty when it did not."""
+    return os.environ.get("CLAUDE_PROJECT_DIR", "")
 
 
 def expanded(path: Path) -> Path:

@@ -10,7 +10,7 @@ import difflib
 import os
 import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -249,16 +249,6 @@ def load_settings(**flags: Any) -> Settings:
         raise _explain(error) from None
     except SourceError as error:
         raise SettingsError(str(error), "see `fastcontext doctor`") from None
-
-
-def index_dir() -> Path:
-    """Where the scout keeps its indexes between processes; it may not exist, or not be writable."""
-    return own_folder("cache") / "scout"
-
-
-def client_project_dir(environ: Mapping[str, str] = os.environ) -> str:
-    """The directory that Claude Code says it was started for; empty when it did not."""
-    return environ.get("CLAUDE_PROJECT_DIR", "")
 
 
 def hub_cache() -> Path:

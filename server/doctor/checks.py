@@ -22,11 +22,9 @@ from server.exploring.engine_settings import wanted_engine
 from server.exploring.engines import choose_explorer, public_url
 from server.exploring.repositories import default_for_command, from_process
 from server.exploring.service import ExplorationService
-from server.homes import NO_HOME
+from server.homes import NO_HOME, client_project_dir, index_dir
 from server.settings import (
     Settings,
-    client_project_dir,
-    index_dir,
     load_settings,
     user_file,
 )

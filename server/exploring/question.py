@@ -7,7 +7,8 @@ from pathlib import Path
 from explorer.limits import LoopSettings, Sampling, TokenLimits, defaults_for
 from server.errors import UsageError
 from server.exploring.repositories import Repository, from_process
-from server.settings import EngineChoice, Settings, client_project_dir
+from server.homes import client_project_dir
+from server.settings import EngineChoice, Settings
 
 QUERY_CHARS = 16_000
 """About 4,000 tokens. Longer queries are cut in the middle: bug reports end with the error."""

@@ -17,7 +17,8 @@ from server.exploring.open_repositories import OpenRepositories, OpenRepository
 from server.exploring.progress import Say, ignore
 from server.exploring.question import Question
 from server.exploring.report import Report
-from server.settings import Settings, index_dir
+from server.homes import index_dir
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.exploring.open_repositories import RepositoryWatch
