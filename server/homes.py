@@ -50,6 +50,11 @@ def index_dir() -> Path:
     return own_folder("cache") / "scout"
 
 
+def default_record_dir() -> Path:
+    """Where runs are recorded if no other folder is named; it need not exist."""
+    return own_folder("state") / "runs"
+
+
 def client_project_dir() -> str:
     """The directory that Claude Code says it was started for; empty when it did not."""
     return os.environ.get("CLAUDE_PROJECT_DIR", "")

@@ -146,7 +146,7 @@ def _serve_at_once() -> NoReturn:
 
 def _run(given: list[str]) -> int:
     from server.commands.terminal import show_error
-    from server.exploring.records import with_default_folder
+    from server.view.records import with_default_folder
 
     try:
         code = typer.main.get_command(app).main(

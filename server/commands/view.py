@@ -29,8 +29,8 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
-    from server.exploring.records import RECORD_ONE, list_records
     from server.exploring.report import one_line
+    from server.view.records import RECORD_ONE, list_records
 
     place = _folder(folder)
     known, damaged = list_records(place)
@@ -65,8 +65,8 @@ def view(
     ] = False,
 ) -> None:
     """Show a recorded run, or two side by side, as one HTML page."""
-    from server.exploring.records import find_record
     from server.view.page import compare_page, run_page
+    from server.view.records import find_record
 
     place = _folder(folder)
     first = _run_view(find_record(place, run))
@@ -84,7 +84,7 @@ def view(
 
 
 def _folder(given: Path | None) -> Path:
-    from server.exploring.records import default_record_dir
+    from server.homes import default_record_dir
     from server.settings import load_settings
 
     return given or load_settings().record_dir or default_record_dir()

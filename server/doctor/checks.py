@@ -22,7 +22,7 @@ from server.exploring.engine_settings import wanted_engine
 from server.exploring.engines import choose_explorer, public_url
 from server.exploring.repositories import default_for_command, from_process
 from server.exploring.service import ExplorationService
-from server.homes import NO_HOME, client_project_dir, index_dir
+from server.homes import NO_HOME, client_project_dir, default_record_dir, index_dir
 from server.settings import (
     Settings,
     load_settings,
@@ -154,8 +154,6 @@ def _endpoint(settings: Settings) -> Finding:
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
-    from server.exploring.records import default_record_dir
-
     cache = index_dir()
     records = settings.record_dir or default_record_dir()
     for what, folder in (("cache folder", cache), ("records", records)):

@@ -1,7 +1,6 @@
 """Streamable HTTP for clients that have the token, on the loopback interface by default."""
 
 import hmac
-import ipaddress
 import logging
 import secrets
 import socket
@@ -20,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from explorer.engines.endpoint import is_loopback
 from server.errors import UsageError
 from server.process import lifecycle
 from server.settings import Settings
@@ -102,16 +102,6 @@ class BearerToken:
         # Headers are latin-1 on the wire; compare_digest takes the same time for any wrong token.
         right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), expected)
         return right and scheme.lower() == "bearer"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is an address that only this machine can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import pytest
 
 from server.errors import SettingsError
 from server.exploring.engines import public_url
-from server.exploring.records import default_record_dir, with_default_folder
+from server.homes import default_record_dir
 from server.settings import (
     Settings,
     _runtime_of_user,
@@ -15,6 +15,7 @@ from server.settings import (
     load_settings,
     user_file,
 )
+from server.view.records import with_default_folder
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
+from explorer.engines.endpoint import is_loopback
 from server.errors import UsageError
 from server.protocol.app import build_server
-from server.protocol.http_server import http_app, is_loopback, parse_address, run_http
+from server.protocol.http_server import http_app, parse_address, run_http
 from server.settings import Settings
 from tests.tooling import write_tree
 

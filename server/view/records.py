@@ -1,4 +1,4 @@
-"""The folder of recorded runs: where it is by default, its list, and how one run is found."""
+"""The folder of recorded runs: its list, and how one run is found in it."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import UsageError
-from server.homes import own_folder
+from server.homes import default_record_dir
 
 _TAIL_BYTES = 262_144
 """The last event has citations and notes, but no code: a longer one is taken as cut off."""
@@ -38,11 +38,6 @@ class Recorded:
     citations: int
     turns: int
     elapsed_s: float
-
-
-def default_record_dir() -> Path:
-    """The folder in the user's state directory; it need not exist."""
-    return own_folder("state") / "runs"
 
 
 def with_default_folder(given: Sequence[str]) -> list[str]:
