@@ -15,6 +15,7 @@ import anyio.to_thread
 from benchmarks.measure import Bench, Case
 from benchmarks.start import environment
 from benchmarks.trees import NEEDLES, tree
+from explorer.limits import Deadline
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 from explorer.scout.index import RepositoryIndex
@@ -215,8 +216,8 @@ def _memory(workspace: Workspace, paths: tuple[str, ...]) -> tuple[float, str]:
     tracemalloc.start()
     index = RepositoryIndex(workspace)
     index.refresh(paths, lambda: False)
-    until = time.monotonic() + 60
-    search(index, "quokka ledger", paths, most=1, until=until, cancelled=lambda: False)
+    deadline = Deadline(60.0)
+    search(index, "quokka ledger", paths, most=1, deadline=deadline, cancelled=lambda: False)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     source = int(index.rows.stamps[:, 1].sum())

@@ -27,6 +27,7 @@ import anyio
 import anyio.to_thread
 
 from explorer.errors import RipgrepError
+from explorer.limits import Deadline
 
 Sink = Callable[[bytes], bool]
 """Takes a chunk of rg's output; False ends the run."""
@@ -99,7 +100,7 @@ class RgHandle:
 
     def reap(self, grace_s: float) -> int:
         """The exit status; what still runs of the group after ``grace_s`` is killed."""
-        ends = time.monotonic() + grace_s
+        deadline = Deadline(grace_s)
         while True:
             with self._lock:
                 process = self._process
@@ -107,7 +108,7 @@ class RgHandle:
                 if process.poll() is not None:
                     self._process = None
                     return process.returncode
-                if time.monotonic() >= ends:
+                if not deadline.left_s:
                     self._signal()
             # Both pipes are closed or the group was killed: it exits within microseconds.
             time.sleep(0.0002)
@@ -171,15 +172,15 @@ def rg_output(
 
 
 def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: float) -> str:
-    deadline = time.monotonic() + timeout_s
+    deadline = Deadline(timeout_s)
     poller = select.poll()
     poller.register(stdout, select.POLLIN)
     poller.register(stderr, select.POLLIN)
     open_pipes = 2
     while open_pipes:
-        left_s = deadline - time.monotonic()
-        ready = poller.poll(max(0.0, left_s) * 1000)
-        if not ready and left_s <= 0:
+        left_s = deadline.left_s
+        ready = poller.poll(left_s * 1000)
+        if not ready and not left_s:
             return "timeout"
         for descriptor, _ in ready:
             chunk = os.read(descriptor, _CHUNK_BYTES)
@@ -190,7 +191,7 @@ def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: fl
                 errors += chunk[: _MAX_STDERR_BYTES - len(errors)]
             elif not sink(chunk):
                 return "stopped"
-        if left_s <= 0:
+        if not left_s:
             return "timeout"
     return "end"
 

@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from explorer.limits import Deadline
 from explorer.repository.workspace import Workspace
 from explorer.scout.rows import (
     MAX_FILE_BYTES,
@@ -137,10 +138,10 @@ class RepositoryIndex:
 
     def index_first(self, paths: Sequence[str], stopped: Stop) -> list[IndexRows]:
         """Index the best of ``paths``, which are best first, and return their rows."""
-        until = time.monotonic() + _FIRST_S
+        deadline = Deadline(_FIRST_S)
         fresh: list[IndexRows] = []
         for begin in range(0, len(paths), _BATCH_FILES):
-            if stopped() or (begin >= _FIRST_FILES and time.monotonic() > until):
+            if stopped() or (begin >= _FIRST_FILES and not deadline.left_s):
                 break
             batch = sorted(paths[begin : begin + _BATCH_FILES])
             fresh.append(build_rows(read_files(self.workspace, batch)))

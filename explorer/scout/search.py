@@ -1,7 +1,6 @@
 """The scout: answers a question about a repository from its words alone, without a model."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Final
 import anyio.to_thread
 import numpy as np
 
+from explorer.limits import Deadline
 from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.workspace import Workspace
@@ -63,14 +63,14 @@ def search(
     paths: tuple[str, ...],
     *,
     most: int,
-    until: float,
+    deadline: Deadline,
     cancelled: Stop,
     look_first: bool = False,
 ) -> ScoutAnswer:
     """At most ``most`` citations for the query from the files at ``paths``, which are sorted.
 
-    ``until`` is a ``time.monotonic`` moment. With ``look_first``, if much is not indexed, the
-    answer goes by ripgrep's counts, and ``index.pending`` has what is left to be indexed.
+    With ``look_first``, if much is not indexed, the answer goes by ripgrep's counts, and
+    ``index.pending`` has what is left to be indexed.
 
     Raises:
         RipgrepError: rg is missing or does not start.
@@ -80,15 +80,15 @@ def search(
         return ScoutAnswer(
             (), "The query has no words to search for; name what the code does or is called."
         )
-    index_until = until - _ANSWER_SHARE * (until - time.monotonic())
+    indexing = deadline.earlier(_ANSWER_SHARE * deadline.left_s)
 
     def stopped() -> bool:
-        return cancelled() or time.monotonic() > index_until
+        return cancelled() or not indexing.left_s
 
     index.find_pending(paths)
     looked = look_first and index.pending.source_bytes > INLINE_BYTES and not stopped()
     if looked:
-        rows = _look(index, parsed, stopped, min(_LOOK_S, index_until - time.monotonic()))
+        rows = _look(index, parsed, stopped, min(_LOOK_S, indexing.left_s))
     else:
         index.index_pending(stopped)
         rows = index.rows
@@ -290,14 +290,14 @@ class Scout:
             WorkspaceError: the root is gone or cannot be listed.
             RipgrepError: rg is missing or does not start.
         """
-        until = time.monotonic() + deadline_s
+        deadline = Deadline(deadline_s)
         cancelled = threading.Event()
         paths = await self._workspace.files()
 
         def work() -> bool:
             with self._lock:
                 index = self._opened()
-                index.refresh(paths, lambda: cancelled.is_set() or time.monotonic() > until)
+                index.refresh(paths, lambda: cancelled.is_set() or not deadline.left_s)
                 return not index.pending.paths
 
         try:
@@ -318,10 +318,10 @@ class Scout:
             WorkspaceError: the root is gone or cannot be listed.
             RipgrepError: rg is missing or does not start.
         """
-        until = time.monotonic() + deadline_s
+        deadline = Deadline(deadline_s)
         cancelled = threading.Event()
         paths = await self._workspace.files()
-        work = partial(self._answer, query, paths, max_citations, until, cancelled.is_set)
+        work = partial(self._answer, query, paths, max_citations, deadline, cancelled.is_set)
         try:
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         finally:
@@ -332,16 +332,21 @@ class Scout:
         query: str,
         paths: tuple[str, ...],
         most: int,
-        until: float,
+        deadline: Deadline,
         cancelled: Callable[[], bool],
     ) -> ScoutAnswer:
-
         with self._lock:
             if cancelled():
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
             answer = search(
-                index, query, paths, most=most, until=until, cancelled=cancelled, look_first=True
+                index,
+                query,
+                paths,
+                most=most,
+                deadline=deadline,
+                cancelled=cancelled,
+                look_first=True,
             )
             if index.pending.paths and self._behind is None:
                 self._behind = _Behind(self._index_behind)
