@@ -59,7 +59,7 @@ def make_question(
     """A question from what a caller gave; for None, 0 and empty values the settings apply.
 
     Raises:
-        UsageError: the query is empty, or trajectories would be written into the repository.
+        UsageError: the query is empty.
         RepositoryError: there is no repository to explore, or it is refused.
     """
     text, cut = clean_query(query)
@@ -69,7 +69,6 @@ def make_question(
         )
     resolver = from_process(settings.roots, client_project_dir())
     repository = resolver.resolve(path, client_roots)
-    _refuse_recording_inside(settings.record_dir, repository.root)
     return Question(
         query=text,
         repository=repository,
@@ -108,11 +107,3 @@ def loop_settings(
         ),
         max_citations=question.max_citations,
     )
-
-
-def _refuse_recording_inside(record_dir: Path | None, root: Path) -> None:
-    if record_dir is not None and record_dir.resolve().is_relative_to(root):
-        raise UsageError(
-            f"trajectories would be written into the explored repository: {str(record_dir)!r}",
-            "choose a directory outside it",
-        )

@@ -27,7 +27,7 @@ def open_record(question: Question) -> TrajectoryWriter:
     """A listener that writes the trajectory of a question to a new file in its record folder.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: it cannot be written, or would lie in the repository.
     """
     assert question.record_dir is not None
     slug = re.sub(r"[^a-z0-9]+", "-", question.query[:200].lower()).strip("-")[:_LONGEST_NAME]
@@ -35,7 +35,9 @@ def open_record(question: Question) -> TrajectoryWriter:
     try:
         return TrajectoryWriter(question.record_dir / name, repository=question.repository.root)
     except TrajectoryError as error:
-        raise UsageError(str(error), "choose a directory that can be written to") from None
+        raise UsageError(
+            str(error), "choose a directory outside the repository that can be written to"
+        ) from None
 
 
 def begun_by_scout(question: Question) -> RunStarted:
