@@ -29,6 +29,7 @@ from server.exploring.engine_settings import wanted_engine
 from server.exploring.local_engine import start_engine
 from server.settings import Settings, load_settings
 from tests.e2e.recordings import DELAY, ENDLESS
+from tests.e2e.vllm_server import cache_of
 from tests.integration.launch.launch_support import alive, api_of_state, eventually, short_directory
 from tests.serving import Served, served
 
@@ -110,6 +111,7 @@ async def place(
             "XDG_STATE_HOME": str(base / "state"),
             "XDG_CONFIG_HOME": str(base / "config"),
             "PYTHONPATH": str(nvfp4_plugin),
+            "VLLM_CACHE_ROOT": str(cache_of(nvfp4_plugin)),
             "FASTCONTEXT_VLLM": str(vllm_python.with_name("vllm")),
             "FASTCONTEXT_ENGINE_MODELS": str(base / "model"),
             "FASTCONTEXT_TEMPERATURE": "0",
