@@ -34,7 +34,7 @@ PASSING = {
 WITHOUT_TOKEN = """
 import sys
 sys.path.insert(0, {root!r})
-from server import http_server
+from server.protocol import http_server
 from server.protocol.app import build_server
 from server.settings import Settings
 
