@@ -34,6 +34,8 @@ UNWANTED = re.compile(r"__pycache__|\.pyc$|(^|/)tests?/|(^|/)\.|\.(env|key|pem)$
 LINTER = "skillsaw==0.22.0"
 """It carries the released schema of server.json. Run apart: one of its dependencies owns the same
 module as one of ours."""
+CHECKER = "twine==7.0.0"
+"""It refuses what the package index would refuse."""
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 UVX = UV.with_name("uvx")
 
@@ -90,6 +92,12 @@ def test_the_sdist_holds_what_its_tests_need(built: Path) -> None:
     for name in ("tests/conftest.py", "scripts/generate.py", "docs/concepts.md", "server.json",
                  "plugins/claude-code/.mcp.json", "bundle/manifest.json", "LICENSE"):  # fmt: skip
         assert name in names
+
+
+def test_the_package_index_would_take_both(built: Path, tmp_path: Path) -> None:
+    files = [*built.glob("*.whl"), *built.glob("*.tar.gz")]
+    said = run(UV, "tool", "run", CHECKER, "check", "--strict", *files, cwd=tmp_path)
+    assert said.count("PASSED") == 2
 
 
 def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: Path) -> None:
