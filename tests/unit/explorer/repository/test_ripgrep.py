@@ -3,8 +3,8 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import anyio.from_thread
@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from explorer.errors import RipgrepError
+from explorer.limits import Deadline
 from explorer.repository import ripgrep
 from explorer.repository.ripgrep import RgEnd, RgHandle, Sink, find_rg, in_thread, run_rg
 from tests.tooling import write_tree
@@ -118,8 +119,8 @@ async def test_a_timeout_kills_the_whole_group(
         now_s = 1000.0  # Both processes are up: now the time is over.
         return True
 
-    clock = SimpleNamespace(monotonic=lambda: now_s + time.monotonic(), sleep=time.sleep)
-    monkeypatch.setattr(ripgrep, "time", clock)
+    hasty = partial(Deadline, now=lambda: now_s + time.monotonic())
+    monkeypatch.setattr(ripgrep, "Deadline", hasty)
     end = await stream_rg([], cwd_fd=here, sink=sink, timeout_s=50)
     assert end.timed_out
     assert all_ended(pids)
