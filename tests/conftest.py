@@ -3,8 +3,11 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+E2E = "tests/e2e/"
 
 
 def pytest_configure() -> None:
@@ -12,6 +15,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n``, the tests of a file share a process, and so do all of tests/e2e: one engine."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return E2E if nodeid.startswith(E2E) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture

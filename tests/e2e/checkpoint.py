@@ -1,13 +1,11 @@
 """The checkpoint for recordings: trained once, then found by the hash of what went into it."""
 
-import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +25,21 @@ def tiny_checkpoint(python: Path, recordings: dict[str, Any], cache: Path) -> Pa
     )
     content = b"\0".join([given, TRAINER.read_bytes(), "\n".join(versions).encode()])
     found = cache / hashlib.sha256(content).hexdigest()[:24]
-    with alone(cache):
-        if not found.is_dir():
-            with tempfile.TemporaryDirectory(dir=cache) as made:
-                source, checkpoint = Path(made, "recordings.json"), Path(made, "checkpoint")
-                source.write_bytes(json.dumps(recordings, ensure_ascii=False).encode())
-                _train(python, source, checkpoint)
-                checkpoint.rename(found)
+    if found.is_dir():
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as made:
+        source, checkpoint = Path(made, "recordings.json"), Path(made, "checkpoint")
+        source.write_bytes(json.dumps(recordings, ensure_ascii=False).encode())
+        _train(python, source, checkpoint)
+        try:
+            checkpoint.rename(found)
+        except OSError:
+            # Another run was quicker; both checkpoints know the same.
+            if not found.is_dir():
+                raise
+            shutil.rmtree(checkpoint)
     return found
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process at a time is inside for the folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-def shared(folder: Path) -> Path:
-    """What all processes of a run share around a folder that ``tmp_path_factory`` has made."""
-    own = folder.parent
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def _train(python: Path, source: Path, checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tiny model, its NVFP4 form and two servers, each made once for all end-to-end tests."""
+"""The tiny model and two servers of it, made once for all end-to-end tests."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.e2e.checkpoint import alone, shared, tiny_checkpoint
+from tests.e2e.checkpoint import tiny_checkpoint
 from tests.e2e.recordings import plant, record
 from tests.e2e.vllm_server import PARSER, VllmServer, vllm_serving
 from tests.external import VLLM_PYTHON, external
@@ -78,17 +78,8 @@ def quantized(
     modelopt_python: Path, checkpoint: Path, tree: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     """The NVFP4 form of the tiny model, calibrated on what it was taught, and the report."""
-    folder = shared(tmp_path_factory.mktemp("any")) / "quantized"
-    out, printed = folder / "nvfp4", folder / "printed"
-    with alone(folder):
-        if not printed.exists():
-            done = _quantize(modelopt_python, checkpoint, out, anyio.run(record, tree))
-            printed.write_text(done)
-    return out, json.loads(printed.read_text().splitlines()[-1])
-
-
-def _quantize(python: Path, checkpoint: Path, out: Path, recorded: dict[str, Any]) -> str:
-    folder = out.parent
+    folder = tmp_path_factory.mktemp("quantized")
+    recorded = anyio.run(record, tree)
     calibration = folder / "calibration.jsonl"
     lines = [
         json.dumps({"messages": each["messages"], "tools": recorded["tools"]})
@@ -96,9 +87,10 @@ def _quantize(python: Path, checkpoint: Path, out: Path, recorded: dict[str, Any
         if not each["open_ended"]
     ]
     calibration.write_text("\n".join(lines) + "\n")
+    out = folder / "nvfp4"
     script = str(ROOT / "tests/e2e/quantize_tiny.py")
     done = subprocess.run(
-        [str(python), script, str(checkpoint), str(out), str(calibration)],
+        [str(modelopt_python), script, str(checkpoint), str(out), str(calibration)],
         env={
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
@@ -113,7 +105,7 @@ def _quantize(python: Path, checkpoint: Path, out: Path, recorded: dict[str, Any
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done.stdout
+    return out, json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.checkpoint import shared
-
 MODEL = "tiny"
 START_S = 420.0
 """13 s on an idle machine of 2 cores; minutes where it is loaded and nothing is compiled yet."""
@@ -67,8 +65,8 @@ def vllm_serving(
 ) -> Iterator[VllmServer]:
     """A server of the checkpoint; its whole process group is ended with the context.
 
-    ``folder``, one of pytest's, takes its log and its home. A failing start raises with the end of
-    the log.
+    ``folder`` takes its log and its home, the folder around it what servers keep for each other.
+    A failing start raises with the end of the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "vllm.log"
@@ -94,7 +92,7 @@ def vllm_serving(
 
 def cache_of(folder: Path) -> Path:
     """Where vLLM keeps what it learns of a model's class; without it each start takes 7 s more."""
-    return shared(folder) / "vllm-cache"
+    return folder.parent / "vllm-cache"
 
 
 def _environment(python: Path, folder: Path) -> dict[str, str]:
