@@ -171,6 +171,7 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
+        middleware=[extras.without_resources],
     )
     server.load_settings = load
     _add_tools(server)

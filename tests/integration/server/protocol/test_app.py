@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.server.apps import APP_MIME_TYPE
 from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
 
 from explorer.engines.protocol import Engine
@@ -115,6 +116,21 @@ async def test_a_client_that_shows_the_view_gets_the_same_facts_as_an_object_too
     ]
     assert (facts["turns"], facts["tool_calls"]) == (2, 2)
     assert "`a.py:1-2`" in text_of(result)
+
+
+@pytest.mark.parametrize(("mode", "version"), [("legacy", "2025-11-25"), ("auto", "2026-07-28")])
+async def test_resources_are_named_to_clients_that_show_the_view_alone(
+    mode: Any, version: str
+) -> None:
+    for views in (False, True):
+        async with connect(mode=mode, views=views) as client:
+            assert client.protocol_version == version
+            named = client.server_capabilities
+            page = (await client.read_resource(descriptions.VIEW_URI)).contents[0]
+        assert (named.resources is not None) is views
+        assert named.tools is not None
+        assert named.prompts is not None
+        assert page.mime_type == APP_MIME_TYPE
 
 
 @pytest.mark.parametrize("mode", ERAS)
