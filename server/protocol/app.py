@@ -163,7 +163,7 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
-        middleware=[extras.without_resources, only_files],
+        middleware=[extras.without_resources, extras.question_as_typed, only_files],
     )
     server.load_settings = load
     extras.add_prompt(server)

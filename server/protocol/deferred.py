@@ -191,6 +191,10 @@ def defer() -> bool:
         each for each in GROUPS if each is not _TELEMETRY or "opentelemetry" not in sys.modules
     ]
     sys.meta_path.insert(0, _Finder([_Group(names) for names in groups]))
+    from mcp_types._wire_base import WireModel
+
+    # Of the 200 models of a version's messages, a conversation needs a dozen.
+    WireModel.model_config["defer_build"] = True
     return True
 
 
