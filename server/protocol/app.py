@@ -29,7 +29,7 @@ from server import version
 from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
-from server.protocol import descriptions, extras, installation, stdio
+from server.protocol import descriptions, extras, fallback, installation, stdio
 from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
@@ -149,9 +149,14 @@ class ExplorerServer(MCPServer[Backend]):
     async def _serve_stdio(self, wire: stdio.Wire) -> None:
         # The SDK's own run_stdio_async puts stdout back when it ends; this one never does.
         server = self._lowlevel_server
+        options = server.create_initialization_options()
+
+        async def run(messages: Any, answers: Any) -> None:
+            await server.run(messages, answers, options)
+
         async with stdio.streams(wire) as (read, write):
             try:
-                await server.run(read, write, server.create_initialization_options())
+                await fallback.serve(run, read, write)
             except Exception:
                 # A client that has stopped reading would block the writer for ever.
                 lifecycle.leave_soon(1)
