@@ -34,6 +34,8 @@ from explorer.turn import TurnReader
 _MAIN = Path(__file__).parents[1] / "server/main.py"
 _PASSED_ON = ("FASTCONTEXT_", "XDG_", "HF_")
 _OF_BENCHMARKS = "FASTCONTEXT_BENCH_"
+_OF_THE_REQUEST = (400, 413, 422)
+"""The HTTP statuses that blame the conversation, not the key, the address or the load."""
 
 _SYSTEM = """\
 You are a coding agent in the repository {root}. You are given a task: a bug report, a change that \
@@ -47,7 +49,6 @@ no longer than what has to change or what answers:
 <final_answer>
 {root}/src/example.py:10-42
 </final_answer>"""
-_INSTRUCTIONS = "\n\n# Instructions of the MCP server {name!r}\n\n{text}"
 
 
 class ServerTools:
@@ -70,11 +71,11 @@ class ServerTools:
         tools = (await client.list_tools()).tools
         self._client, self._names = client, frozenset(tool.name for tool in tools)
         for tool in tools:
-            function = {"name": tool.name, "description": tool.description or ""}
-            function |= {"parameters": tool.input_schema}
+            told = {"name": tool.name, "description": tool.description or ""}
+            function = {**told, "parameters": tool.input_schema}
             self.schemas += ({"type": "function", "function": function},)
-        name, text = client.server_info.name, client.instructions or ""
-        self.instructions = _INSTRUCTIONS.format(name=name, text=text) if text else ""
+        if client.instructions:
+            self.instructions = f"\n\n# Instructions of an MCP server\n\n{client.instructions}"
 
     async def run(self, call: ToolCall, *, max_chars: int | None = None) -> ToolResult:
         """The observation of a call, at most ``max_chars`` long."""
@@ -98,7 +99,7 @@ class ServerTools:
         assert self._client is not None
         real, virtual = str(self._box.workspace.root), self._box.workspace.virtual_root
         # The agent knows the repository under its virtual name, the server under its real one.
-        if isinstance(path := arguments.get("path"), str) and path.startswith(virtual):
+        if isinstance(path := arguments.get("path"), str) and f"{path}/".startswith(f"{virtual}/"):
             arguments = arguments | {"path": real + path.removeprefix(virtual)}
         self.asked += 1
         try:
@@ -156,7 +157,7 @@ async def locate(
 ) -> Located:
     """The agent's answer to one task, in a conversation of its own.
 
-    A request that the endpoint refuses ends the run without an answer, unless it is the first.
+    A conversation that the endpoint refuses to go on with, such as a long one, has no answer.
 
     Raises:
         EngineError: the endpoint failed.
@@ -189,8 +190,8 @@ async def locate(
         try:
             turn = TurnReader(turns, calls, budget, transcript, listener)
             outcome = await turn.run(engine, request)
-        except EngineRejected:
-            if turns == 1:
+        except EngineRejected as error:
+            if turns == 1 or error.status not in _OF_THE_REQUEST:
                 raise
             break
         answer = outcome.found_answer(workspace.is_file)
@@ -219,7 +220,7 @@ async def locate(
 
 
 def _places(cited: Sequence[RawCitation], workspace: Workspace) -> tuple[Citation, ...]:
-    """The cited ranges that lie in files of the repository; without lines, the whole file."""
+    """What is cited of the repository's files: ranges cut to the file, or else the whole file."""
     found: list[Citation] = []
     for each in cited:
         try:
@@ -227,8 +228,7 @@ def _places(cited: Sequence[RawCitation], workspace: Workspace) -> tuple[Citatio
             lines = len(workspace.read(path).lines)
         except PathProblem:
             continue
-        start = each.start or 1
-        end = min(each.end or lines, lines)
-        if start <= end:
-            found.append(Citation(path, start, end, each.reason))
+        start = min(each.start or 1, lines)
+        end = max(start, min(each.end or lines, lines))
+        found.append(Citation(path, start, end, each.reason))
     return tuple(dict.fromkeys(found))
