@@ -29,10 +29,11 @@ from explorer.repository.documents import (
     read_document,
     read_window,
 )
+from explorer.repository.git_directory import IndexCache
+from explorer.repository.listing import Listing, take_listing
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
-    Listing,
     PathProblem,
     Resolved,
     clean,
@@ -43,7 +44,6 @@ from explorer.repository.paths import (
     shown,
     similar,
     split,
-    take_listing,
     without_line_suffix,
 )
 from explorer.repository.ripgrep import RgHandle, in_thread
@@ -72,6 +72,7 @@ class Workspace:
         self._listing: Listing | None = None
         self._lock = threading.Lock()
         self._documents = DocumentCache()
+        self._indexes = IndexCache()
 
     @classmethod
     def open(
@@ -125,7 +126,6 @@ class Workspace:
         """Every file that may be shown, as sorted relative paths; kept until ``forget``.
 
         Raises:
-            RipgrepError: rg is missing or does not start.
             WorkspaceError: the walk failed.
         """
         listing = self._listing
@@ -175,7 +175,11 @@ class Workspace:
             if self._listing is None:
                 self.check()
                 self._listing = take_listing(
-                    self.descriptor, include_hidden=self.include_hidden, handle=handle
+                    self.descriptor,
+                    self.root,
+                    self._indexes,
+                    include_hidden=self.include_hidden,
+                    handle=handle,
                 )
             return self._listing
 
