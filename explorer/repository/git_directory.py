@@ -233,8 +233,8 @@ class CheckoutFinder:
         name = f"{path}/.git".lstrip("/")
         try:
             os.close(open_directory(base_fd, name))
-            own = Place(base_fd, name, base / ".git")
-            return own, own
+            inside = Place(base_fd, name, base / ".git")
+            return inside, inside
         except (OSError, ValueError):
             target = self._target(base_fd, base, name)
         if target is None:
