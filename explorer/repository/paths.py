@@ -52,6 +52,11 @@ def is_one_line(path: str) -> bool:
     return _UNPRINTABLE.search(path) is None
 
 
+def virtual_name(name: str) -> str:
+    """The name, with dashes for everything that could break a ``path:line`` citation."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
+
+
 MAX_PATH_CHARS = 4096  # Linux' PATH_MAX.
 MAX_CANDIDATES = 10
 

@@ -6,7 +6,6 @@ following links; one that leads outside is refused. A change between the steps f
 """
 
 import os
-import re
 import stat
 import threading
 from bisect import bisect_left
@@ -44,6 +43,7 @@ from explorer.repository.paths import (
     shown,
     similar,
     split,
+    virtual_name,
     without_line_suffix,
 )
 from explorer.repository.ripgrep import RgHandle, in_thread
@@ -393,11 +393,6 @@ class Workspace:
 
     def _name(self, path: str) -> str:
         return self.to_virtual(path) if is_one_line(path) else shown(path)
-
-
-def virtual_name(name: str) -> str:
-    """The name, with dashes for everything that could break a ``path:line`` citation."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
