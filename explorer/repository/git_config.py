@@ -15,7 +15,7 @@ from explorer.repository.ignore_rules import path_matches
 
 MAX_CONFIG_BYTES = 1 << 18
 _MAX_DEPTH = 10  # As git.
-_MAX_INCLUDED = 50
+_MAX_INCLUDED = 20
 
 _SECTION = re.compile(r'\[\s*([\w.-]+)\s*(?:"((?:[^"\\\n]|\\.)*)")?\s*\]')
 _KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*(=?)[ \t]*")

@@ -22,7 +22,12 @@ from explorer.repository.git_config import (
     expanded,
     user_config_files,
 )
-from explorer.repository.git_index import MAX_INDEX_BYTES, IndexProblemError, tracked_paths
+from explorer.repository.git_index import (
+    MAX_INDEX_BYTES,
+    IndexProblemError,
+    Tracked,
+    tracked_paths,
+)
 from explorer.repository.ignore_rules import MAX_IGNORE_BYTES
 
 _MAX_LINK_BYTES = 8_192  # A path of PATH_MAX and what stands before it.
@@ -65,7 +70,7 @@ class Checkout:
     config: GitConfig
     directory: Path
     """The real path of the checkout."""
-    _tracked: "Tracked | None" = field(default=None, repr=False)
+    _tracked: Tracked | None = field(default=None, repr=False)
 
     @property
     def identity(self) -> str:
@@ -80,20 +85,8 @@ class Checkout:
     def tracked(self, cache: "IndexCache", note: Note) -> "Tracked":
         """What git tracks, by paths relative to the root."""
         if self._tracked is None:
-            self._tracked = cache.load(self, note) if self.own is not None else NOTHING
+            self._tracked = cache.load(self, note)
         return self._tracked
-
-
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """Paths in an index."""
-
-    files: frozenset[str]
-    directories: frozenset[str]
-    """All directories above them."""
-
-
-NOTHING = Tracked(frozenset(), frozenset())
 
 
 class IndexCache:
@@ -101,16 +94,18 @@ class IndexCache:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[tuple[int, ...], Tracked]] = {}
+        self._bytes = 0
 
     def load(self, checkout: Checkout, note: Note) -> Tracked:
         """The tracked paths of a checkout; none, with a note, if its index cannot be read."""
-        assert checkout.own is not None
         place = checkout.own
+        if place is None:
+            return Tracked(())
         try:
             name = f"{place.below}/index".lstrip("/")
             status = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
             identity = status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
-            key = f"{checkout.top}\0{place.real}"
+            key = f"{checkout.top}\0{checkout.prefix}\0{place.real}"
             kept = self._kept.get(key)
             if kept is not None and kept[0] == identity:
                 return kept[1]
@@ -122,27 +117,16 @@ class IndexCache:
                 f"The index of git in {str(place.real)!r} was not read, because {error}: files "
                 "that are tracked although a rule ignores them are missing."
             )
-            return NOTHING
+            return Tracked(())
         except OSError:
-            return NOTHING
-        found = _relative_to_root(paths, checkout)
+            return Tracked(())
+        if self._bytes + len(data) > MAX_INDEX_BYTES:
+            self._kept.clear()
+            self._bytes = 0
+        found = Tracked(tuple(paths), checkout.top, checkout.prefix)
         self._kept[key] = identity, found
+        self._bytes += len(data)
         return found
-
-
-def _relative_to_root(paths: list[bytes], checkout: Checkout) -> Tracked:
-    files = {
-        checkout.top + path.removeprefix(checkout.prefix)
-        for path in os.fsdecode(b"\0".join(paths)).split("\0")
-        if path.startswith(checkout.prefix)
-    }
-    directories = set[str]()
-    for path in files:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in directories:
-            directories.add(folder)
-            folder = folder.rpartition("/")[0]
-    return Tracked(frozenset(files), frozenset(directories))
 
 
 class CheckoutFinder:

@@ -18,7 +18,6 @@ from explorer.limits import Deadline
 from explorer.repository.bounded import NotReadError, read_inside
 from explorer.repository.documents import open_directory, open_root
 from explorer.repository.git_directory import (
-    NOTHING,
     Checkout,
     CheckoutFinder,
     IndexCache,
@@ -253,13 +252,7 @@ class Walk:
         if not ignored:
             return names, []
         tracked = frame.checkout.tracked(self._indexes, self._note)
-        kept = []
-        if tracked is not NOTHING:
-            kept = [
-                name
-                for name in ignored
-                if prefix + name in tracked.files or prefix + name in tracked.directories
-            ]
+        kept = [name for name in ignored if prefix + name in tracked]
         dropped = ignored.difference(kept)
         self.ignored += [prefix + name + "/" * directories for name in dropped]
         return [name for name in names if name not in ignored], kept
