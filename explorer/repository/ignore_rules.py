@@ -20,6 +20,8 @@ MAX_WILDCARDS = 2_000
 _NAMES_AT_ONCE = 128  # Python runs nothing else during one search, however slow the rules are.
 
 _SPECIAL = re.compile(rb"[*?\[\\]")
+_PLAIN = re.compile(rb"(\*|)([^*?\[\\]*)|([^*?\[\\]+)\*", re.DOTALL)
+"""A literal, perhaps with one star before or behind it."""
 _CLASSES = {
     b"alnum": rb"[0-9A-Za-z]",
     b"alpha": rb"[A-Za-z]",
@@ -42,17 +44,26 @@ _MEMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class _Matcher:
-    """Some rules that do the same: plain names and paths in sets, the others in one expression."""
+    """Some rules that do the same. The plain ones, most of all, need no expression."""
 
     names: frozenset[bytes]
-    """Names that match at any depth."""
+    """Names that match at any depth, as the next two do; in lower case if case is folded."""
+    beginnings: tuple[bytes, ...]
+    endings: tuple[bytes, ...]
     placed: Mapping[bytes, frozenset[bytes]]
     """Names that match in one folder, by that folder: ``b""`` or ``b"src/"``."""
     expression: re.Pattern[bytes] | None
     """For ``finditer`` on paths with a NUL before each and behind the last."""
+    fold_case: bool
 
     def matching(self, folder: bytes, names: Sequence[bytes]) -> set[bytes]:
-        found = {name for name in names if name in self.names} if self.names else set()
+        keys = b"\0".join(names).lower().split(b"\0") if self.fold_case else names
+        beginnings, endings, plain = self.beginnings, self.endings, self.names
+        found = {
+            name
+            for name, key in zip(names, keys, strict=True)
+            if key in plain or key.endswith(endings) or key.startswith(beginnings)
+        }
         if placed := self.placed.get(folder):
             found |= placed.intersection(names)
         if self.expression is not None:
@@ -83,14 +94,14 @@ class Rules:
     """How many wildcards there are to match."""
 
     def judge(
-        self, folder: str, names: Iterable[str], *, directories: bool
+        self, folder: str, names: Sequence[str], *, directories: bool
     ) -> tuple[set[str], set[str]]:
         """Those of the names that the rules ignore, and those that they bring back.
 
         ``folder`` is where the names are, relative to the ignore file: ``""`` or ``src/``. All
-        ``names`` are directories, or none is.
+        ``names`` are directories, or none is; there has to be at least one.
         """
-        left = [os.fsencode(name) for name in names]
+        left = os.fsencode("\0".join(names)).split(b"\0")
         ignored, kept = set[str](), set[str]()
         place = os.fsencode(folder)
         for run in self.runs:
@@ -161,28 +172,38 @@ def _without_trailing_spaces(line: bytes) -> bytes:
 
 
 def _matcher(rules: Sequence[_Rule], fold_case: bool) -> _Matcher:
-    names, paths, literal = list[bytes](), list[bytes](), list[bytes]()
+    names, beginnings, endings = list[bytes](), list[bytes](), list[bytes]()
     placed: dict[bytes, set[bytes]] = {}
+    paths, parts = list[bytes](), list[bytes]()
     for rule in rules:
-        if fold_case or _SPECIAL.search(rule.pattern):
-            make = _name_expression if rule.anywhere else _path_expression
-            expression = make(rule.pattern, fold_case)
-            if expression is not None:
-                (names if rule.anywhere else paths).append(expression)
-        elif rule.anywhere:
-            literal.append(rule.pattern)
-        else:
-            folder, slash, name = rule.pattern.removeprefix(b"/").rpartition(b"/")
+        pattern = rule.pattern
+        plain = _PLAIN.fullmatch(pattern)
+        if rule.anywhere and plain:
+            kind = beginnings if plain[3] else endings if plain[1] else names
+            literal: bytes = plain[3] or plain[2]
+            kind.append(literal.lower() if fold_case else literal)
+        elif not (rule.anywhere or fold_case or _SPECIAL.search(pattern)):
+            folder, slash, name = pattern.removeprefix(b"/").rpartition(b"/")
             placed.setdefault(folder + slash, set()).add(name)
-    if names:
-        either = b"|".join(dict.fromkeys(names))
+        else:
+            make = _name_expression if rule.anywhere else _path_expression
+            if (expression := make(pattern, fold_case)) is not None:
+                (parts if rule.anywhere else paths).append(expression)
+    if parts:
+        either = b"|".join(dict.fromkeys(parts))
         paths.append(rb"(?>(?:[^\0/]*/)*)(?:" + either + rb")")
     compiled = None
     if paths:
         either = b"|".join(dict.fromkeys(paths))
         compiled = re.compile(rb"\0(?:" + either + rb")(?=\0)", re.IGNORECASE if fold_case else 0)
-    folders = {folder: frozenset(there) for folder, there in placed.items()}
-    return _Matcher(frozenset(literal), folders, compiled)
+    return _Matcher(
+        frozenset(names),
+        tuple(beginnings),
+        tuple(endings),
+        {folder: frozenset(there) for folder, there in placed.items()},
+        compiled,
+        fold_case,
+    )
 
 
 def _name_expression(pattern: bytes, fold_case: bool) -> bytes | None:
@@ -271,6 +292,8 @@ def _tokens(pattern: bytes, fold_case: bool) -> list[bytes] | None:
                 return None
             end += 1
             escaped = pattern[at + 1 : end]
+            if fold_case and escaped.isupper():
+                return None  # Git folds the name and plain letters, not this one.
             tokens.append(rb"\/" if escaped == b"/" else re.escape(escaped))
         elif char == b"[":
             found = _bracket(pattern, end, fold_case)

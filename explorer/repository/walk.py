@@ -93,12 +93,11 @@ class Walk:
         """The notes, bounded."""
         notes = list(self._notes)
         if len(notes) > _MAX_NOTES:
-            notes[_MAX_NOTES:] = [f"{len(notes) - _MAX_NOTES} more ignore files were left out."]
+            notes[_MAX_NOTES:] = [f"{len(notes) - _MAX_NOTES} more such files were left out."]
         if self._worktrees:
             count = len(self._worktrees)
-            names = ", ".join(map(shown, self._worktrees[:_MAX_NAMED])) + ", ..." * (
-                count > _MAX_NAMED
-            )
+            names = ", ".join(map(shown, sorted(self._worktrees)[:_MAX_NAMED]))
+            names += ", ..." * (count > _MAX_NAMED)
             which = "a linked worktree" if count == 1 else f"{count} linked worktrees"
             notes.append(
                 f"The repository has {which} inside ({names}), not searched again: to search one, "
