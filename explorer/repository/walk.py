@@ -25,7 +25,7 @@ from explorer.repository.git_directory import (
     standing_ignore_files,
 )
 from explorer.repository.ignore_rules import MAX_IGNORE_BYTES, Rules, TooMuchError, parse_rules
-from explorer.repository.paths import HIDDEN_GLOBS, shown
+from explorer.repository.paths import is_hidden_name, shown
 from explorer.repository.ripgrep import RgHandle
 
 MAX_TOTAL_WILDCARDS = 10_000
@@ -39,8 +39,6 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _IGNORE_NAME = ".gitignore"
 _MAX_NOTES = 3
 _MAX_NAMED = 3
-
-_HIDDEN = parse_rules("\n".join(HIDDEN_GLOBS).encode(), fold_case=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +241,15 @@ class Walk:
         """The names that may be shown, and those that are ignored but tracked."""
         if not names:
             return names, []
-        secret, _ = _HIDDEN.judge(prefix, names, directories=directories)
-        if secret:
-            self.hidden += len(secret - {".git"})
-            names = [name for name in names if name not in secret]
+        if directories:
+            # One with the name of a secret is entered: each file in it is then judged by its path.
+            shown_names = [name for name in names if not name.startswith(".")]
+        else:
+            shown_names = [name for name in names if not is_hidden_name(prefix + name)]
+        self.hidden += len(names) - len(shown_names) - (".git" in names)
+        names = shown_names
+        if not names:
+            return names, []
         ignored = set(names) if frame.ignored else _ignored(prefix, names, frame, directories)
         if not ignored:
             return names, []
