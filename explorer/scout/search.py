@@ -98,7 +98,7 @@ def search(
     notes = index.notes(len(paths), looked=looked)
     found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     return _answer(parsed, found, load_weights(), most, notes)
 
 
