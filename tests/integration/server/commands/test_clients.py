@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from server.clients.instructions import BEGIN, END
-from server.clients.locations import CLIENTS, UserEnvironment, user_file
+from server.clients.locations import UserEnvironment, user_file
+from server.clients.table import CLIENTS
 from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.clients.install import entry
-from server.clients.locations import CLIENTS
+from server.clients.table import CLIENTS
 from server.doctor import checks
 from server.doctor.trial import try_server
 from tests.checkpoints import drafts

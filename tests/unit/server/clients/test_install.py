@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from server.clients import ConfigError, install, jsonc, toml_config
 from server.clients.install import apply, entry, plan_install, plan_uninstall
-from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
+from server.clients.locations import UserEnvironment, is_found, project_file, user_file
+from server.clients.table import CLIENTS
 
 COMMENTED = """// kept
 {
