@@ -112,7 +112,7 @@ def test_a_client_gets_an_answer_in_time(server: tuple[str, Path], tmp_path: Pat
         "FASTCONTEXT_DEADLINE_S": str(DEADLINE_S),
     }
     with served(tmp_path, **settings) as session:
-        session.initialize()
+        session.initialize(views=True)
         call = {"name": "explore_repository", "arguments": {"query": QUESTION, "path": str(tree)}}
         result = session.answer(session.send("tools/call", call))["result"]
     assert not result.get("isError"), result
