@@ -26,6 +26,16 @@ class Tool:
     schema: Any
     namespace: str = ""
 
+    def completed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments, and those that the schema requires besides, as a model would give them."""
+        known = {"string": "", "boolean": False, "array": [], "object": {}}
+        made = dict(arguments)
+        for name in (self.schema or {}).get("required", []):
+            told = self.schema["properties"][name]
+            usual = told.get("minimum", known.get(told.get("type", ""), 0))
+            made.setdefault(name, told.get("default", usual))
+        return made
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -68,7 +78,7 @@ class Dialect:
         tools = list(self.tools(body))
         for tool in tools:
             if tool.name.endswith(wanted):
-                return Call(tool.name, arguments, tool.namespace)
+                return Call(tool.name, tool.completed(arguments), tool.namespace)
         for tool in tools:
             if tool.name in _SEARCHES and tool.name not in before:
                 return Call(tool.name, {"query": f"select:mcp__fastcontext__{wanted}"})
@@ -155,6 +165,14 @@ def _chat_calls(body: Any) -> Iterator[str]:
     for message in body.get("messages", []):
         for call in message.get("tool_calls") or []:
             yield call["function"]["name"]
+
+
+def _chat_observations(body: Any) -> Iterator[str]:
+    for message in body.get("messages", []):
+        text = text_of(message.get("content"))
+        # smolagents speaks as the user.
+        if message["role"] == "tool" or text.startswith("Observation:"):
+            yield text
 
 
 def _chat_answer(body: Any, call: Call | None) -> Any:
@@ -309,9 +327,7 @@ DIALECTS = (
     Dialect(
         "/chat/completions",
         _chat_tools,
-        lambda body: (
-            text_of(each.get("content")) for each in body["messages"] if each["role"] == "tool"
-        ),
+        _chat_observations,
         _chat_calls,
         _chat_answer,
         _chat_stream,

@@ -34,7 +34,7 @@ class Asked:
     @property
     def own_tools(self) -> list[Tool]:
         """Those of this project's server."""
-        return [tool for tool in self.tools if "fastcontext" in f"{tool.namespace}{tool.name}"]
+        return [tool for tool in self.tools if tool.name.endswith((TOOL, "engine_status"))]
 
     @property
     def has_tool(self) -> bool:
