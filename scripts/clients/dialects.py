@@ -13,7 +13,7 @@ from typing import Any
 
 DONE = "Done: see the places."
 """What the stand-in says when it has nothing to call."""
-_SEARCHES = ("ToolSearch", "tool_search")
+SEARCHES = ("ToolSearch", "tool_search")
 """Tools of clients that bring in tools which the request does not hold."""
 
 
@@ -80,7 +80,7 @@ class Dialect:
             if tool.name.endswith(wanted):
                 return Call(tool.name, tool.completed(arguments), tool.namespace)
         for tool in tools:
-            if tool.name in _SEARCHES and tool.name not in before:
+            if tool.name in SEARCHES and tool.name not in before:
                 return Call(tool.name, {"query": f"select:mcp__fastcontext__{wanted}"})
         return None
 

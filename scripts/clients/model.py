@@ -6,11 +6,12 @@ import select
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from scripts.clients.dialects import Dialect, Tool, dialect_of
+from scripts.clients.dialects import SEARCHES, Dialect, Tool, dialect_of
 
 TOOL = "explore_repository"
 QUESTION = "how is the backoff between connection retries computed?"
@@ -45,6 +46,12 @@ class Asked:
     def observations(self) -> list[str]:
         """What the model reads back of its calls."""
         return list(self.dialect.observations(self.body))
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the explorer's answer is among the observations, not only that of a search."""
+        searches = [name for name in self.dialect.calls(self.body) if name in SEARCHES]
+        return len(self.observations) > len(searches)
 
 
 @dataclass(slots=True)
@@ -88,6 +95,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Keep still: what is asked is recorded."""
 
+    def handle(self) -> None:
+        """Answer requests until the client goes away, which is no error."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_HEAD(self) -> None:
         self._json({})
 
@@ -119,8 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Wait until the caller goes away."""
         self.model.is_waiting.set()
         ready, _, _ = select.select([self.connection], [], [], _NEVER_S)
-        if ready and not self.connection.recv(1, socket.MSG_PEEK):
-            self.model.was_left.set()
+        with suppress(ConnectionError):
+            if not ready or self.connection.recv(1, socket.MSG_PEEK):
+                return
+        self.model.was_left.set()
         self.close_connection = True
 
     def _read(self) -> bytes:
@@ -149,11 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send("text/event-stream", "".join(lines).encode())
 
     def _send(self, kind: str, body: bytes) -> None:
-        try:
-            self.send_response(200)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

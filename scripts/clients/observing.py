@@ -43,10 +43,10 @@ class Seen:
         Raises:
             RuntimeError: there is none.
         """
-        for asked in reversed(self.asked):
-            for text in reversed(asked.observations):
-                return text
-        raise RuntimeError(f"the model was shown no observation in {len(self.asked)} requests")
+        for asked in self.asked:
+            if asked.was_answered:
+                return asked.observations[-1]
+        raise RuntimeError(f"the model was shown no answer in {len(self.asked)} requests")
 
     @property
     def answer(self) -> str:
@@ -140,7 +140,7 @@ def ask(
     with tempfile.TemporaryDirectory(prefix="fastcontext-clients-") as folder, StandIn() as model:
         ready = client.ready(installed, Path(folder), model.url, server, "")
         with started(ready) as process:
-            until(lambda: any(only_first or a.observations for a in model.asked), process)
+            until(lambda: any(only_first or a.was_answered for a in model.asked), process)
         if not model.asked:
             said = (ready.home / "output.log").read_text("utf-8", "replace")[-600:]
             raise RuntimeError(f"{client.title} asked nothing; it said: {said}")

@@ -63,17 +63,20 @@ class Form:
         return {**({self.within: made} if self.within else made), **extras}
 
     def start(self, entry: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
-        """The words and the variables with which an entry starts its server, as they stand."""
-        made = entry.get(self.within) if self.within else entry
-        names = self
-        if not isinstance(made, Mapping) or self.command not in made:
-            # Some clients read an entry with the usual names as well.
-            made, names = entry, Form()
-        command, args, env = (made.get(key) for key in (names.command, names.args, names.env))
-        words = (command if isinstance(command, list) else [command or ""]) or [""]
-        return [*words, *(args if isinstance(args, list) else [])], env if isinstance(
-            env, Mapping
-        ) else {}
+        """The words and the variables with which an entry starts its server, as they stand.
+
+        Some clients read the usual names as well as their own.
+        """
+        inner = entry.get(self.within)
+        held = inner if isinstance(inner, Mapping) else entry
+        command = held.get(self.command, held.get("command", ""))
+        args = held.get(self.args, held.get("args"))
+        env = held.get(self.env, held.get("env"))
+        words = command if isinstance(command, list) and command else [command]
+        return (
+            [*words, *(args if isinstance(args, list) else [])],
+            env if isinstance(env, Mapping) else {},
+        )
 
     def updated(self, present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
         """``made`` with what ``present`` sets besides: its variables, and keys of its own.

@@ -159,7 +159,9 @@ def _not_to_be_tried(found: Configured) -> str:
     words, named = found.start()
     if found.in_project and (found.remote()[0] or words != own):
         return "not tried: the project's file names another server than this program"
-    if found.in_project and not named.keys() <= _LIMITS:
+    # Nothing but an object holds variables that can be judged.
+    is_plain = isinstance(found.made.get(found.client.form.env) or {}, dict)
+    if found.in_project and not (is_plain and named.keys() <= _LIMITS):
         return "not tried: the project's file sets more than limits"
     return ""
 
