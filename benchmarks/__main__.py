@@ -7,11 +7,15 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from benchmarks.agent import agent
+from benchmarks.agent import run as run_agent
 from benchmarks.localisation import localisation
 from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
 from benchmarks.page import page
+from benchmarks.questions import how, issues, questions
+from benchmarks.questions import run as ask
 from benchmarks.robust import robust
 from benchmarks.scouting import first_answer, many_files, scout, updates
 from benchmarks.searches import eight_greps, mixed_calls
@@ -31,6 +35,10 @@ SCENARIOS: dict[str, Scenario] = {
     "page": page,
     "robust": robust,
     "localisation": localisation,
+    "questions": questions,
+    "issues": issues,
+    "how": how,
+    "agent": agent,
 }
 
 
@@ -38,6 +46,10 @@ def main() -> int:
     """Run the scenarios; the exit status is 0, 1 after a failure, or 2 when one is not known."""
     if sys.argv[1:2] == ["localisation"]:
         return localise(sys.argv[2:])
+    if sys.argv[1:2] == ["agent"] and len(sys.argv) > 2:
+        return run_agent(sys.argv[2:])
+    if sys.argv[1:2] in (["questions"], ["issues"], ["how"]) and len(sys.argv) > 2:
+        return ask(sys.argv[1], sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios to run, or all")
     parser.add_argument("-n", type=int, default=0, help="samples per case instead of the usual")

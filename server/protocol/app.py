@@ -20,6 +20,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import ListRoots, Resolve
+from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CallToolResult,
@@ -164,6 +165,7 @@ def build_server(
     log_to_stderr()
     server = ExplorerServer(
         "fastcontext",
+        tools=_tools(),
         title="FastContext",
         description="Finds the code that a question is about",
         instructions=descriptions.INSTRUCTIONS,
@@ -171,9 +173,9 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
+        middleware=[extras.without_resources],
     )
     server.load_settings = load
-    _add_tools(server)
     extras.add_prompt(server)
     return server
 
@@ -213,26 +215,48 @@ async def _client_roots(path: str, ctx: Context[Backend, Any]) -> ListRootsResul
         return nothing
 
 
-def _add_tools(server: ExplorerServer) -> None:
+def _tools() -> list[Tool]:
     hints = ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
-    explore = hints.model_copy(update={"title": descriptions.EXPLORE_TITLE})
-    server.add_tool(
+    explore = Tool.from_function(
         explore_repository,
         title=descriptions.EXPLORE_TITLE,
         description=descriptions.EXPLORE_DESCRIPTION,
-        annotations=explore,
-        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS, **extras.VIEW_META},
+        annotations=hints,
+        meta={
+            # Claude Code otherwise names the tool in the first turn without its schema.
+            "anthropic/alwaysLoad": True,
+            "anthropic/maxResultSizeChars": _RESULT_CHARS,
+            **extras.VIEW_META,
+        },
         structured_output=False,
     )
-    server.add_tool(
+    status = Tool.from_function(
         engine_status,
         title=descriptions.STATUS_TITLE,
         description=descriptions.STATUS_DESCRIPTION,
-        annotations=hints.model_copy(update={"title": descriptions.STATUS_TITLE}),
+        annotations=hints,
         structured_output=False,
     )
+    for tool in (explore, status):
+        tool.parameters = _smallest(tool.parameters)
+    return [explore, status]
+
+
+def _smallest(schema: dict[str, Any]) -> dict[str, Any]:
+    """A flat schema without titles, and without defaults, which strict clients refuse.
+
+    smolagents refuses calls that leave out an argument, unless that is marked as ``nullable``.
+    """
+    required = schema.get("required", ())
+    properties: dict[str, Any] = {
+        name: {key: each[key] for key in ("type", "description")}
+        | ({} if name in required else {"nullable": True})
+        for name, each in schema["properties"].items()
+    }
+    slim = {"type": "object", "properties": properties}
+    return slim | {"required": required} if required else slim
 
 
 async def explore_repository(
@@ -245,7 +269,9 @@ async def explore_repository(
     max_bytes: Annotated[int, Field(description=descriptions.MAX_BYTES)] = 0,
     include_hidden: Annotated[bool, Field(description=descriptions.INCLUDE_HIDDEN)] = False,
 ) -> CallToolResult:
-    """The places that answer the query, as Markdown and as an object with the same facts.
+    """The places that answer the query, as Markdown; clients that show a view get an object too.
+
+    Other clients get the text alone: several show their model the object instead, or both.
 
     Raises:
         ToolError: nothing could be explored; the text says what to do.
@@ -274,7 +300,10 @@ async def explore_repository(
     except ServerError as error:
         raise ToolError(error.text()) from error
     text, facts = for_client(report, max(1_000, max_bytes or service.settings.answer_bytes))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=facts if extras.shows_views(ctx.client_capabilities) else None,
+    )
 
 
 async def engine_status(ctx: Context[Backend, Any]) -> CallToolResult:
@@ -288,10 +317,7 @@ async def engine_status(ctx: Context[Backend, Any]) -> CallToolResult:
         status = await service.status()
     except ServerError as error:
         raise ToolError(error.text()) from error
-    return CallToolResult(
-        content=[TextContent(type="text", text=status.text())],
-        structured_content=status.to_object(),
-    )
+    return CallToolResult(content=[TextContent(type="text", text=status.text())])
 
 
 async def _service(ctx: Context[Backend, Any]) -> "ExplorationService":
