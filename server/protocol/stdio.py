@@ -15,6 +15,8 @@ import anyio
 import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
+from server.process import lifecycle
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -63,3 +65,5 @@ async def _lines(reader: TextIO) -> AsyncIterator[str]:
     """
     while line := await anyio.to_thread.run_sync(reader.readline, abandon_on_cancel=True):
         yield line
+    # A client that has stopped reading, too, would block the writer and with it the end.
+    lifecycle.leave_soon()
