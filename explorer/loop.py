@@ -25,6 +25,11 @@ from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
 from explorer.turn import Outcome, TurnReader
 
+ALL_AS_REASONING = (
+    "The server sent the model's whole message as reasoning, and it was read there. The model does "
+    "not think: serve it without --reasoning-parser (llama.cpp: with --reasoning-format none), and "
+    "its calls start sooner."
+)
 _LAST_REQUESTS = (user(prompt.LAST_CALL), user(prompt.ONCE_MORE))
 
 
@@ -113,6 +118,8 @@ class _Run:
             outcome, error = turn.outcome, failure
         else:
             pace.turn_took(pace.deadline.elapsed_s - began_s)
+            if outcome.reasoned:
+                self._note(ALL_AS_REASONING)
             answer = await self.findings.consider(outcome.found_answer, self.calls.observed)
         return Situation(
             outcome,

@@ -17,7 +17,8 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from explorer.answers.parse import IsFile, ParsedAnswer, RawCitation
+from explorer.answers.parse import IsFile
+from explorer.answers.raw import ParsedAnswer, RawCitation
 from explorer.errors import AnswerError, EngineTimeout
 from explorer.records import Citation, Exploration, Span, StopReason
 from explorer.repository.documents import Document, evidence_of

@@ -19,14 +19,16 @@ from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
+from explorer.scout.folding import plain
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
-from explorer.scout.query import Query, parse_query, resolve
+from explorer.scout.query import Query, parse_query
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.tokens import Floats
+from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -96,7 +98,7 @@ def search(
     notes = index.notes(len(paths), looked=looked)
     found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     return _answer(parsed, found, load_weights(), most, notes)
 
 
@@ -168,15 +170,15 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     """The files that the query names with a line number, by their rows, and the lines."""
     if not query.trace.frames:
         return []
-    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
-    by_name: dict[str, list[str]] = {}
+    tails = {tail_of(frame.path) for frame in query.trace.frames}
+    by_tail: dict[str, list[str]] = {}
     row_of: dict[str, int] = {}
     for row, path in enumerate(paths):
-        name = path.rpartition("/")[2]
-        if name in names:
-            by_name.setdefault(name, []).append(path)
+        tail = tail_of(path)
+        if tail in tails:
+            by_tail.setdefault(tail, []).append(path)
             row_of[path] = row
-    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    resolved = ((resolve(frame, by_tail), frame.line) for frame in query.trace.frames)
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
@@ -235,10 +237,10 @@ def _confidence(chance: float, weights: Weights) -> Confidence:
 
 def _reason(query: Query, lines: Sequence[str]) -> str:
     """The words of the query that are in the lines, the weightiest first."""
-    text = "\n".join(lines).lower()
+    text = plain("\n".join(lines)).casefold()
     order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
     words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
+    found = [word for word in words if word.casefold() in text][:_REASON_WORDS]
     return "contains " + ", ".join(found) if found else ""
 
 

@@ -1,16 +1,16 @@
 """The tools of one workspace: from a call to its observation; and Read itself."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from explorer.limits import Deadline
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.repository.documents import Window
-from explorer.repository.paths import PathProblem
+from explorer.repository.paths import PathProblem, Resolved
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import (
-    SCHEMAS,
     ArgumentProblem,
     Arguments,
     GlobArguments,
@@ -20,6 +20,7 @@ from explorer.tools.arguments import (
 from explorer.tools.glob import glob
 from explorer.tools.grep import grep
 from explorer.tools.observation import MIN_CHARS, ObservationLines, ToolLimits, cut_line, problem
+from explorer.tools.schemas import SCHEMAS
 
 _NOTE_CHARS = 80
 _LEAST_CHARS = 20
@@ -40,7 +41,7 @@ def read(
     Raises:
         PathProblem: the path leads to nothing that may be shown.
     """
-    found = workspace.resolve(arguments.path)
+    found, arguments = _found(workspace, arguments)
     if found.kind == "directory":
         return _directory(workspace, found.path, max_chars)
     start, count = _range(arguments, limits)
@@ -66,6 +67,17 @@ def read(
         return problem(_past_the_end(name, start, window.total), max_chars)
     asked = arguments.limit is not None or arguments.end is not None
     return _rows(found.path, name, window, asked and count < limits.read_lines, limits, max_chars)
+
+
+def _found(workspace: Workspace, arguments: ReadArguments) -> tuple[Resolved, ReadArguments]:
+    """What the path leads to, and the arguments with the lines that stand behind it, if any do."""
+    if not workspace.is_file(arguments.path):
+        placed = arguments.placed()
+        named = [each for each in placed if workspace.is_file(each.path)]
+        for each in named[-1:] or placed[:1]:
+            with suppress(PathProblem):
+                return workspace.resolve(each.path), each
+    return workspace.resolve(arguments.path), arguments
 
 
 def _range(arguments: ReadArguments, limits: ToolLimits) -> tuple[int, int]:
