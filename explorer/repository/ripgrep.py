@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ _CHUNK_BYTES = 1 << 16  # The capacity of a Linux pipe.
 _MAX_STDERR_BYTES = 16_384
 _VERSION_TIMEOUT_S = 5.0
 _REAP_TIMEOUT_S = 1.0
-_PASSED_ENV = ("HOME", "XDG_CONFIG_HOME")  # Where rg finds git's global excludes.
+_ENVIRONMENT: Mapping[str, str] = {}  # rg needs nothing, and nothing of the user's changes it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class RgHandle:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     cwd=cwd,
-                    env=_environment(),
+                    env=_ENVIRONMENT,
                     start_new_session=True,
                 )
             except OSError as error:
@@ -286,7 +286,7 @@ def rg_version(binary: str) -> tuple[int, ...]:
             [binary, "--no-config", "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=_environment(),
+            env=_ENVIRONMENT,
             timeout=_VERSION_TIMEOUT_S,
             check=False,
         )
@@ -305,10 +305,6 @@ def _absolute_search_path() -> str:
     # A relative entry would let the current directory, perhaps the explored one, provide rg.
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(entry for entry in entries if entry.startswith("/"))
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ENV if name in os.environ}
 
 
 def _path_of(descriptor: int) -> str:

@@ -410,8 +410,6 @@ async def test_the_reason_names_the_words_that_were_found(tree):
 
 
 LOCKED = '"retry": {"backoff": "1"},\n"fetch-retry": {"exponential-backoff": "2"},\n'
-    '"retry": {"dependencies": {"backoff": "1"}},\n"fetch-retry": {"exponential-backoff": "2"},\n'
-)
 
 
 @pytest.mark.parametrize(
