@@ -107,7 +107,7 @@ def take_listing(
         walk = Walk(root_fd, root, indexes, stack, handle)
         if include_hidden:
             walk.all()
-            return _listing(walk.files, (), 0, walk.told(), _SHOW_ALL, taken_ns)
+            return _listing(walk.files, walk.ignored, 0, walk.told(), _SHOW_ALL, taken_ns)
         walk.visible()
         if not walk.files and walk.is_inside_checkout:
             walk = Walk(root_fd, root, indexes, stack, handle)
