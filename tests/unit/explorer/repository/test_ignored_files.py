@@ -398,3 +398,12 @@ async def test_rg_does_not_search_what_is_ignored(tmp_path: Path) -> None:
     rules, given = listing_of(root).rg_rules("c")
     assert not given
     assert "--ignore-file=/dev/stdin" not in rules
+
+
+async def test_grep_drops_what_rg_was_not_told_to_leave_out(tmp_path: Path) -> None:
+    ignored = {f"d{number}/a.gen": "needle" for number in range(600)}
+    root = write_tree(tmp_path / "root", {".gitignore": "*.gen\n", "a.py": "needle", **ignored})
+    assert listing_of(root).rg_rules()[1].count(b"\n") < len(ignored) - 1
+    with Workspace.open(root) as workspace:
+        found = await run(ToolBox(workspace), "Grep", pattern="needle", output_mode="count")
+    assert found.text == "/testbed/root/a.py:1"

@@ -14,7 +14,7 @@ import pytest
 from explorer.errors import RipgrepError
 from explorer.limits import Deadline
 from explorer.repository import ripgrep
-from explorer.repository.ripgrep import RgEnd, RgHandle, Sink, find_rg, in_thread, run_rg
+from explorer.repository.ripgrep import RgEnd, RgHandle, Sink, find_rg, in_thread, rg_output, run_rg
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +27,33 @@ async def stream_rg(args: list[str], *, cwd_fd: int, sink: Sink, timeout_s: floa
     return await in_thread(
         lambda handle: run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
     )
+
+
+def test_an_ignore_file_on_standard_input_may_be_larger_than_a_pipe(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.py": "x", "b.py": "x"})
+    ignored = "".join(f"/{'n' * 200}{number}\n" for number in range(1_000)) + "/b.py\n"
+    args = ["--files", "--no-ignore", "--ignore-file=/dev/stdin", "./"]
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    output, end = rg_output(
+        args,
+        cwd_fd=descriptor,
+        max_bytes=1_000,
+        timeout_s=20,
+        handle=RgHandle(),
+        stdin=ignored.encode(),
+    )
+    os.close(descriptor)
+    assert (output, end.returncode) == (b"./a.py\n", 0)
+
+
+def test_an_rg_that_does_not_read_its_standard_input_ends_as_usual(
+    fake_rg: FakeRg, here: int
+) -> None:
+    fake_rg("print('out')")
+    output, end = rg_output(
+        [], cwd_fd=here, max_bytes=1_000, timeout_s=20, handle=RgHandle(), stdin=b"x" * 1_000_000
+    )
+    assert (output, end.returncode) == (b"out\n", 0)
 
 
 @pytest.fixture
