@@ -27,6 +27,8 @@ class Case:
     """The case that this one is compared with; empty for a baseline."""
     equal_work: str = ""
     """The figure that proves that the case did the same work as the others."""
+    failures: tuple[str, ...] = ()
+    """What must not happen and did."""
 
     @property
     def median(self) -> float:

@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"<(?=\|[A-Za-z_]{1,40}\|>|/?tool_response>)")
 """The marks of turns and tool results in chat templates, which a tokenizer turns into control
 tokens wherever they occur (ChatML, as in Qwen3's tokenizer_config.json)."""
 
-_QUERY_TAG = re.compile(r"<\s*(/?)\s*query\s*>", re.IGNORECASE)
+_QUERY_TAG = re.compile(r"<\s*+(/?)\s*+query\s*+>", re.IGNORECASE)
 
 _SYSTEM = """\
 You are a codebase exploration specialist. You are given a question about a repository in a \
@@ -78,6 +78,12 @@ LAST_CALL = (
 NUDGE = (
     "Your message holds no final answer. Either call a tool, or give the citations now, one "
     "`path:start-end` per line between <final_answer> and </final_answer>."
+)
+UNTAGGED = (
+    "Your message holds a tool call without its tags, so it was not run. Write each call as "
+    '<tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>, with nothing else in the tags; '
+    "or give the citations, one `path:start-end` per line between <final_answer> and "
+    "</final_answer>."
 )
 ONCE_MORE = (
     "Tools cannot be called any more. Write only the <final_answer> block, with one "

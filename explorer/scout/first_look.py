@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from explorer.repository.ripgrep import RgHandle, rg_output
+from explorer.repository.ripgrep import current_handle, rg_output
 from explorer.repository.workspace import Workspace
 from explorer.scout.folding import fold
 from explorer.scout.index import Pending
@@ -123,7 +123,7 @@ def _output(
         cwd_fd=workspace.descriptor,
         max_bytes=_MAX_OUTPUT_BYTES,
         timeout_s=timeout_s,
-        handle=RgHandle(),
+        handle=current_handle(),
         stdin=ignored,
         stopped=stopped,
     )
