@@ -10,6 +10,7 @@ VLLM_PYTHON = "FASTCONTEXT_TEST_VLLM_PYTHON"
 NODE = "FASTCONTEXT_TEST_NODE"
 NODE_MODULES = "FASTCONTEXT_TEST_NODE_MODULES"
 LLAMA_PYTHON = "FASTCONTEXT_TEST_LLAMA_PYTHON"
+CLIENTS = "FASTCONTEXT_TEST_CLIENTS"
 CHROMIUM = "FASTCONTEXT_TEST_CHROMIUM"
 
 INSTALLED_LAST = frozenset({LLAMA_PYTHON})
@@ -24,6 +25,7 @@ HOW_TO_GET = {
         "a node_modules folder with @modelcontextprotocol/inspector and conformance, "
         "and @anthropic-ai/mcpb"
     ),
+    CLIENTS: "a node_modules folder with Claude Code, Codex, Gemini CLI and opencode",
 }
 
 

@@ -3,17 +3,18 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.field import build_field
@@ -97,7 +98,7 @@ def search(
     notes = index.notes(len(paths), looked=looked)
     found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     return _answer(parsed, found, load_weights(), most, notes)
 
 
@@ -108,7 +109,10 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     """
     pending = index.pending
     with ThreadPoolExecutor(1, "scout-look") as pool:
-        counting = pool.submit(count_words, index.workspace, query, pending, stopped, timeout_s)
+        # In this context, so that rg ends with the question.
+        counting = pool.submit(
+            copy_context().run, count_words, index.workspace, query, pending, stopped, timeout_s
+        )
         # rg is a process of its own: meanwhile the paths are looked at here.
         index.path_index(tuple(sorted({*pending.paths, *index.rows.paths})))
         counted = counting.result()
@@ -293,19 +297,15 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
 
-        def work() -> bool:
+        def work(handle: RgHandle) -> bool:
             with self._lock:
                 index = self._opened()
-                index.refresh(paths, lambda: cancelled.is_set() or not deadline.left_s)
+                index.refresh(paths, lambda: handle.killed or not deadline.left_s)
                 return not index.pending.paths
 
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(work)
 
     async def answer(
         self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
@@ -321,13 +321,8 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
-        work = partial(self._answer, query, paths, max_citations, deadline, cancelled.is_set)
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
 
     def _answer(
         self,
@@ -335,10 +330,10 @@ class Scout:
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
-        cancelled: Callable[[], bool],
+        handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
-            if cancelled():
+            if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
             answer = search(
@@ -347,7 +342,7 @@ class Scout:
                 paths,
                 most=most,
                 deadline=deadline,
-                cancelled=cancelled,
+                cancelled=lambda: handle.killed,
                 look_first=True,
             )
             if index.pending.paths and self._behind is None:

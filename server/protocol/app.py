@@ -19,16 +19,9 @@ import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.mcpserver.resolve import ListRoots, Resolve
+from mcp.server.mcpserver.resolve import Resolve
 from mcp.server.mcpserver.tools import Tool
-from mcp.shared.exceptions import MCPError
-from mcp.types import (
-    CallToolResult,
-    ListRootsRequest,
-    ListRootsResult,
-    TextContent,
-    ToolAnnotations,
-)
+from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from explorer.engines.protocol import Engine
@@ -37,6 +30,7 @@ from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
+from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
 if TYPE_CHECKING:
@@ -50,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 EngineFactory = Callable[["Settings"], Engine]
 
-ROOTS_WAIT_S = 3.0
-"""How long a client may take to name its roots."""
-_FIRST_INPUT_REQUIRED = "2026-07-28"
 # Claude Code saves a longer result to a file and shows the model the first 2 kB of it.
 _RESULT_CHARS = 50_000
 
@@ -173,7 +164,7 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
-        middleware=[extras.without_resources],
+        middleware=[extras.without_resources, only_files],
     )
     server.load_settings = load
     extras.add_prompt(server)
@@ -194,25 +185,6 @@ def _load_settings() -> "Settings":
     from server.settings import load_settings
 
     return load_settings()
-
-
-async def _client_roots(path: str, ctx: Context[Backend, Any]) -> ListRootsResult | ListRoots:
-    """The client's roots, empty if it has none, does not answer, or none are needed."""
-    nothing = ListRootsResult(roots=[])
-    capabilities = ctx.client_capabilities
-    absolute = path.strip().startswith(("/", "~", "file:"))
-    if absolute or capabilities is None or capabilities.roots is None:
-        return nothing
-    if (ctx.protocol_version or "") >= _FIRST_INPUT_REQUIRED:
-        return ListRoots()
-    try:
-        with anyio.fail_after(ROOTS_WAIT_S):
-            request = ListRootsRequest()
-            named: ListRootsResult = await ctx.session.send_request(request, ListRootsResult)
-            return named
-    except (MCPError, TimeoutError) as error:
-        logger.info("the client did not name its roots: %s", error)
-        return nothing
 
 
 def _tools() -> list[Tool]:
@@ -262,7 +234,7 @@ def _smallest(schema: dict[str, Any]) -> dict[str, Any]:
 async def explore_repository(
     query: Annotated[str, Field(description=descriptions.QUERY)],
     ctx: Context[Backend, Any],
-    roots: Annotated[ListRootsResult, Resolve(_client_roots)],
+    roots: Annotated[ListRootsResult, Resolve(client_roots)],
     path: Annotated[str, Field(description=descriptions.PATH)] = "",
     max_turns: Annotated[int, Field(description=descriptions.MAX_TURNS)] = 0,
     max_citations: Annotated[int, Field(description=descriptions.MAX_CITATIONS)] = 0,

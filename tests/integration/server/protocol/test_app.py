@@ -292,6 +292,22 @@ async def test_the_clients_root_is_explored_when_no_path_is_given(
     assert f"`{repository}`" in text_of(result)
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # The client's, of these roots.
+@pytest.mark.parametrize("mode", ERAS)
+async def test_roots_that_are_no_directory_of_this_machine_are_skipped(
+    repository: Path, mode: Any
+) -> None:
+    uris = ["vscode-vfs://github/some/project", "untitled:x", "/no/uri", repository.as_uri()]
+
+    async def roots(_context: Any) -> ListRootsResult:
+        named = [Root.model_construct(uri=uri) for uri in uris]
+        return ListRootsResult.model_construct(roots=named)
+
+    async with connect(mode=mode, roots=roots) as client:
+        result = await client.call_tool("explore_repository", {"query": "retry delay"})
+    assert f"`{repository}`" in text_of(result)
+
+
 @pytest.mark.parametrize("mode", ERAS)
 async def test_cancelling_a_call_closes_the_models_stream(repository: Path, mode: Any) -> None:
     asked, closed = anyio.Event(), anyio.Event()
