@@ -244,7 +244,9 @@ class RepositoryIndex:
 def _best_first(paths: tuple[str, ...]) -> list[str]:
     """Code before other files; of each kind tests and what lies aside last; then the shallowest."""
     index = index_paths(paths)
-    order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
+    order = np.lexsort(
+        (index.depth, index.is_test | index.is_aside | index.is_generated, ~index.is_code)
+    )
     return [paths[place] for place in order.tolist()]
 
 

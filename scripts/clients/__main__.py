@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.clients.observing import Seen, ask, interrupt, kill
+from scripts.clients.model import TOOL
+from scripts.clients.observing import ask, interrupt, kill
 from scripts.clients.real import LIBRARIES, NPM_CLIENTS, SERVER, Library, NpmClient
 
 ROOT = Path(__file__).parents[2]
@@ -28,61 +29,47 @@ BEGIN, END = "<!-- clients: begin -->", "<!-- clients: end -->"
 BUSY = 8
 """Processes that do nothing but compute, beside the clients whose starts are counted."""
 UNDER_LOAD = ("claude-code", "codex", "gemini", "opencode", "copilot")
-_HEAD = (
-    "Client",
-    "Tool in the first request",
-    "Tool, characters",
-    "Answer, characters",
-    "Repository found by",
-    "Asks for progress",
-    "Interrupted during a call",
-    "Killed during a call",
-)
+_NAMES = tuple(client.name for client in (*NPM_CLIENTS, *LIBRARIES))
 
 
-def fixture(client: NpmClient | Library, version: str, seen: Seen, date: str) -> dict[str, Any]:
-    """What is kept of a run: what the client's model was shown."""
+def fixture(client: NpmClient | Library, installed: Path) -> dict[str, Any]:
+    """What is kept of a client: what its model was shown, and its line of the table.
+
+    Raises:
+        RuntimeError: it cannot be run, or shows its model no answer.
+    """
+    seen = ask(client, installed)
     asked = next(each for each in seen.asked if each.has_tool)
-    return {
-        "client": client.title,
-        "version": version,
-        "date": date,
-        "in_first_request": seen.has_tool_at_once,
-        "tools": [
-            {"name": each.name, "description": each.description, "schema": each.schema}
-            for each in sorted(asked.own_tools, key=lambda each: each.name)
-        ],
-        "observation": seen.observation,
-        "answer": seen.answer,
+    tools = [
+        {"name": each.name, "description": each.description, "schema": each.schema}
+        for each in sorted(asked.own_tools, key=lambda each: each.name)
+    ]
+    explorer = next(each for each in tools if each["name"].endswith(TOOL))
+    observation, answer = seen.observation, seen.answer
+    table = {
+        "Client": f"{client.title} {client.version(installed)}",
+        "Run on": datetime.date.today().isoformat(),
+        "Tool in the first request": "yes" if seen.has_tool_at_once else "no, after a search",
+        "Tool, characters": f"{len(json.dumps(explorer, ensure_ascii=False)):,}",
+        "Answer, characters": f"{len(observation):,} of {len(answer):,}",
+        "Repository found by": "its roots" if seen.gave_roots else "working directory",
+        "Asks for progress": "yes" if seen.asked_for_progress else "no",
+        "Interrupted during a call": interrupt(client, installed),
+        "Killed during a call": kill(client, installed),
     }
+    return {"table": table, "tools": tools, "observation": observation, "answer": answer}
 
 
-def row(kept: dict[str, Any], seen: Seen, ends: Sequence[str]) -> str:
-    """The client's line of the table."""
-    explorer = next(each for each in kept["tools"] if "explore" in each["name"])
-    return _line(
-        f"{kept['client']} {kept['version']}",
-        "yes" if seen.has_tool_at_once else "no, after a search",
-        f"{len(json.dumps(explorer, ensure_ascii=False)):,}",
-        f"{len(kept['observation']):,} of {len(kept['answer']):,}",
-        "its roots" if seen.gave_roots else "working directory",
-        "yes" if seen.asked_for_progress else "no",
-        *ends,
-    )
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def write_page(rows: Sequence[str], date: str) -> None:
-    """Put the table into the page, between its markers."""
-    text = PAGE.read_text(encoding="utf-8")
+def page(text: str) -> str:
+    """The page with the table of everything that is kept, between its markers."""
+    paths = {name: FIXTURES / f"{name}.json" for name in _NAMES}
+    kept = [json.loads(path.read_text("utf-8")) for path in paths.values() if path.exists()]
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    table = f"{_line(*_HEAD)}{_line(*['---'] * len(_HEAD))}{''.join(rows)}"
-    made = f"{BEGIN}\nRun on {date}, by `python -m scripts.clients`.\n\n{table}{END}"
-    PAGE.write_text(f"{head}{made}{tail}", encoding="utf-8")
+    rows = [each["table"] for each in kept]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{head}{BEGIN}\n{table}{END}{tail}"
 
 
 @contextmanager
@@ -135,24 +122,19 @@ def main() -> int:
     if given.starts:
         count_starts(chosen, given.starts)
         return 0
-    date, rows, failed = datetime.date.today().isoformat(), [], 0
+    failed = 0
     for client, installed in chosen:
         print(f"... {client.title}", file=sys.stderr, flush=True)
         try:
-            seen = ask(client, installed)
-            kept = fixture(client, client.version(installed), seen, date)
-            line = row(kept, seen, (interrupt(client, installed), kill(client, installed)))
+            kept = fixture(client, installed)
         except RuntimeError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = 1
             continue
-        print(line, end="", flush=True)
-        rows.append(line)
         FIXTURES.mkdir(exist_ok=True)
         text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
         (FIXTURES / f"{client.name}.json").write_text(text, encoding="utf-8")
-    if not given.names:
-        write_page(rows, date)
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return failed
 
 

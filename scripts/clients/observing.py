@@ -52,9 +52,11 @@ class Seen:
     def answer(self) -> str:
         """The text of the server's answer to the call that the client made."""
         call = self._sent("tools/call")
-        answers = (each["server"] for each in self.wire if "server" in each)
-        result = next(each["result"] for each in answers if each.get("id") == call["id"])
-        return "".join(block["text"] for block in result["content"])
+        # Two servers that are started one after the other count from the same number.
+        answers = (each.get("server", {}) for each in self.wire)
+        own = (each.get("result", {}) for each in answers if each.get("id") == call["id"])
+        content = next(result["content"] for result in own if "content" in result)
+        return "".join(block["text"] for block in content)
 
     @property
     def asked_for_progress(self) -> bool:
@@ -69,7 +71,7 @@ class Seen:
 
     def _sent(self, method: str) -> Any:
         said = (each["client"] for each in self.wire if "client" in each)
-        return [each for each in said if each.get("method") == method][-1]
+        return next(each for each in said if each.get("method") == method)
 
 
 @contextmanager
@@ -190,7 +192,7 @@ def _end(event: Any) -> str:
         return "cancels the call"
     if event.get("closed"):
         return "closes stdin"
-    return str(event.get("signal", ""))
+    return f"sends {event['signal']}" if "signal" in event else ""
 
 
 def kill(client: NpmClient | Library, installed: Path) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from scripts.clients.__main__ import PAGE, page
 from scripts.clients.observing import ask
-from scripts.clients.real import NPM_CLIENTS, NpmClient
+from scripts.clients.real import LIBRARIES, NPM_CLIENTS, NpmClient
 from tests.external import CLIENTS, NODE, external
 
 FIXTURES = sorted((Path(__file__).parents[3] / "data/clients").glob("*.json"))
@@ -46,9 +47,11 @@ def test_what_a_client_showed_its_model_is_markdown_once(path: Path) -> None:
     assert any(each["name"].endswith("explore_repository") for each in kept["tools"])
 
 
-def test_the_kept_runs_are_of_every_client_that_was_run() -> None:
+def test_the_page_shows_the_run_that_is_kept_of_every_client() -> None:
     kept = {path.stem for path in FIXTURES}
-    assert {each.name for each in NPM_CLIENTS} <= kept
+    assert kept == {each.name for each in (*NPM_CLIENTS, *LIBRARIES)}
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text
 
 
 @pytest.mark.parametrize(
