@@ -7,11 +7,16 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from benchmarks.agent import agent
+from benchmarks.agent import run as run_agent
 from benchmarks.localisation import localisation
 from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
 from benchmarks.memory import memory
 from benchmarks.page import page
+from benchmarks.questions import how, issues, questions
+from benchmarks.questions import run as ask
+from benchmarks.robust import robust
 from benchmarks.scouting import first_answer, many_files, scout, updates
 from benchmarks.searches import eight_greps, mixed_calls
 from benchmarks.start import cold_start
@@ -28,14 +33,23 @@ SCENARIOS: dict[str, Scenario] = {
     "scout-large": many_files,
     "memory": memory,
     "page": page,
+    "robust": robust,
     "localisation": localisation,
+    "questions": questions,
+    "issues": issues,
+    "how": how,
+    "agent": agent,
 }
 
 
 def main() -> int:
-    """Run the scenarios; the exit status is 0, or 2 when one is not known."""
+    """Run the scenarios; the exit status is 0, 1 after a failure, or 2 when one is not known."""
     if sys.argv[1:2] == ["localisation"]:
         return localise(sys.argv[2:])
+    if sys.argv[1:2] == ["agent"] and len(sys.argv) > 2:
+        return run_agent(sys.argv[2:])
+    if sys.argv[1:2] in (["questions"], ["issues"], ["how"]) and len(sys.argv) > 2:
+        return ask(sys.argv[1], sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios to run, or all")
     parser.add_argument("-n", type=int, default=0, help="samples per case instead of the usual")
@@ -53,6 +67,7 @@ def main() -> int:
     # As SystemExit, so that the trees are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="fastcontext-benchmarks-") as folder:
+        failed = False
         bench = Bench(Path(folder).resolve(), given.n, _say)
         for name in names:
             _say(name)
@@ -61,7 +76,10 @@ def main() -> int:
                 path = keep(name, cases, name=given.machine, runs=given.runs)
                 print(f"{_described(name)}\n\n{table(cases)}\n", flush=True)
                 _say(f"raw rows in {path}")
-    return 0
+            for failure in (each for case in cases for each in case.failures):
+                failed = True
+                print(f"failed: {failure}", flush=True)
+    return int(failed)
 
 
 def _described(name: str) -> str:

@@ -27,6 +27,8 @@ class Case:
     """The case that this one is compared with; empty for a baseline."""
     equal_work: str = ""
     """The figure that proves that the case did the same work as the others."""
+    failures: tuple[str, ...] = ()
+    """What must not happen and did."""
 
     @property
     def median(self) -> float:
@@ -135,5 +137,7 @@ def conditions() -> dict[str, object]:
 
 
 def _bare(argument: str) -> str:
-    """The argument; of an absolute path only the name, as where things lie is private."""
+    """The argument without what is private: the host of a URL, the folders above a file."""
+    if "://" in argument:
+        return "URL"
     return Path(argument).name if argument.startswith("/") else argument

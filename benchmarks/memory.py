@@ -31,14 +31,14 @@ def memory(bench: Bench) -> list[Case]:
             server.initialize()
             server.initialized()
             server.ask("tools/list")
-            idle.append(_peak_bytes(server.process.pid) / _MB)
+            idle.append(peak_bytes(server.process.pid) / _MB)
             for question in range(QUESTIONS):
                 words = NEEDLES[(number + question) % len(NEEDLES)].replace("_", " ")
                 arguments = {"query": f"Where is the {words} computed?", "path": str(root)}
                 call = {"name": "explore_repository", "arguments": arguments}
                 text = server.ask("tools/call", call)["content"][0]["text"]
                 cited += text.startswith("1. ")
-            peak.append(_peak_bytes(server.process.pid) / _MB)
+            peak.append(peak_bytes(server.process.pid) / _MB)
     answered = f"{cited}/{QUESTIONS * len(peak)} answered"
     return [
         Case("tools listed", tuple(idle), "MB"),
@@ -46,7 +46,8 @@ def memory(bench: Bench) -> list[Case]:
     ]
 
 
-def _peak_bytes(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
+    """The most resident memory that a process has had, as Linux counts it."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])

@@ -13,7 +13,7 @@ from explorer.events import CallFinished, Listener, Message
 from explorer.limits import fair_share
 from explorer.prompt import observation
 from explorer.records import Span, ToolCall, ToolResult
-from explorer.tools import canonical_key
+from explorer.tools import canonical_key, proper_name
 
 MIN_RESULT_CHARS = 400
 """A result cut shorter than this is of no use to the model."""
@@ -80,6 +80,11 @@ class Calls:
         self._shown: set[Hashable] = set()
         """Keys of the calls whose results are in the transcript."""
         self._of_this_turn: set[Hashable] = set()
+
+    def offers(self, name: str) -> bool:
+        """Whether the model was told of a tool that is called so, in some spelling."""
+        proper = proper_name(name)
+        return any(schema["function"]["name"] == proper for schema in self.schemas)
 
     def begin_turn(self) -> None:
         """Forget the previous turn's calls whose results never reached the transcript."""

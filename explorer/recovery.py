@@ -110,6 +110,11 @@ def _ask_for_answer(seen: Situation) -> None:
     seen.transcript.append(user(prompt.NUDGE))
 
 
+def _ask_for_tags(seen: Situation) -> None:
+    seen.transcript.append(assistant(seen.outcome.text, ()))
+    seen.transcript.append(user(prompt.UNTAGGED))
+
+
 def _nothing(_seen: Situation) -> None:
     """Add nothing: the same request is sent again."""
 
@@ -122,6 +127,13 @@ def _asked_again(seen: Situation) -> str:
 
 
 RECOVERIES = (
+    Recovery(
+        "the message holds a call without its tags, among other text",
+        applies=lambda seen: seen.has_no_answer and seen.outcome.untagged and not seen.is_last,
+        times=lambda settings: settings.nudges,
+        say=_ask_for_tags,
+        note=lambda _: "The model wrote a tool call without its tags and was told so.",
+    ),
     Recovery(
         "the message has neither calls nor an answer",
         applies=lambda seen: seen.has_no_answer and not seen.is_last and not seen.outcome.calls,

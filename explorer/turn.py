@@ -12,7 +12,8 @@ import anyio
 import anyio.abc
 
 from explorer import lenient_json, prompt
-from explorer.answers.parse import IsFile, ParsedAnswer, citations_outside, parse_answer
+from explorer.answers.parse import IsFile, citations_outside, parse_answer
+from explorer.answers.raw import ParsedAnswer
 from explorer.calls import Calls, Observation, TurnCall
 from explorer.engines.protocol import CallDelta, Engine, Finished, Request, TextDelta
 from explorer.errors import EngineError, EngineRejected, ExplorerError
@@ -33,6 +34,7 @@ from explorer.hermes.parser import (
     Prose,
     Thought,
 )
+from explorer.hermes.untagged import holds_untagged_call, untagged_calls
 from explorer.limits import Budget, Usage
 from explorer.prompt import Transcript, assistant
 from explorer.records import ToolCall, ToolResult
@@ -60,6 +62,10 @@ class Outcome:
     model_s: float = 0.0
     received: bool = False
     """Whether anything at all came before a failure."""
+    reasoned: bool = False
+    """Whether all of it came as reasoning, and was read there."""
+    untagged: bool = False
+    """Whether the prose holds a call without its tags that could not be run."""
 
     @property
     def parsed_calls(self) -> list[ToolCall]:
@@ -178,6 +184,7 @@ class TurnReader:
         started = time.monotonic()
         outcome = self.outcome
         prose: list[str] = []
+        reasoning = ""
         try:
             async with engine.stream(request) as events:
                 async for event in events:
@@ -190,15 +197,49 @@ class TurnReader:
                         self._take_delta(event)
                     else:
                         outcome.finish_reason, outcome.usage = event.reason, event.usage
+                        reasoning = event.reasoning
             for pending in self._pending.values():
                 self._start_pending(pending)
             self._take(self._parser.close(), prose)
+            if reasoning.strip():
+                self._read_reasoning(reasoning, prose)
+            if not outcome.calls and outcome.answer is None:
+                self._read_untagged(prose)
             if not (outcome.calls or "".join(prose).strip()):
                 # A stray closing tag at the very end does not withdraw the answer.
                 outcome.answer = outcome.answer or self._drafted
         finally:
             outcome.text, outcome.prose = self._parser.kept(), "".join(prose)
             outcome.model_s = time.monotonic() - started
+
+    def _read_reasoning(self, text: str, prose: list[str]) -> None:
+        """Take what came as reasoning for the message, if it holds calls or an answer.
+
+        With a reasoning parser, and a model that does not think, servers send all of it so.
+        """
+        parser = HermesParser()
+        events = [*parser.feed(text), *parser.close()]
+        said = "".join(event.text for event in events if isinstance(event, Prose))
+        if (
+            any(isinstance(event, Call | Malformed | FinalAnswer) for event in events)
+            or untagged_calls(said, self._calls.offers)
+            or citations_outside(said)
+        ):
+            self.outcome.reasoned = self.outcome.received = True
+            self._parser = parser
+            prose.clear()
+            self._take(events, prose)
+
+    def _read_untagged(self, prose: list[str]) -> None:
+        """Start the calls of a message that is nothing but calls, although it lacks the tags."""
+        text = "".join(prose)
+        cut = self.outcome.finish_reason == "length"
+        calls = [] if cut else untagged_calls(text, self._calls.offers)
+        if calls:
+            prose.clear()
+            self._take(list(calls), prose)
+        else:
+            self.outcome.untagged = holds_untagged_call(text, self._calls.offers)
 
     def _take(self, events: list[HermesEvent], prose: list[str]) -> None:
         for event in events:

@@ -1,4 +1,4 @@
-"""Replacing a file as a whole, and a lock that ends with its holder."""
+"""Replacing a file as a whole, a lock that ends with its holder, and Git LFS pointers."""
 
 import contextlib
 import os
@@ -33,6 +33,20 @@ def write_private(path: Path, text: str) -> None:
     """Replace a file by one that only its owner can read."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+POINTER_HINT = "run `git lfs pull` in its folder"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether the file only names, by hash and size, one that Git LFS has not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
 
 
 class Lock:

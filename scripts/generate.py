@@ -14,6 +14,7 @@ from typing import Any
 from scripts import reference
 from server import version
 from server.clients.instructions import INSTRUCTIONS
+from server.clients.table import CLIENTS
 from server.protocol import descriptions
 from server.settings import PREFIX, Settings
 
@@ -34,7 +35,7 @@ def generated() -> dict[str, str]:
         "bundle/manifest.json": _json(_manifest()),
         ".claude-plugin/marketplace.json": _json(_marketplace()),
         f"{plugin}/.claude-plugin/plugin.json": _json(_plugin()),
-        f"{plugin}/.mcp.json": _json({"mcpServers": {"fastcontext": _by_uvx()}}),
+        f"{plugin}/.mcp.json": _json({"mcpServers": {"fastcontext": _in_plugin()}}),
         f"{plugin}/commands/explore.md": _command(),
         f"{plugin}/skills/finding-code/SKILL.md": _skill(),
         f"{plugin}/README.md": _plugin_readme(),
@@ -57,7 +58,7 @@ def stale(root: Path = ROOT) -> list[str]:
 def _example() -> dict[str, Any]:
     entry = {
         "command": "/absolute/path/to/fastcontext-mcp/.venv/bin/python",
-        "args": ["-P", "-m", "server.main"],
+        "args": ["-I", "-m", "server.main"],
         "env": {f"{PREFIX}ROOTS": "/absolute/path/to/the/folder/with/your/repositories"},
     }
     return {"mcpServers": {"fastcontext": entry}}
@@ -65,6 +66,10 @@ def _example() -> dict[str, Any]:
 
 def _by_uvx() -> dict[str, Any]:
     return {"command": "uvx", "args": ["fastcontext-mcp", "serve"]}
+
+
+def _in_plugin() -> dict[str, Any]:
+    return _by_uvx() | CLIENTS["claude-code"].extras
 
 
 def _registry() -> dict[str, Any]:

@@ -11,6 +11,9 @@ import numpy as np
 
 from launch.verify.layout import LinearShape, shape_of
 
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 2820000000\n"
+)
 CONFIG: dict[str, Any] = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",

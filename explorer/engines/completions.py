@@ -2,7 +2,7 @@
 
 It is tolerant, because servers differ: null or missing fields, content as a list of parts,
 arguments as an object, call pieces without an index or with the same index for several calls.
-Reasoning, in ``reasoning_content`` or ``reasoning``, is dropped.
+Reasoning, in ``reasoning_content`` or ``reasoning``, is dropped, unless nothing else comes.
 """
 
 import json
@@ -30,6 +30,8 @@ class _CallPiece(BaseModel):
 
 class _Message(BaseModel):
     content: str | list[Any] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
     tool_calls: list[_CallPiece] | None = None
 
 
@@ -84,6 +86,8 @@ class Completion:
         self._count = 0
         self._last_key = 0
         self._usage: Usage | None = None
+        self._reasoning: list[str] | None = []
+        """None once anything else has come."""
         self.begun = False
         """Whether choices or usage have come."""
         self.reason: str | None = None
@@ -118,7 +122,7 @@ class Completion:
 
     def finished(self) -> Finished:
         """The last event."""
-        return Finished(self.reason, self._usage)
+        return Finished(self.reason, self._usage, "".join(self._reasoning or ()))
 
     def _deltas(self, message: _Message) -> list[EngineEvent]:
         events: list[EngineEvent] = []
@@ -131,6 +135,11 @@ class Completion:
             if key is None:
                 key = place if len(pieces) > 1 else self._last_key
             events.append(self._call_delta(piece, key))
+        if pieces or text.strip():
+            self._reasoning = None
+        if self._reasoning is not None:
+            # vLLM has renamed the field and some versions send both.
+            self._reasoning.append(_text(message.reasoning_content) or _text(message.reasoning))
         return events
 
     def _call_delta(self, piece: _CallPiece, key: int) -> CallDelta:
@@ -165,11 +174,11 @@ def _begins_another(call: _OpenCall, call_id: str | None, name: str | None) -> b
     return lenient_json.is_whole(call.arguments)
 
 
-def _text(content: str | list[Any] | None) -> str:
+def _text(content: Any) -> str:
     if isinstance(content, list):
         texts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(text for text in texts if isinstance(text, str))
-    return content or ""
+    return content if isinstance(content, str) else ""
 
 
 def _read_usage(value: Any) -> Usage | None:

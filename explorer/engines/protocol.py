@@ -47,6 +47,8 @@ class Finished:
 
     reason: str | None
     usage: Usage | None
+    reasoning: str = ""
+    """What the server sent as reasoning, if it sent nothing else."""
 
 
 EngineEvent = TextDelta | CallDelta | Finished

@@ -137,8 +137,34 @@ def unescape(text: str) -> str:
     return text.replace("&amp;", "&")
 
 
+XML_CALL = re.compile(
+    r"<(?:function|invoke)(?:=|\s+name=)[\"']?(?P<name>[\w.-]{1,100})[\"']?\s*>"
+    r"(?P<body>.*?)(?:</(?:function|invoke)>|(?=<(?:function|invoke)[=\s])|\Z)",
+    re.DOTALL,
+)
+"""A call as Qwen's coders write it; its end may be missing."""
+_XML_PARAMETER = re.compile(
+    r"<(?:parameter|param)(?:=|\s+name=)[\"']?(?P<name>[\w-]{1,100})[\"']?[^<>\n]{0,40}>\n?"
+    r"(?P<value>.*?)\n?(?:</(?:parameter|param)>|(?=<(?:parameter|param)[=\s])|\Z)",
+    re.DOTALL,
+)
+
+
+def read_xml_calls(text: str) -> list[Call | Malformed]:
+    """The calls in a text of ``<function=NAME>`` elements; all their arguments are strings."""
+    found: list[Call | Malformed] = []
+    for call in XML_CALL.finditer(text):
+        parameters = {each["name"]: each["value"] for each in _XML_PARAMETER.finditer(call["body"])}
+        body = call["body"].strip()
+        # Llama writes the arguments as one JSON object.
+        found.append(Call(call["name"], body if body.startswith("{") else _dump(parameters)))
+    return found
+
+
 def read_calls(text: str) -> list[Call | Malformed]:
-    """The calls in one JSON text: an object, a list of them, or an object with a list."""
+    """The calls in one text: a JSON object, a list of them, an object with a list, or XML."""
+    if text.lstrip()[:1] == "<" and (found := read_xml_calls(text)):
+        return found
     try:
         value = lenient_json.parse(text)
     except ValueError as error:
@@ -152,6 +178,9 @@ def read_calls(text: str) -> list[Call | Malformed]:
     return [_read_call(item, _dump(item)) for item in value]
 
 
+_NAME_KEYS = ("name", "function", "tool", "tool_name")
+
+
 def _read_call(value: Any, text: str) -> Call | Malformed:
     """The call that a JSON value stands for; ``text`` is the JSON that it was read from."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
@@ -159,7 +188,7 @@ def _read_call(value: Any, text: str) -> Call | Malformed:
         text = _dump(value)
     if not isinstance(value, dict):
         return Malformed(text, "the call is not a JSON object with a name and arguments")
-    keys = [key for key in ("name", "function") if isinstance(value.get(key), str)]
+    keys = [key for key in _NAME_KEYS if isinstance(value.get(key), str)]
     name = value[keys[0]].strip() if keys else ""
     if not name:
         return Malformed(text, "the call has no name")

@@ -6,11 +6,9 @@ following links; one that leads outside is refused. A change between the steps f
 """
 
 import os
-import re
 import stat
 import threading
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -22,6 +20,7 @@ from explorer.repository.documents import (
     DocumentCache,
     NotRegularError,
     Window,
+    begins_binary,
     identity_of,
     open_directory,
     open_file,
@@ -29,10 +28,11 @@ from explorer.repository.documents import (
     read_document,
     read_window,
 )
+from explorer.repository.git_directory import IndexCache
+from explorer.repository.listing import Listing, take_listing
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
-    Listing,
     PathProblem,
     Resolved,
     clean,
@@ -43,10 +43,10 @@ from explorer.repository.paths import (
     shown,
     similar,
     split,
-    take_listing,
+    virtual_name,
     without_line_suffix,
 )
-from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.ripgrep import RgHandle, current_handle, in_thread, never_run_from
 
 
 class Workspace:
@@ -72,6 +72,7 @@ class Workspace:
         self._listing: Listing | None = None
         self._lock = threading.Lock()
         self._documents = DocumentCache()
+        self._indexes = IndexCache()
 
     @classmethod
     def open(
@@ -89,6 +90,7 @@ class Workspace:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             message = f"The repository {str(root)!r} cannot be opened: {reason}."
             raise WorkspaceError(message) from None
+        never_run_from(real)
         return cls(real, descriptor, virtual_name(name or real.name), include_hidden=include_hidden)
 
     def __enter__(self) -> "Workspace":
@@ -125,7 +127,6 @@ class Workspace:
         """Every file that may be shown, as sorted relative paths; kept until ``forget``.
 
         Raises:
-            RipgrepError: rg is missing or does not start.
             WorkspaceError: the walk failed.
         """
         listing = self._listing
@@ -135,24 +136,14 @@ class Workspace:
 
     def entries(self, path: str = "") -> tuple[str, ...]:
         """The sorted names directly in a directory, with a ``/`` behind those of directories."""
-        files = self.listing.files
-        prefix = path + "/" if path else ""
-        start, end = 0, len(files)
-        if prefix:
-            # "0" follows "/", so the end is the first path after all that begin with the prefix.
-            start, end = bisect_left(files, prefix), bisect_left(files, path + "0")
-        names: dict[str, None] = {}
-        for file in files[start:end]:
-            name, slash, _ = file[len(prefix) :].partition("/")
-            names[name + slash] = None
-        return tuple(sorted(names))
+        return self.listing.entries(path)
 
     def is_visible(self, path: str) -> bool:
         """True when the relative path is a file, or a directory with a file, that may be shown."""
         listing = self.listing
         if path in listing.file_set or path in listing.directories:
             return True
-        if not self._may_be_named(path) or not self._is_newer(path, listing):
+        if not self._may_be_named(path) or not listing.may_lack(path, self.descriptor):
             return False
         with self._lock:
             if self._listing is listing:
@@ -168,14 +159,18 @@ class Workspace:
     @property
     def listing(self) -> Listing:
         """The list of files, with what was derived from it; taken, blocking, if there is none."""
-        return self._listing or self._take_listing(RgHandle())
+        return self._listing or self._take_listing(current_handle())
 
     def _take_listing(self, handle: RgHandle) -> Listing:
         with self._lock:
             if self._listing is None:
                 self.check()
                 self._listing = take_listing(
-                    self.descriptor, include_hidden=self.include_hidden, handle=handle
+                    self.descriptor,
+                    self.root,
+                    self._indexes,
+                    include_hidden=self.include_hidden,
+                    handle=handle,
                 )
             return self._listing
 
@@ -301,17 +296,34 @@ class Workspace:
                 self._documents.put(document, identity)
         return document
 
-    def window(self, path: str, start: int, count: int, *, line_bytes: int) -> Window:
+    def is_binary(self, path: str) -> bool:
+        """True when the file begins like a binary one.
+
+        Raises:
+            PathProblem: it may not be shown or cannot be read.
+        """
+        with self._opened(path) as descriptor:
+            return begins_binary(descriptor)
+
+    def window(
+        self,
+        path: str,
+        start: int,
+        count: int,
+        *,
+        line_bytes: int,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Window:
         """``count`` lines of a file of any size from line ``start`` on, in bounded memory.
 
-        Lines may be cut after ``line_bytes``.
+        Lines may be cut after ``line_bytes``. ``stopped`` ends the reading of a large file.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
         """
         with self._opened(path) as descriptor:
             if os.fstat(descriptor).st_size > MAX_DOCUMENT_BYTES:
-                return read_window(descriptor, start, count, line_bytes)
+                return read_window(descriptor, start, count, line_bytes, stopped)
             document = self._document(descriptor, path)
         lines = document.lines[start - 1 : start - 1 + count]
         return Window(start, lines, len(document.lines), document.binary)
@@ -375,25 +387,8 @@ class Workspace:
         hidden = not self.include_hidden and is_hidden_name(path)
         return is_one_line(path) and not hidden and not is_git_store(path)
 
-    def _is_newer(self, path: str, listing: Listing) -> bool:
-        """True when the file or a directory above it changed after the list was taken."""
-        while path:
-            try:
-                status = os.stat(path, dir_fd=self.descriptor, follow_symlinks=False)
-            except (OSError, ValueError):
-                return False
-            if status.st_ctime_ns >= listing.taken_ns:
-                return True
-            path = path.rpartition("/")[0]
-        return False
-
     def _name(self, path: str) -> str:
         return self.to_virtual(path) if is_one_line(path) else shown(path)
-
-
-def virtual_name(name: str) -> str:
-    """The name, with dashes for everything that could break a ``path:line`` citation."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.folding import fold, plain
+from explorer.scout.generated import are_generated
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
 from explorer.scout.tokens import (
@@ -69,6 +71,8 @@ class PathIndex:
     is_test: Mask
     is_aside: Mask
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
+    is_generated: Mask
+    """Lock files, coverage, caches, build output."""
     is_code: Mask
     is_document: Mask
     is_header: Mask
@@ -107,6 +111,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         name_size=name_size,
         is_test=is_test,
         is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
+        is_generated=are_generated(paths),
         is_code=is_code,
         is_document=np.array([suffix in DOCUMENT_SUFFIXES for suffix in suffixes], np.bool_),
         is_header=np.array([suffix in ("h", "hpp", "hh", "pyi") for suffix in suffixes], np.bool_),
@@ -135,7 +140,7 @@ def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:
         chunk: list[bytes] = []
         size = 0
         while begin + len(chunk) < len(texts) and size < MAX_SCAN_BYTES // 4:
-            chunk.append(texts[begin + len(chunk)].encode("utf-8", "replace"))
+            chunk.append(fold(texts[begin + len(chunk)].encode("utf-8", "replace")))
             size += len(chunk[-1]) + 1
         array = np.frombuffer(PAD + b"\n".join(chunk) + PAD, np.uint8)
         starts = np.cumsum([len(PAD)] + [len(text) + 1 for text in chunk[:-1]])
@@ -268,7 +273,7 @@ def _mentions(paths: PathIndex, query: Query) -> Floats:
     by_name: dict[str, list[int]] = {}
     wanted = {each.rpartition("/")[2] for each in query.paths}
     for index, path in enumerate(paths.paths):
-        name = path.rpartition("/")[2].lower()
+        name = plain(path.rpartition("/")[2]).casefold()
         if name in wanted:
             by_name.setdefault(name, []).append(index)
     for each in query.paths:
@@ -276,7 +281,7 @@ def _mentions(paths: PathIndex, query: Query) -> Floats:
         for index in by_name.get(name, ()):
             value = 1.0 / len(by_name[name])
             if directory:
-                value += _common_tail(paths.paths[index].lower(), each)
+                value += _common_tail(plain(paths.paths[index]).casefold(), each)
             result[index] = max(result[index], value)
     return result
 
@@ -292,6 +297,9 @@ CANDIDATES: Final = 48
 _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code": 0.4, "path": 0.2}
 _TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
 
+GENERATED_GAIN: Final = 0.05
+"""What a generated file is worth beside others: they come behind all likely sources."""
+
 
 def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     """How much each file is worth reading, by the index alone."""
@@ -302,6 +310,7 @@ def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     prior *= np.where(paths.is_code, 1.0, _NO_CODE_GAIN) * np.where(
         paths.is_document, _DOCUMENT_GAIN, 1.0
     )
+    prior *= np.where(paths.is_generated, GENERATED_GAIN, 1.0)
     ranking = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
     return np.asarray(ranking, np.float32)
 

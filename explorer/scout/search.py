@@ -3,29 +3,32 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
+from explorer.scout.folding import plain
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
-from explorer.scout.query import Query, parse_query, resolve
+from explorer.scout.query import Query, parse_query
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
-from explorer.scout.scores import choose_candidates, first_ranking, score_files
-from explorer.scout.tokens import Floats
+from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
+from explorer.scout.tokens import Floats, Mask
+from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -53,6 +56,8 @@ class Candidates:
     """What is known of each term of the query."""
     weight: Floats
     """The rarity of each term of the query times how much the query says it."""
+    is_generated: Mask
+    """Whether tools wrote each candidate, and the query does not name it."""
     named: dict[int, list[int]]
     """The candidates that the query names with line numbers, and the lines, in its order."""
 
@@ -95,7 +100,7 @@ def search(
     notes = index.notes(len(paths), looked=looked)
     found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     return _answer(parsed, found, load_weights(), most, notes)
 
 
@@ -106,7 +111,10 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     """
     pending = index.pending
     with ThreadPoolExecutor(1, "scout-look") as pool:
-        counting = pool.submit(count_words, index.workspace, query, pending, stopped, timeout_s)
+        # In this context, so that rg ends with the question.
+        counting = pool.submit(
+            copy_context().run, count_words, index.workspace, query, pending, stopped, timeout_s
+        )
         # rg is a process of its own: meanwhile the paths are looked at here.
         index.path_index(tuple(sorted({*pending.paths, *index.rows.paths})))
         counted = counting.result()
@@ -156,6 +164,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         matches=match_files(*known, field, described),
         described=described,
         weight=weight,
+        is_generated=paths.is_generated[at] & (scores["mention"][at] == 0),
         named=lines,
     )
 
@@ -164,15 +173,15 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     """The files that the query names with a line number, by their rows, and the lines."""
     if not query.trace.frames:
         return []
-    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
-    by_name: dict[str, list[str]] = {}
+    tails = {tail_of(frame.path) for frame in query.trace.frames}
+    by_tail: dict[str, list[str]] = {}
     row_of: dict[str, int] = {}
     for row, path in enumerate(paths):
-        name = path.rpartition("/")[2]
-        if name in names:
-            by_name.setdefault(name, []).append(path)
+        tail = tail_of(path)
+        if tail in tails:
+            by_tail.setdefault(tail, []).append(path)
             row_of[path] = row
-    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    resolved = ((resolve(frame, by_tail), frame.line) for frame in query.trace.frames)
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
@@ -185,6 +194,7 @@ def _answer(
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = file_chances(weights.calibration, raw.astype(np.float64))
+    chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
@@ -231,10 +241,10 @@ def _confidence(chance: float, weights: Weights) -> Confidence:
 
 def _reason(query: Query, lines: Sequence[str]) -> str:
     """The words of the query that are in the lines, the weightiest first."""
-    text = "\n".join(lines).lower()
+    text = plain("\n".join(lines)).casefold()
     order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
     words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
+    found = [word for word in words if word.casefold() in text][:_REASON_WORDS]
     return "contains " + ", ".join(found) if found else ""
 
 
@@ -291,19 +301,15 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
 
-        def work() -> bool:
+        def work(handle: RgHandle) -> bool:
             with self._lock:
                 index = self._opened()
-                index.refresh(paths, lambda: cancelled.is_set() or not deadline.left_s)
+                index.refresh(paths, lambda: handle.killed or not deadline.left_s)
                 return not index.pending.paths
 
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(work)
 
     async def answer(
         self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
@@ -319,13 +325,8 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
-        work = partial(self._answer, query, paths, max_citations, deadline, cancelled.is_set)
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
 
     def _answer(
         self,
@@ -333,10 +334,10 @@ class Scout:
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
-        cancelled: Callable[[], bool],
+        handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
-            if cancelled():
+            if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
             answer = search(
@@ -345,7 +346,7 @@ class Scout:
                 paths,
                 most=most,
                 deadline=deadline,
-                cancelled=cancelled,
+                cancelled=lambda: handle.killed,
                 look_first=True,
             )
             if index.pending.paths and self._behind is None:

@@ -1,13 +1,9 @@
-"""What the model is told about the tools, and the checked arguments of the calls that it writes.
-
-Names, parameters, types, order and defaults of the schemas are those of the model's training
-(released harness, microsoft/fastcontext); the texts are this project's own. They hold nothing that
-varies, so that every request about every repository begins with the same tokens.
+"""The checked arguments of the calls that the model writes.
 
 Calls are read tolerantly where their meaning is certain. Accepted are tool names in any case, the
 aliases below, dashes and camelCase, numbers and flags as strings, a list of the one string asked
-for, JSON encoded twice, and null for "left out". Unknown arguments are ignored. One sentence says
-everything that is wrong with a call.
+for, a range of lines in one argument or behind the path, JSON encoded twice, and null for "left
+out". Unknown arguments are ignored. One sentence says everything that is wrong with a call.
 """
 
 import re
@@ -18,103 +14,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from explorer.lenient_json import parse
 from explorer.records import ToolCall
-
-
-def _tool(
-    name: str, description: str, required: list[str], properties: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": name,
-            "description": description,
-            "parameters": {
-                "type": "object",
-                "properties": properties,
-                "required": required,
-            },
-        },
-    }
-
-
-_READ = _tool(
-    "Read",
-    "Reads a file and shows its lines with their numbers, at most 2000 lines at a time. "
-    "Use offset and limit for a part of a long file. For a directory, its entries are listed.",
-    ["path"],
-    {
-        "path": {"type": "string", "description": "Absolute path of the file."},
-        "offset": {
-            "type": "integer",
-            "description": "Number of the first line to show, counted from 1.",
-            "default": 1,
-        },
-        "limit": {"type": "integer", "description": "How many lines to show."},
-    },
-)
-
-_GLOB = _tool(
-    "Glob",
-    "Finds files by a pattern on their paths, such as `**/*.py` or `src/**/*.{ts,tsx}`. "
-    "Lists their paths, the file changed last first. Files that git ignores are left out.",
-    ["pattern"],
-    {
-        "pattern": {"type": "string", "description": "Glob pattern that the paths must match."},
-        "directory": {
-            "type": "string",
-            "description": "Directory to search; the whole workspace when left out.",
-        },
-    },
-)
-
-_GREP = _tool(
-    "Grep",
-    "Searches the contents of files with ripgrep and its regular expressions. "
-    "Files that git ignores are left out.",
-    ["pattern"],
-    {
-        "pattern": {"type": "string", "description": "Regular expression to search for."},
-        "path": {
-            "type": "string",
-            "description": "File or directory to search; the whole workspace when left out.",
-        },
-        "glob": {
-            "type": "string",
-            "description": "Search only files whose paths match, such as `*.js` or `src/**/*.py`.",
-        },
-        "output_mode": {
-            "type": "string",
-            "enum": ["content", "files_with_matches", "count"],
-            "description": "content shows matching lines, files_with_matches only the paths, "
-            "count the number of matching lines per file.",
-        },
-        "-A": {"type": "number", "description": "Lines to show after each match (content)."},
-        "-B": {"type": "number", "description": "Lines to show before each match (content)."},
-        "-C": {"type": "number", "description": "Lines to show around each match (content)."},
-        "-n": {
-            "type": "boolean",
-            "description": "Whether to show line numbers (content).",
-            "default": True,
-        },
-        "-i": {"type": "boolean", "description": "Whether to ignore upper and lower case."},
-        "type": {
-            "type": "string",
-            "description": "Search only files of this type, such as `py`, `js`, `rust` or `go`.",
-        },
-        "head_limit": {
-            "type": "number",
-            "description": "Show only the first so many lines or entries.",
-        },
-        "multiline": {
-            "type": "boolean",
-            "description": "Whether a match may span lines, with `.` matching newlines too.",
-        },
-    },
-)
-
-SCHEMAS: tuple[dict[str, Any], ...] = (_READ, _GLOB, _GREP)
-"""Read, Glob, Grep: the trained order."""
-
 
 OutputMode = Literal["content", "files_with_matches", "count"]
 
@@ -203,6 +102,28 @@ class _Arguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_DASH = r"[-\u2010-\u2015\u2212,~]|\.{2,3}|\bto\b"
+
+
+def _range_of(dash: str, column: str) -> str:
+    return (
+        rf"L?(?P<start>\d{{1,9}})(?:{column})?"
+        rf"(?:\s?(?:{dash})\s?(?:L?(?P<end>\d{{1,9}})(?:{column})?|end|-1)?)?"
+    )
+
+
+_LINES = re.compile(
+    rf"\s?[\[(]?\s?(?:lines?\s)?{_range_of(f'{_DASH}|:', r'C[0-9]+')}\s?[\])]?\s?", re.IGNORECASE
+)
+_BEHIND = re.compile(
+    r"(?:[:#]|[\s,]{0,4}[(\[]?\s?lines?[\s:]{1,4}|\s?[(\[])\s?"
+    rf"{_range_of(_DASH, r'(?:C|:)[0-9]+')}\s?[\])]?$",
+    re.IGNORECASE,
+)
+"""A range of lines behind a path; ``:4:6`` is a line and a column, as compilers write them."""
+_BEHIND_CHARS = 60
+
+
 class ReadArguments(_Arguments):
     """Arguments of Read."""
 
@@ -213,6 +134,42 @@ class ReadArguments(_Arguments):
     """Lines; less than 1 means that the model sets no limit."""
     end: Number | None = None
     """The last line. It is not in the schema, but some calls give a range this way."""
+
+    def placed(self) -> "list[ReadArguments]":
+        """The ways to read the end of the path as lines, the shortest path first; often none."""
+        path = self.path.strip().strip("\"'`<>")
+        cut = max(1, len(path) - _BEHIND_CHARS)
+        places = (_BEHIND.match(path, at) for at in range(cut, len(path)))
+        return [self._at(path[: place.start()], place) for place in places if place]
+
+    def _at(self, path: str, place: re.Match[str]) -> "ReadArguments":
+        if self.model_fields_set & {"offset", "limit", "end"}:
+            return self.model_copy(update={"path": path})
+        first, last = _ordered(place)
+        return ReadArguments(path=path, offset=first, end=last)
+
+
+def _ordered(match: re.Match[str]) -> tuple[int, int | None]:
+    """The first and the last line of a range; None for one that goes on to the end."""
+    first = int(match["start"])
+    if match["end"] is None:
+        return first, None
+    return min(first, int(match["end"])), max(first, int(match["end"]))
+
+
+def _with_range(named: dict[str, Any]) -> dict[str, Any]:
+    """Read's arguments, a range of lines that came as one argument taken apart."""
+    value = named.pop("lines", None)
+    if value is None or "offset" in named or "end" in named:
+        return named
+    if isinstance(value, Mapping):
+        return _renamed("Read", value) | named
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    match = _LINES.fullmatch(text)
+    if match is None or text.strip("[( )]").isdigit():
+        raise ArgumentProblem(f"Read: lines must be a range such as 10-20, not {_quoted(value)}.")
+    first, last = _ordered(match)
+    return named | {"offset": first, "end": last}
 
 
 class GlobArguments(_Arguments):
@@ -267,6 +224,7 @@ _ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "offset": ("offset", "start", "start_line", "line", "from", "line_start"),
         "limit": ("limit", "num_lines", "line_count", "count", "max_lines", "length"),
         "end": ("end", "end_line", "to", "line_end"),
+        "lines": ("lines", "view_range", "range", "line_range", "lines_range", "line_numbers"),
     },
     "Glob": {
         "pattern": ("pattern", "glob", "query", "glob_pattern", "file_pattern", "patterns"),
@@ -289,6 +247,11 @@ _ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def proper_name(written: str) -> str | None:
+    """The name of the tool that is meant; None if there is none of that name."""
+    return _NAMES.get(re.sub(r"[\s_-]", "", written).casefold().removeprefix("functions."))
+
+
 def parse_call(call: ToolCall) -> tuple[str, Arguments]:
     """The tool's proper name and the checked arguments.
 
@@ -296,10 +259,12 @@ def parse_call(call: ToolCall) -> tuple[str, Arguments]:
         ArgumentProblem: the tool is unknown, the arguments are not a JSON object, or one of them
             has the wrong type.
     """
-    name = _NAMES.get(re.sub(r"[\s_-]", "", call.name).casefold().removeprefix("functions."))
+    name = proper_name(call.name)
     if name is None:
         raise ArgumentProblem(f"There is no tool {_quoted(call.name)}; use Read, Glob or Grep.")
     named = _renamed(name, _object(name, call.arguments))
+    if name == "Read":
+        named = {key: value for key, value in _with_range(named).items() if value is not None}
     try:
         return name, _TOOLS[name].model_validate(named)
     except ValidationError as error:

@@ -1,14 +1,16 @@
 """The tools of one workspace: from a call to its observation; and Read itself."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
+from explorer.limits import Deadline
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.repository.documents import Window
-from explorer.repository.paths import PathProblem
+from explorer.repository.paths import PathProblem, Resolved
 from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import (
-    SCHEMAS,
     ArgumentProblem,
     Arguments,
     GlobArguments,
@@ -18,6 +20,7 @@ from explorer.tools.arguments import (
 from explorer.tools.glob import glob
 from explorer.tools.grep import grep
 from explorer.tools.observation import MIN_CHARS, ObservationLines, ToolLimits, cut_line, problem
+from explorer.tools.schemas import SCHEMAS
 
 _NOTE_CHARS = 80
 _LEAST_CHARS = 20
@@ -25,29 +28,56 @@ _LEAST_CHARS = 20
 
 
 def read(
-    workspace: Workspace, arguments: ReadArguments, limits: ToolLimits, max_chars: int
+    workspace: Workspace,
+    arguments: ReadArguments,
+    limits: ToolLimits,
+    max_chars: int,
+    handle: RgHandle,
 ) -> ToolResult:
-    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows. Blocks.
+    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows.
+
+    Blocks; killing the ``handle`` ends it.
 
     Raises:
         PathProblem: the path leads to nothing that may be shown.
     """
-    found = workspace.resolve(arguments.path)
+    found, arguments = _found(workspace, arguments)
     if found.kind == "directory":
         return _directory(workspace, found.path, max_chars)
     start, count = _range(arguments, limits)
     # UTF-8 needs at most four bytes a character; one more character shows that a line was cut.
     line_bytes = 4 * (limits.read_line_chars + 1)
-    window = workspace.window(found.path, start, count, line_bytes=line_bytes)
+    deadline = Deadline(limits.timeout_s)
+    window = workspace.window(
+        found.path,
+        start,
+        count,
+        line_bytes=line_bytes,
+        stopped=lambda: handle.killed or not deadline.left_s,
+    )
     name = workspace.to_virtual(found.path)
     if window.binary:
         return problem(f"{name} is a binary file and is not shown.", max_chars)
     if window.total == 0:
         return ToolResult("File is empty.")
+    if not window.lines and window.total is None:
+        seconds = f"{limits.timeout_s:g} s"
+        return problem(f"Line {start} of {name} was not reached in {seconds}.", max_chars)
     if not window.lines:
         return problem(_past_the_end(name, start, window.total), max_chars)
     asked = arguments.limit is not None or arguments.end is not None
     return _rows(found.path, name, window, asked and count < limits.read_lines, limits, max_chars)
+
+
+def _found(workspace: Workspace, arguments: ReadArguments) -> tuple[Resolved, ReadArguments]:
+    """What the path leads to, and the arguments with the lines that stand behind it, if any do."""
+    if not workspace.is_file(arguments.path):
+        placed = arguments.placed()
+        named = [each for each in placed if workspace.is_file(each.path)]
+        for each in named[-1:] or placed[:1]:
+            with suppress(PathProblem):
+                return workspace.resolve(each.path), each
+    return workspace.resolve(arguments.path), arguments
 
 
 def _range(arguments: ReadArguments, limits: ToolLimits) -> tuple[int, int]:
@@ -71,13 +101,16 @@ def _rows(
     last_number = window.start + len(window.lines) - 1
     # For the fence's own two lines; the first is known only when the last row is.
     reserve = _NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
-    for number, line in enumerate(window.lines, window.start):
+    # Cut first, as a line may have megabytes; together, because a private key has many lines.
+    cut = "\n".join(line[: 2 * limits.read_line_chars] for line in window.lines)
+    lines = mask_secrets(cut).split("\n")
+    for number, line in enumerate(lines, window.start):
         if not rows.add(f"{number}|{cut_line(line, limits.read_line_chars)}", reserve=reserve):
             break
     shown = len(rows.lines)
     if not shown:  # Not even one row fits: show what does.
         room = max_chars - reserve - len("...")
-        line = f"{window.start}|{window.lines[0]}"
+        line = f"{window.start}|{lines[0]}"
         if room < min(len(line), _LEAST_CHARS):
             return problem("There is no room left to show the file.", max_chars)
         rows.lines.append(cut_line(line, room))
@@ -142,7 +175,7 @@ class ToolBox:
     def _work(self, arguments: Arguments, room: int) -> Callable[[RgHandle], ToolResult]:
         workspace, limits = self.workspace, self.limits
         if isinstance(arguments, ReadArguments):
-            return lambda _: read(workspace, arguments, limits, room)
+            return lambda handle: read(workspace, arguments, limits, room, handle)
         if isinstance(arguments, GlobArguments):
             return lambda _: glob(workspace, arguments, limits, room)
         return lambda handle: grep(workspace, arguments, limits, room, handle)

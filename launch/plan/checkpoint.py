@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from launch.errors import CannotRun
+from launch.files import POINTER_HINT, is_lfs_pointer
 
 Precision = Literal["nvfp4", "fp8", "bf16", "other"]
 
@@ -163,6 +164,9 @@ def _weights(name: str, folder: Path) -> int:
     if missing or (partial and not names):
         which = f": {missing[0]!r} is missing" if missing else ""
         raise CannotRun(f"the model {name!r} is only partly downloaded{which}", _DOWNLOAD_HINT)
+    if pointer := next((each for each in names if is_lfs_pointer(folder / each)), None):
+        problem = f"the model {name!r} is not here: {pointer!r} is a Git LFS pointer"
+        raise CannotRun(problem, POINTER_HINT)
     return sum((folder / each).stat().st_size for each in names)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.errors import CheckpointError
+from launch.files import POINTER_HINT, is_lfs_pointer
 from launch.nvfp4 import GROUP
 from launch.verify.tensors import read_json
 from launch.verify.verdicts import Verdict, verdict
@@ -96,6 +97,11 @@ def excluded_modules(folder: Path) -> tuple[str, ...]:
 def check_companions(folder: Path, source: Path | None) -> Verdict:
     """Whether tokenizer, generation config and chat template exist and equal the source's."""
     problems = [f"{name} is missing" for name in REQUIRED if not (folder / name).is_file()]
+    problems += [
+        f"{name} is a Git LFS pointer ({POINTER_HINT})"
+        for name in (*REQUIRED, *OPTIONAL, TEMPLATE)
+        if is_lfs_pointer(folder / name)
+    ]
     if not _has_template(folder):
         problems.append(f"no chat template: neither {TEMPLATE} nor one in tokenizer_config.json")
     compared = 0

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from launch.errors import CheckpointError
+from launch.files import POINTER_HINT, is_lfs_pointer
 from launch.nvfp4 import GROUP, LEVELS
 
 MOST_HEADER_BYTES = 100 << 20
@@ -76,6 +77,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it is not a safetensors file, or shorter than its header says.
     """
+    _refuse_pointer(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -154,6 +156,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it cannot be read, or holds no object.
     """
+    _refuse_pointer(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -210,3 +213,8 @@ def unpack(packed: Bytes, scale: Bytes, tensor_scale: float, group: int = GROUP)
     values = PAIRS[packed].reshape(packed.shape[0], scale.shape[1], group)
     values *= (E4M3[scale] * np.float32(tensor_scale))[:, :, None]
     return values.reshape(packed.shape[0], -1)
+
+
+def _refuse_pointer(path: Path) -> None:
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{path.name} is a Git LFS pointer, not the file", POINTER_HINT)

@@ -4,6 +4,7 @@ import difflib
 import importlib.metadata
 import os
 import shutil
+import site
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,16 +15,13 @@ from typing import Any
 
 import server
 from launch.files import replacing
-from server.clients import ConfigError, jsonc, toml_config
-from server.clients.locations import Client
+from server.clients import ConfigError, jsonc, toml_config, yaml_config
+from server.clients.table import Client
 
 SERVER_NAME = "fastcontext"
 """The entry's name. Cursor hides tools whose server and tool name exceed 60 characters."""
 
 BACKUP_SUFFIX = ".fastcontext-backup"
-
-_STARTED_BY = ("type", "command", "args")
-"""What says how the server is started: always written anew."""
 
 ATTEMPTS = 10
 """How often a change is planned anew when another program was quicker."""
@@ -36,19 +34,17 @@ class ChangedMeanwhile(ConfigError):
 def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the client starts: this very interpreter by its absolute path.
 
-    ``-P`` keeps the working directory out of the import path, so that a repository with a
-    ``server`` folder of its own is never imported. Nothing relies on PATH or the environment.
+    Isolated, so that no ``server`` in the working directory or on PYTHONPATH is imported. Nothing
+    relies on PATH or the environment.
     """
-    made: dict[str, Any] = {"type": "stdio"} if client.typed else {}
-    made["command"] = str(Path(sys.executable).absolute())
-    made["args"] = ["-P", *_program()]
-    if environment:
-        made["env"] = dict(environment)
-    if client.format == "toml":
-        # Codex waits 10 s for a server to start; a cold disk may need more.
-        made["startup_timeout_sec"] = 30
-        made["tool_timeout_sec"] = 120
-    return made
+    python = str(Path(sys.executable).absolute())
+    return client.form.entry(python, [*_isolated(), *_program()], environment or {}, client.extras)
+
+
+def _isolated() -> list[str]:
+    # -I would also leave out the user's own site-packages, where the server may be installed.
+    users = site.getusersitepackages()
+    return ["-E", "-P"] if Path(server.__file__).is_relative_to(users) else ["-I"]
 
 
 def _program() -> list[str]:
@@ -107,21 +103,10 @@ def plan_install(client: Client, path: Path, made: Mapping[str, Any]) -> Change:
     before = read_text(path)
     text = before or ""
     present = _present(client, text)
-    wanted = _updated(present, made)
+    wanted = client.form.updated(present, made)
     if present == wanted:
         return Change(path, before, text)
     return Change(path, before, with_entry(client, text, wanted), fresh=present is None)
-
-
-def _updated(present: Any, made: Mapping[str, Any]) -> dict[str, Any]:
-    """``made`` with the settings of the entry that is there; one for a URL has none to keep."""
-    if not isinstance(present, dict) or "command" not in present:
-        return dict(made)
-    kept = {name: value for name, value in present.items() if name not in _STARTED_BY}
-    wanted = {**made, **kept}
-    if isinstance(kept.get("env"), dict):
-        wanted["env"] = kept["env"] | made.get("env", {})
-    return wanted
 
 
 def plan_uninstall(client: Client, path: Path) -> Change:
@@ -144,7 +129,7 @@ def plan_uninstall(client: Client, path: Path) -> Change:
                 was_without = _present(client, original or "") is None
                 if was_without and with_entry(client, original or "", present) == text:
                     return Change(path, before, original)
-    take = toml_config.remove if client.format == "toml" else jsonc.remove
+    take = {"json": jsonc, "toml": toml_config, "yaml": yaml_config}[client.format].remove
     return Change(path, before, take(text, client.section, SERVER_NAME))
 
 
@@ -260,14 +245,18 @@ def with_entry(client: Client, text: str, made: Mapping[str, Any]) -> str:
     Raises:
         ConfigError: the text is not what the client expects.
     """
+    text = text or client.empty
+    if client.format == "yaml":
+        return yaml_config.put(text, client.section, SERVER_NAME, made, is_list=client.is_list)
     put = toml_config.put if client.format == "toml" else jsonc.put
     return put(text, client.section, SERVER_NAME, made)
 
 
 def _present(client: Client, text: str) -> Any:
-    if client.format == "toml":
-        return toml_config.get(text, client.section, SERVER_NAME)
-    return jsonc.get(text, (client.section, SERVER_NAME))
+    if client.format == "json":
+        return jsonc.get(text, (client.section, SERVER_NAME))
+    get = toml_config.get if client.format == "toml" else yaml_config.get
+    return get(text, client.section, SERVER_NAME)
 
 
 def read_text(path: Path) -> str | None:

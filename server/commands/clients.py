@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from server.clients.instructions import Agent
-from server.clients.locations import ClientName
+from server.clients.table import ClientName
 from server.errors import UsageError
 from server.homes import absolute
 
@@ -18,17 +19,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from server.clients.install import Change
-    from server.clients.locations import Client
+    from server.clients.table import Client
 
 app = typer.Typer(rich_markup_mode=None)
 
-Chosen = Annotated[ClientName | None, typer.Argument(help="The client.")]
-AllFound = Annotated[bool, typer.Option("--all-found", help="All clients found on this machine.")]
+Chosen = Annotated[
+    ClientName | None,
+    typer.Argument(help="The client. Default: asks which of those found on this machine."),
+]
+AllFound = Annotated[
+    bool, typer.Option("--all", "--all-found", help="All clients found on this machine.")
+]
 Scope = Annotated[
     Literal["user", "project"], typer.Option(help="For you everywhere, or for one project.")
 ]
 Project = Annotated[Path | None, typer.Option(help="The project. Default: the working directory.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change without making it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A client whose file is to be changed."""
+
+    client: "Client"
+    path: Path
+    in_project: bool
+
+    def state(self) -> str:
+        """What is to be known of the file before it is chosen, after a blank; mostly nothing."""
+        from server.clients import ConfigError
+        from server.clients.install import installed_entry
+
+        try:
+            return " (has the server)" if installed_entry(self.client, self.path) else ""
+        except ConfigError as error:
+            return f" ({error})"
+
+    @property
+    def note(self) -> str:
+        """What may keep the entry from working; empty where nothing does."""
+        return self.client.project_note if self.in_project else self.client.note
 
 
 @app.command()
@@ -46,9 +76,9 @@ def install(
         bool, typer.Option("--print", help="Print the entry, to be put in by hand.")
     ] = False,
 ) -> None:
-    """Put the server into a client's configuration."""
+    """Put the server into the configuration of clients."""
     from server.clients.install import entry, plan_install, with_entry
-    from server.clients.locations import CLIENTS
+    from server.clients.table import CLIENTS
 
     environment = _environment(root or [], endpoint)
     if print_only:
@@ -60,7 +90,8 @@ def install(
     def plan(known: "Client", path: Path) -> "Change":
         return plan_install(known, path, entry(known, environment=environment))
 
-    _carry_out(_targets(client, all_found, scope, project), plan, dry_run, "installed in")
+    targets = _targets("install", client, all_found, scope, project)
+    _carry_out(targets, plan, dry_run, is_install=True)
 
 
 @app.command()
@@ -71,11 +102,11 @@ def uninstall(
     project: Project = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove the server from a client's configuration."""
+    """Remove the server from the configuration of clients."""
     from server.clients.install import plan_uninstall
 
-    targets = _targets(client, all_found, scope, project)
-    _carry_out(targets, plan_uninstall, dry_run, "removed from")
+    targets = _targets("uninstall", client, all_found, scope, project)
+    _carry_out(targets, plan_uninstall, dry_run, is_install=False)
 
 
 @app.command()
@@ -131,45 +162,74 @@ def _environment(roots: list[Path], endpoint: str | None) -> dict[str, str]:
 
 
 def _targets(
-    client: ClientName | None, all_found: bool, scope: str, project: Path | None
-) -> "list[tuple[Client, Path]]":
-    """The clients that are meant and their files.
+    command: str,
+    name: ClientName | None,
+    every: bool,
+    scope: Literal["user", "project"],
+    project: Path | None,
+) -> "list[Target]":
+    """The clients that are meant and their files; asked for where none is named.
 
     Raises:
-        UsageError: no client is named or found, or the named one has no project scope.
+        UsageError: no client is named, found or chosen, or the named one has no project scope.
     """
-    from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
+    from server.clients.locations import UserEnvironment, is_found, project_file, user_file
+    from server.clients.table import CLIENTS
 
-    if (client is None) == (not all_found):
-        raise UsageError("one client or --all-found is needed", f"name one of {', '.join(CLIENTS)}")
+    if name and every:
+        raise UsageError(f"{name} is named, and --all is given too", "leave out one of them")
     user = UserEnvironment.this()
     folder = absolute(project or Path())
     if not folder.is_dir():
         raise UsageError(f"the project {str(folder)!r} is not a directory", "correct --project")
-    found: list[tuple[Client, Path]] = []
+    found: list[Target] = []
     for known in CLIENTS.values():
-        if client != known.name if client else not is_found(known.name, user):
+        if known.name != name if name else not is_found(known.name, user):
             continue
-        if scope == "project":
-            path = project_file(known.name, folder)
-        else:
-            path = user_file(known.name, user)
+        in_project = scope == "project"
+        path = project_file(known.name, folder) if in_project else user_file(known.name, user)
         if path is not None:
-            found.append((known, path))
-    if not found and client:
-        raise UsageError(f"{client} has no project scope", "use --scope user")
+            found.append(Target(known, path, in_project))
+    if not found and name:
+        raise UsageError(f"{name} has no project scope", "use --scope user")
     if not found:
-        raise UsageError(
-            "no client was found on this machine", "name one: fastcontext install cursor"
-        )
-    return found
+        hint = f"name one of {', '.join(CLIENTS)}"
+        raise UsageError("no client was found on this machine", hint)
+    return found if name or every else _asked(command, found)
+
+
+def _asked(command: str, found: "list[Target]") -> "list[Target]":
+    """Those of the clients that the user chooses at the terminal.
+
+    Raises:
+        UsageError: there is no terminal to ask at, or the answer names another client.
+    """
+    lines = [
+        f"{number:3}  {target.client.name:<15} {target.path}{target.state()}\n"
+        for number, target in enumerate(found, 1)
+    ]
+    sys.stdout.write("Found on this machine:\n" + "".join(lines))
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        hint = f"fastcontext {command} {found[0].client.name}, or fastcontext {command} --all"
+        raise UsageError("which of these clients is not said", hint)
+    words = typer.prompt("Which? Numbers or names, or all", default="", show_default=False)
+    chosen: list[Target] = []
+    for word in words.replace(",", " ").split():
+        if word == "all":
+            return found
+        match = [t for n, t in enumerate(found, 1) if word in (str(n), t.client.name)]
+        if not match:
+            raise UsageError(f"{word!r} is not one of these clients", "give their numbers or names")
+        chosen += match
+    return chosen
 
 
 def _carry_out(
-    targets: "list[tuple[Client, Path]]",
+    targets: "list[Target]",
     plan: "Callable[[Client, Path], Change]",
     dry_run: bool,
-    done: str,
+    *,
+    is_install: bool,
 ) -> None:
     """Make the changes, a line each; with ``dry_run`` show them.
 
@@ -181,11 +241,13 @@ def _carry_out(
     """
     from server.clients.install import carry_out
 
-    planned: list[tuple[Client, Path, Change]] = []
-    for client, path in targets:
-        with _refused(f"{client.title}: {str(path)!r}"):
-            planned.append((client, path, plan(client, path)))
-    for client, path, change in planned:
+    done = "installed in" if is_install else "removed from"
+    planned: list[tuple[Target, Change]] = []
+    for target in targets:
+        with _refused(f"{target.client.title}: {str(target.path)!r}"):
+            planned.append((target, plan(target.client, target.path)))
+    for target, change in planned:
+        client, path = target.client, target.path
         if dry_run and not change.is_empty:
             sys.stdout.write(change.diff())
             continue
@@ -195,7 +257,10 @@ def _carry_out(
             sys.stdout.write(f"{client.title}: nothing to do in {path}\n")
             continue
         kept = f"; a backup is kept at {backup}" if backup else ""
-        sys.stdout.write(f"{client.title}: {done} {path}{kept}\n    {client.restart}\n")
+        sys.stdout.write(f"{client.title}: {done} {path}{kept}\n")
+        sys.stdout.write(f"    {client.restart}\n")
+        if is_install and target.note:
+            sys.stdout.write(f"    Note: {target.note}.\n")
 
 
 @contextmanager

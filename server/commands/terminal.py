@@ -1,6 +1,5 @@
 """What the command line shows people: answers, errors, and what is going on."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
 from server.exploring.progress import Say, call_in_words, ignore
-from server.exploring.report import Report, details, one_line, place, plain, summary, to_object
+from server.exploring.report import (
+    Report,
+    details,
+    one_line,
+    plain,
+    quoted_place,
+    summary,
+    to_object,
+)
+from server.visible import json_text
 
 # rich takes longer to import than the rest of a command that only prints plain text.
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ def show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         # What the encoding lacks would be written as Python's escapes, which JSON does not know.
         narrow = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
-        sys.stdout.write(json.dumps(to_object(report), ensure_ascii=narrow, indent=2) + "\n")
+        sys.stdout.write(json_text(to_object(report), narrow=narrow) + "\n")
     elif sys.stdout.isatty():
         from rich.console import Console
 
@@ -112,7 +120,7 @@ def _coloured(report: Report) -> "Text":
     if run.answer:
         shown.append(one_line(run.answer, 1_500) + "\n\n")
     for citation in run.citations:
-        shown.append(place(citation) + "\n", style="bold cyan")
+        shown.append(quoted_place(citation) + "\n", style="bold cyan")
         for number, line in enumerate(details(citation)):
             shown.append(f"    {line}\n", style="" if number else "green")
     if not run.citations:

@@ -70,6 +70,7 @@ def _findings() -> Iterator[Finding]:
             yield from _roots(settings)
             yield _repository(settings)
             yield _endpoint(settings)
+            yield _deadline(settings)
             yield from _folders(settings)
             yield vllm.result()
             yield _weights(wanted)
@@ -82,6 +83,14 @@ def _servers() -> list[Finding]:
     from server.doctor.client_entries import configured_servers
 
     return configured_servers(UserEnvironment.this(), from_process((), "").cwd)
+
+
+def _deadline(settings: Settings) -> Finding:
+    told = (
+        f"an answer may take {settings.deadline_s:g} s, and a client that waits for less gives up: "
+        "openai-agents waits 5 s unless client_session_timeout_seconds says more"
+    )
+    return Finding("info", "deadline", told, "docs/clients.md lists the limits of clients")
 
 
 def _python() -> Finding:

@@ -10,14 +10,8 @@ from typing import Any
 
 from server.clients import ConfigError
 from server.clients.install import entry, installed_entry
-from server.clients.locations import (
-    CLIENTS,
-    Client,
-    UserEnvironment,
-    is_found,
-    project_file,
-    user_file,
-)
+from server.clients.locations import UserEnvironment, is_found, project_file, user_file
+from server.clients.table import CLIENTS, Client
 from server.doctor import Finding
 from server.doctor.trial import Trial, try_server, try_url
 from server.settings import PREFIX
@@ -26,8 +20,8 @@ TRIAL_S = 15.0
 """Longest that a server may take to start and answer; about 1 s on an idle machine."""
 URL_S = 3.5
 """Longest wait for a server that runs already."""
-_TRIED_BY = ("command", "args", "env", "url", "serverUrl", "headers", "http_headers")
-"""The keys of an entry that decide how its server works."""
+_REMOTE = "mcp-remote"
+"""A program that some clients start to reach a server by its URL."""
 _LIMITS = frozenset(
     PREFIX + name
     for name in ("ROOTS", "MAX_TURNS", "MAX_CITATIONS", "DEADLINE_S", "INCLUDE_HIDDEN", "LOG_LEVEL")
@@ -55,13 +49,34 @@ class Configured:
         return f"fastcontext install {self.client.name}{scope}"
 
     @property
-    def url(self) -> str:
-        """Where the server is reached; empty for one that the client starts."""
-        return str(self.made.get("url") or self.made.get("serverUrl") or "")
+    def note(self) -> str:
+        """What may keep the entry from working; empty where nothing does."""
+        return self.client.project_note if self.in_project else self.client.note
+
+    def start(self) -> tuple[list[str], dict[str, str]]:
+        """Command and environment of the entry; numbers become text, as clients do it."""
+        words, named = self.client.form.start(self.made)
+        return (
+            [_word(each) for each in words],
+            {str(name): _word(value) for name, value in named.items() if value is not None},
+        )
+
+    def remote(self) -> tuple[str, dict[str, str]]:
+        """Where the server is reached and with which headers; no URL where the client starts it."""
+        words, _ = self.start()
+        for at, word in enumerate(words[:-1]):
+            if word.partition("@")[0] == _REMOTE:
+                flags = zip(words[at:], words[at + 1 :], strict=False)
+                given = (value.partition(":") for flag, value in flags if flag == "--header")
+                return words[at + 1], {name.strip(): value.strip() for name, _, value in given}
+        url = self.made.get("url") or self.made.get("serverUrl") or ""
+        named = self.made.get("headers") or self.made.get("http_headers")
+        headers = named if isinstance(named, dict) else {}
+        return str(url), {str(name): _word(value) for name, value in headers.items()}
 
     def key(self) -> str:
         """Equal for entries whose servers work the same."""
-        return json.dumps([self.made.get(name) for name in _TRIED_BY], default=str, sort_keys=True)
+        return json.dumps([self.start(), self.remote()])
 
 
 def configured_servers(user: UserEnvironment, project: Path | None) -> list[Finding]:
@@ -81,11 +96,14 @@ def configured_servers(user: UserEnvironment, project: Path | None) -> list[Find
         if isinstance(made, dict):
             found = Configured(client, made, in_project)
             entries.setdefault(found.key(), []).append(found)
+            if found.note:
+                checks.append(Finding("info", found.name, found.note))
         elif not in_project:
             hint = f"fastcontext install {client.name}"
             checks.append(Finding("info", client.name, "found, without this server", hint))
     if not entries:
-        command, environment = _started_by(entry(CLIENTS["claude-desktop"]))
+        client = CLIENTS["claude-desktop"]
+        command, environment = Configured(client, entry(client)).start()
         trial = try_server(command, environment, timeout_s=TRIAL_S)
         return [*checks, _check("server (what a client would start)", trial, "install it anew")]
     with ThreadPoolExecutor(len(entries)) as pool:
@@ -110,12 +128,22 @@ def _tried(user: UserEnvironment, entries: Sequence[Configured]) -> Finding:
     what = f"server ({', '.join(each.name for each in entries)})"
     if reason := _not_to_be_tried(first):
         return Finding("info", what, reason)
-    if first.url:
-        trial = try_url(first.url, _headers(first.made, user), timeout_s=URL_S)
+    url, headers = first.remote()
+    if url:
+        headers |= _token(first.made, user)
+        trial = try_url(url, headers, timeout_s=URL_S)
         return _check(what, trial, "start that server, or correct the entry's URL")
-    command, environment = _started_by(first.made)
+    command, environment = first.start()
     trial = try_server(command, environment, timeout_s=TRIAL_S)
-    return _check(what, trial, f"{first.install} writes it anew")
+    finding = _check(what, trial, f"{first.install} writes it anew")
+    limits = {each.client.title: each.client.start_limit_s or TRIAL_S for each in entries}
+    late = [
+        f"{title} waits {limit:g} s" for title, limit in limits.items() if trial.started_s > limit
+    ]
+    if not late or trial.problem:
+        return finding
+    slower = f"{finding.found}; {', '.join(late)} for a server to start"
+    return Finding("fail", what, slower, "try again when the machine is less busy")
 
 
 def _not_to_be_tried(found: Configured) -> str:
@@ -127,35 +155,21 @@ def _not_to_be_tried(found: Configured) -> str:
     """
     if "${" in found.key():
         return "not tried: the client fills in a part of the entry"
-    own = entry(found.client)
-    same = all(found.made.get(name) == own[name] for name in ("command", "args"))
-    named = found.made.get("env") or {}
-    if found.in_project and (found.url or not same):
+    own, _ = Configured(found.client, entry(found.client)).start()
+    words, named = found.start()
+    if found.in_project and (found.remote()[0] or words != own):
         return "not tried: the project's file names another server than this program"
-    if found.in_project and not (isinstance(named, dict) and named.keys() <= _LIMITS):
+    # Nothing but an object holds variables that can be judged.
+    is_plain = isinstance(found.made.get(found.client.form.env) or {}, dict)
+    if found.in_project and not (is_plain and named.keys() <= _LIMITS):
         return "not tried: the project's file sets more than limits"
     return ""
 
 
-def _started_by(made: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of an entry; numbers become text, as clients do it."""
-    arguments, given = made.get("args"), made.get("env")
-    words = [made.get("command", ""), *(arguments if isinstance(arguments, list) else [])]
-    named = given if isinstance(given, dict) else {}
-    return (
-        [_word(each) for each in words],
-        {str(name): _word(value) for name, value in named.items() if value is not None},
-    )
-
-
-def _headers(made: Mapping[str, Any], user: UserEnvironment) -> dict[str, str]:
-    named = made.get("headers") or made.get("http_headers")
-    given = named if isinstance(named, dict) else {}
-    headers = {str(name): _word(value) for name, value in given.items()}
-    # Codex keeps the token out of its file.
-    if token := user.variables.get(str(made.get("bearer_token_env_var"))):
-        headers["Authorization"] = f"Bearer {token}"
-    return headers
+def _token(made: Mapping[str, Any], user: UserEnvironment) -> dict[str, str]:
+    """The header that Codex makes of a variable, to keep the token out of its file."""
+    token = user.variables.get(str(made.get("bearer_token_env_var")))
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _word(value: Any) -> str:

@@ -187,8 +187,11 @@ def _failed(error: Exception) -> Trial:
         case httpx2.HTTPStatusError(response=response):
             said = f"HTTP {response.status_code} {response.reason_phrase}".strip()
             unauthorized = response.status_code in (401, 403)
-            hint = "correct the Authorization header in the client's file" if unauthorized else ""
-            return Trial(problem=said, hint=hint)
+            hint = (
+                "correct the Authorization header in the client's file; mcp-remote calls it an "
+                "error of OAuth"
+            )
+            return Trial(problem=said, hint=hint if unauthorized else "")
         case httpx2.LocalProtocolError() | UnicodeEncodeError():
             # The error's own text may hold the header, which may be a secret.
             return Trial(problem="a header of its entry cannot be sent")

@@ -73,7 +73,6 @@ class Course:
             UsageError: no endpoint is configured for it, or the record cannot be written.
         """
         question, service = self.question, self._service
-        choice = await service.engines.choose(question.engine, fallback=question.fallback)
         root = question.repository.root
         try:
             with ExitStack() as stack:
@@ -81,6 +80,7 @@ class Course:
                     from server.exploring.recording import open_record
 
                     self._listeners.append(stack.enter_context(open_record(question)))
+                choice = await service.engines.choose(question.engine, fallback=question.fallback)
                 if choice.explorer != "scout" and service.listener is not None:
                     self._listeners.append(service.listener)
                 hidden = question.include_hidden
@@ -115,7 +115,17 @@ class Course:
         return await self._fall_back(choice, attempt)
 
     def _reported(self, explorer: ExplorerName, reason: str, run: Exploration) -> Report:
-        notes = (*self.question.notes, *run.notes)
+        from explorer.repository.mentions import hidden_mentions
+
+        workspace = self.repository.workspace
+        hidden = hidden_mentions(workspace, self.question.query)
+        if hidden and explorer == "scout":
+            # Whatever else shares words with the question, the file that it names was not read.
+            sure: Confidence | None = "low" if run.citations else None
+            run = dataclasses.replace(run, answer=f"{hidden[0]} {run.answer}", confidence=sure)
+            hidden = hidden[1:]
+        told = (note for note in workspace.listing.notes if note != run.answer)
+        notes = (*self.question.notes, *hidden, *told, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from explorer.records import Citation, Exploration
+from server.visible import UNSEEN, spelled
 
 ExplorerName = Literal["endpoint", "local", "scout"]
 
@@ -112,7 +113,7 @@ def plain(report: Report) -> str:
     if run.answer:
         lines += [one_line(run.answer, _PROSE_CHARS), ""]
     for citation in run.citations:
-        lines.append(place(citation))
+        lines.append(quoted_place(citation))
         lines += [f"    {text}" for text in details(citation)]
     if not run.citations:
         lines.append("No place was found.")
@@ -139,6 +140,12 @@ def place(citation: Citation) -> str:
     return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
 
 
+def quoted_place(citation: Citation) -> str:
+    """The place, its path in quotes where that could be read as a sentence of the answer's own."""
+    where = place(citation)
+    return json.dumps(where, ensure_ascii=False) if _SENTENCE.search(where) else where
+
+
 def details(citation: Citation) -> list[str]:
     """Evidence and reason, where there are any, one line each."""
     evidence = one_line(citation.evidence, _EVIDENCE_CHARS)
@@ -149,17 +156,9 @@ def one_line(text: str, limit: int) -> str:
     """The text on one line without control or direction-changing characters, cut at ``limit``."""
     # Cut first: a query may have 100 kB, most of which need not be looked at.
     spaced = " ".join(text[: limit * 4].split())
-    clean = "".join(char for char in spaced if unicodedata.category(char) not in _UNSEEN)
+    clean = "".join(char for char in spaced if unicodedata.category(char) not in UNSEEN)
     shortened = len(clean) > limit or len(text) > limit * 4
     return clean[: limit - 3].rstrip() + "..." if shortened else clean
-
-
-def spelled(text: str) -> str:
-    """The text with invisible and direction-changing characters written as escapes.
-
-    As in Python's source: a backslash, ``u`` and four digits. Line breaks and tabs are kept.
-    """
-    return _NOT_PLAIN.sub(_spelled, text)
 
 
 def prose(text: str, limit: int) -> str:
@@ -188,18 +187,10 @@ def _code_span(inside: str) -> str:
     return f"{fence}{pad}{inside}{pad}{fence}"
 
 
-# Control, format (direction marks too), surrogate and private-use characters.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
-_NOT_PLAIN = re.compile(r"[^\n\t\x20-\x7e]")
 _LINE_BREAKS = {9: r"\t", 10: r"\n", 0x2028: r"\u2028", 0x2029: r"\u2029"}
+# Three words, or one that introduces others.
+_SENTENCE = re.compile(r"\S\s+\S+\s+\S|:\s")
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=\])\(|!(?=\[)")
-
-
-def _spelled(found: re.Match[str]) -> str:
-    char = found[0]
-    if unicodedata.category(char) not in _UNSEEN:
-        return char
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _as_unicode(path: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.generate import generated
+from server.clients.table import CLIENTS
 from server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +52,11 @@ def test_every_page_and_folder_that_a_page_names_exists(page: Path) -> None:
 
 def _is_code(line: str, text: str) -> bool:
     return f"`fastcontext {line}" in text or f"$ fastcontext {line}" in text
+
+
+def test_the_page_of_clients_names_each_with_its_files() -> None:
+    text = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
+    for client in CLIENTS.values():
+        row = next(line for line in text.splitlines() if f"| `{client.name}` |" in line)
+        for file in (*client.files, client.project_file or ""):
+            assert Path(file).name in row

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer.engines.protocol import Engine
 from explorer.engines.scripted import ParsedCall, Part, ScriptedEngine, Step, Turn
 from explorer.events import Event, Listener, ignore
 from explorer.limits import Deadline, LoopSettings
@@ -61,14 +62,14 @@ def read_turn(form: str) -> Turn:
 
 async def explore(
     root: Path,
-    script: Sequence[Step] | ScriptedEngine,
+    script: Sequence[Step] | Engine,
     *,
     query: str = "where is the backoff computed?",
     settings: LoopSettings | None = None,
     deadline: Deadline | None = None,
     listener: Listener = ignore,
-) -> tuple[Exploration, ScriptedEngine]:
-    engine = script if isinstance(script, ScriptedEngine) else ScriptedEngine(script)
+) -> tuple[Exploration, Any]:
+    engine = ScriptedEngine(script) if isinstance(script, Sequence) else script
     with Workspace.open(root) as workspace:
         result = await explore_with_model(
             query,

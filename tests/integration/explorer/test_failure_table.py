@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from explorer import prompt
+from explorer.engines.http import HttpEngine
 from explorer.engines.scripted import ParsedCall, ScriptedEngine, Turn
 from explorer.errors import AnswerError, EngineRejected, EngineTimeout, EngineUnreachable
 from explorer.limits import LoopSettings, Sampling, TokenLimits, Usage
+from tests.fakes import openai_server as fake
 from tests.integration.explorer.loops import (
     ANSWER,
     CLIENT,
@@ -609,3 +611,107 @@ async def test_a_runaway_message_starts_a_bounded_number_of_calls(root: Path) ->
 
 def test_the_fixture_says_what_the_tests_cite() -> None:
     assert CLIENT.splitlines()[3] == "def backoff(attempt):"
+
+
+UNTAGGED = '{"name": "Read", "arguments": {"path": "src/net/client.py"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        UNTAGGED,
+        f"```json\n{UNTAGGED}\n```",
+        f"<|python_tag|>{UNTAGGED}",
+        f"[TOOL_CALLS][{UNTAGGED}]",
+        "<tool_call>\n<function=Read>\n<parameter=path>\nsrc/net/client.py\n</parameter>\n"
+        "</function>\n</tool_call>",
+    ],
+)
+async def test_a_message_that_is_nothing_but_an_untagged_call_is_run(root: Path, text: str) -> None:
+    result, engine = await explore(root, [text, ANSWER])
+    assert "def backoff(attempt):" in observations(engine)[0]
+    assert engine.requests[1].messages[-2] == {"role": "assistant", "content": text}
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+@pytest.mark.parametrize("text", [f"I read it.\n{UNTAGGED}", f"{UNTAGGED} tells more"])
+async def test_an_untagged_call_among_prose_is_named_as_one(root: Path, text: str) -> None:
+    result, engine = await explore(root, [text, read_turn("hermes"), ANSWER])
+    assert engine.requests[1].messages[-1] == {"role": "user", "content": prompt.UNTAGGED}
+    assert result.stop_reason == "answered"
+    assert any("without its tags" in note for note in result.notes)
+
+
+async def test_an_untagged_call_that_the_length_limit_may_have_cut_is_not_run(root: Path) -> None:
+    script = [Turn(UNTAGGED, reason="length"), read_turn("hermes"), ANSWER]
+    _, engine = await explore(root, script)
+    assert engine.requests[1].messages[-1]["content"] == prompt.UNTAGGED
+
+
+async def test_untagged_calls_in_the_last_turn_are_not_run(root: Path) -> None:
+    script = [read_turn("hermes"), UNTAGGED, ANSWER]
+    result, engine = await explore(root, script, settings=LoopSettings(max_turns=2))
+    assert engine.requests[2].messages[-1]["content"] == prompt.ONCE_MORE
+    assert places(result) == ["src/net/client.py:4-5"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '[{"path": "src/net/client.py", "start": 4, "end": 5}]',
+        '<citation path="/testbed/proj/src/net/client.py" lines="4-5"/>',
+    ],
+)
+@pytest.mark.parametrize("tagged", [True, False])
+async def test_an_answer_as_json_or_xml_is_read(root: Path, form: str, tagged: bool) -> None:
+    text = answer(form) if tagged else form
+    result, _ = await explore(root, [read_turn("hermes"), text])
+    assert places(result) == ["src/net/client.py:4-5"]
+    assert result.turns == 2
+
+
+async def test_a_file_with_a_time_for_a_name_is_read_and_cited(root: Path) -> None:
+    (root / "12:30.md").write_text("# Meeting\n\nThe backoff is halved.\n")
+    for cited in ("/testbed/proj/12:30.md:3-3", "12:30.md#L3", '{"path": "12:30.md", "line": 3}'):
+        script = [call("hermes", "Read", path="12:30.md"), answer(cited)]
+        result, _ = await explore(root, [Turn(script[0]), script[1]])
+        assert places(result) == ["12:30.md:3-3"]
+
+
+def all_as_reasoning(text: str, *, streamed: bool = True) -> fake.Reply:
+    if not streamed:
+        return fake.whole({"content": "", "reasoning_content": text})
+    pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
+    return fake.streams(*(fake.chunk({"reasoning_content": piece}) for piece in pieces))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("read", [call("hermes", "Read", **READ), UNTAGGED])
+async def test_calls_and_an_answer_that_come_as_reasoning_are_read_and_the_flag_is_named(
+    root: Path, read: str, streamed: bool
+) -> None:
+    replies = [all_as_reasoning(text, streamed=streamed) for text in (read, ANSWER)]
+    async with fake.FakeOpenAI(replies) as server, HttpEngine(server.url, "m") as engine:
+        result, _ = await explore(root, engine)
+        (sent,) = [
+            message for message in server.requests[-1].json["messages"] if message["role"] == "tool"
+        ]
+    assert "def backoff(attempt):" in sent["content"]
+    assert places(result) == ["src/net/client.py:4-5"]
+    assert any("--reasoning-parser" in note for note in result.notes)
+
+
+async def test_reasoning_that_says_nothing_usable_is_dropped_as_before(root: Path) -> None:
+    replies = [
+        all_as_reasoning("The user asks about the backoff."),
+        fake.says(str(call("hermes", "Read", **READ))),
+        fake.streams(
+            fake.chunk({"reasoning_content": call("hermes", "Grep", pattern="x")}),
+            fake.chunk({"content": ANSWER}),
+        ),
+    ]
+    async with fake.FakeOpenAI(replies) as server, HttpEngine(server.url, "m") as engine:
+        result, _ = await explore(root, engine)
+        assert "user asks" not in json.dumps(server.requests[-1].json)
+    assert (result.turns, result.tool_calls) == (3, 1)
+    assert not any("reasoning" in note for note in result.notes)

@@ -244,6 +244,23 @@ async def test_done_ends_the_answer_though_the_server_keeps_the_connection_open(
     assert events == [TextDelta("x"), Finished("stop", None)]
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "both"])
+async def test_reasoning_is_kept_if_it_is_all_that_comes(field: str) -> None:
+    def said(text: str) -> dict[str, str | None]:
+        fields = ["reasoning_content", "reasoning"] if field == "both" else [field]
+        return {"content": None, **dict.fromkeys(fields, text)}
+
+    streamed = await answer(fake.streams(chunk(said("one ")), chunk(said("two"))))
+    whole = await answer(fake.whole({**said("one two"), "content": "\n"}))
+    assert [each.reasoning for each in (streamed[-1], whole[-1])] == ["one two", "one two"]
+
+
+async def test_reasoning_beside_a_parsed_call_is_dropped() -> None:
+    reply = fake.calls(("Read", "{}"))
+    events = await answer(reply.with_parts(chunk({"reasoning_content": "hm"})))
+    assert events[-1].reasoning == ""
+
+
 async def test_reasoning_and_empty_deltas_are_dropped() -> None:
     events = await answer(
         fake.streams(

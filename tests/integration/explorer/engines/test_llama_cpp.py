@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.external import LLAMA_PYTHON, external
+from tests.external import INSTALL_S, LLAMA_PYTHON, external
 from tests.recorded import fastcontext
 from tests.serving import served
 from tests.tooling import write_tree
 
-pytestmark = pytest.mark.timeout(240)
+# With the time that it may take until llama.cpp is installed.
+pytestmark = pytest.mark.timeout(240 + INSTALL_S)
 
 START_S = 60.0
 CONTEXT = 8_192

@@ -1,16 +1,20 @@
 """``install``, ``uninstall`` and ``instructions`` as people call them."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from server.clients.instructions import BEGIN, END
-from server.clients.locations import CLIENTS, UserEnvironment, user_file
+from server.clients.locations import UserEnvironment, user_file
+from server.clients.table import CLIENTS
 from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
 from tests.serving import PATIENCE_S, ROOT, bare_environment, served
@@ -81,10 +85,10 @@ def test_a_dry_run_shows_the_change_and_makes_none(tmp_path: Path) -> None:
     assert not config_of("windsurf", tmp_path).exists()
 
 
-def test_all_found_installs_where_a_client_left_its_folder(tmp_path: Path) -> None:
+def test_all_installs_where_a_client_left_its_folder(tmp_path: Path) -> None:
     (tmp_path / ".cursor").mkdir()
     (tmp_path / ".codex").mkdir()
-    done = fastcontext(tmp_path, "install", "--all-found")
+    done = fastcontext(tmp_path, "install", "--all")
     assert done.returncode == 0, done.stderr
     assert "Cursor" in done.stdout
     assert "Codex" in done.stdout
@@ -98,7 +102,7 @@ def test_a_project_gets_its_own_file(tmp_path: Path) -> None:
     assert fastcontext(tmp_path, "install", "claude-code", *arguments).returncode == 0
     assert "fastcontext" in json.loads((project / ".mcp.json").read_text())["mcpServers"]
     done = fastcontext(tmp_path, "install", "codex", *arguments)
-    assert "trust the project" in done.stdout
+    assert "you trust the project" in done.stdout
     assert (
         "fastcontext" in tomllib.loads((project / ".codex/config.toml").read_text())["mcp_servers"]
     )
@@ -132,11 +136,78 @@ def test_a_broken_file_is_left_alone_with_a_reason(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("arguments", [(), ("cursor", "--all-found")])
-def test_one_client_or_all_is_asked_for(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = fastcontext(tmp_path, "install", *arguments)
+def test_a_client_and_all_of_them_cannot_both_be_meant(tmp_path: Path) -> None:
+    done = fastcontext(tmp_path, "install", "cursor", "--all")
     assert done.returncode == 2
-    assert "one client or --all-found is needed" in done.stderr
+    assert "cursor is named, and --all is given too" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_without_a_name_and_a_terminal_the_clients_are_listed(tmp_path: Path, command: str) -> None:
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".continue").mkdir()
+    assert fastcontext(tmp_path, "install", "gemini").returncode == 0
+    done = fastcontext(tmp_path, command)
+    assert done.returncode == 2
+    listed = done.stdout.splitlines()
+    assert [line.split()[:2] for line in listed[1:]] == [["1", "gemini"], ["2", "continue"]]
+    assert listed[1].endswith("settings.json (has the server)")
+    assert listed[2].endswith("config.yaml")
+    assert f"hint: fastcontext {command} gemini, or fastcontext {command} --all" in done.stderr
+
+
+def test_without_any_client_the_names_are_said(tmp_path: Path) -> None:
+    done = fastcontext(tmp_path, "install")
+    assert done.returncode == 2
+    assert "no client was found on this machine" in done.stderr
+    assert "antigravity" in done.stderr
+
+
+def at_a_terminal(home: Path, answer: str, *arguments: str) -> tuple[int, str]:
+    """Exit status and output of ``fastcontext`` to which somebody types an answer."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-m", "server", *arguments]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen(command, cwd=home, env=bare_environment(home), **streams) as process:
+        os.close(theirs)
+        os.write(ours, answer.encode() + b"\n")
+        said = b""
+        # Linux says that nobody is there any more by an error.
+        with suppress(OSError):
+            while piece := os.read(ours, 4096):
+                said += piece
+        process.wait(PATIENCE_S)
+    os.close(ours)
+    return process.returncode, said.decode()
+
+
+def test_at_a_terminal_the_user_chooses(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in (".cursor", ".gemini", ".kiro")]
+    for folder in folders:
+        folder.mkdir()
+    files = [config_of(client, tmp_path) for client in ("cursor", "gemini", "kiro")]
+    status, said = at_a_terminal(tmp_path, "1, kiro", "install")
+    assert status == 0, said
+    assert "Which?" in said
+    assert [path.exists() for path in files] == [True, False, True]
+    status, said = at_a_terminal(tmp_path, "all", "install")
+    assert [path.exists() for path in files] == [True, True, True]
+    assert "you have not trusted" in said
+    status, said = at_a_terminal(tmp_path, "2", "uninstall")
+    assert [path.exists() for path in files] == [True, False, True]
+    status, said = at_a_terminal(tmp_path, "", "uninstall")
+    assert (status, [path.exists() for path in files]) == (0, [True, False, True])
+    status, said = at_a_terminal(tmp_path, "4", "uninstall")
+    assert status == 2
+    assert "'4' is not one of these clients" in said
+
+
+def test_what_keeps_an_entry_from_working_is_said_when_it_is_made(tmp_path: Path) -> None:
+    assert "you have not trusted" in fastcontext(tmp_path, "install", "gemini").stdout
+    project = ["--scope", "project", "--project", str(tmp_path)]
+    said = fastcontext(tmp_path, "install", "claude-code", *project).stdout
+    assert "pending approval" in said
+    assert "pending approval" not in fastcontext(tmp_path, "install", "claude-code").stdout
 
 
 def test_instructions_are_printed_and_cursor_gets_its_front_matter(tmp_path: Path) -> None:
@@ -210,7 +281,7 @@ def test_one_broken_file_stops_an_install_everywhere_before_it_begins(tmp_path: 
     (tmp_path / ".codex").mkdir()
     broken = config_of("codex", tmp_path)
     broken.write_text("a = ")
-    done = fastcontext(tmp_path, "install", "--all-found")
+    done = fastcontext(tmp_path, "install", "--all")
     assert done.returncode == 2
     assert "Codex" in done.stderr
     assert "not valid TOML" in done.stderr

@@ -7,13 +7,14 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from server.clients.install import entry
-from server.clients.locations import CLIENTS
-from server.doctor import checks
+from server.clients.table import CLIENTS
+from server.doctor import checks, client_entries
 from server.doctor.trial import try_server
 from tests.checkpoints import drafts
 from tests.fakes.openai_server import closed_port
@@ -249,6 +250,38 @@ def test_nobody_is_told_to_install_over_a_url_that_does_not_answer(home: Path, u
     assert found["state"] == "fail"
     assert "install" not in found["next_step"]
     assert secret not in found["found"]
+
+
+def test_a_wrong_token_given_to_mcp_remote_is_told_as_what_it_is(home: Path, address: str) -> None:
+    remote = ["-y", "mcp-remote@latest", address, "--header"]
+    configure(
+        home / ".cursor/mcp.json", {"command": "npx", "args": [*remote, "Authorization:Bearer x"]}
+    )
+    found = found_by_doctor()["server (cursor)"]
+    assert (found["state"], found["found"]) == ("fail", "HTTP 401 Unauthorized")
+    assert "mcp-remote calls it an error of OAuth" in found["next_step"]
+    made = {"command": "npx", "args": [*remote, "Authorization: Bearer t"]}
+    configure(home / ".cursor/mcp.json", made)
+    assert found_by_doctor()["server (cursor)"]["state"] == "ok"
+
+
+def test_a_start_that_is_too_slow_for_a_client_fails(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = replace(CLIENTS["cursor"], start_limit_s=0.001)
+    monkeypatch.setattr(client_entries, "CLIENTS", {"cursor": slow})
+    configure(home / ".cursor/mcp.json", entry(slow))
+    found = found_by_doctor()["server (cursor)"]
+    assert found["state"] == "fail"
+    assert "Cursor waits 0.001 s for a server to start" in found["found"]
+
+
+def test_what_keeps_an_entry_from_working_is_told(home: Path) -> None:
+    configure(home / ".gemini/settings.json", entry(CLIENTS["gemini"]))
+    found = found_by_doctor()
+    assert "you have not trusted" in found["gemini"]["found"]
+    assert found["server (gemini)"]["state"] == "ok"
+    assert "openai-agents waits 5 s" in found["deadline"]["found"]
 
 
 def test_a_client_without_the_server_gets_the_command_that_installs_it(home: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.answers.citations import WINDOW_LINES, Observed, check, merge_overlapping, salvage
-from explorer.answers.parse import ParsedAnswer, RawCitation
+from explorer.answers.raw import ParsedAnswer, RawCitation
 from explorer.records import Citation, Span
 from explorer.repository.workspace import Workspace
 

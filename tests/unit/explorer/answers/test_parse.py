@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from explorer.answers.parse import RawCitation, citations_outside, parse_answer
+from explorer.answers.parse import citations_outside, parse_answer
+from explorer.answers.raw import RawCitation
 
 
 @pytest.mark.parametrize(

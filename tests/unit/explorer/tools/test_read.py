@@ -5,8 +5,11 @@ import pytest
 
 from explorer.records import Span
 from explorer.repository import workspace as workspace_module
+from explorer.repository.ripgrep import RgHandle
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox, ToolLimits
+from explorer.tools.arguments import ReadArguments
+from explorer.tools.toolbox import read
 from tests.tooling import run, write_tree
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +33,18 @@ def box(tmp_path: Path) -> Iterator[ToolBox]:
     )
     with Workspace.open(root) as workspace:
         yield ToolBox(workspace)
+
+
+def test_a_read_far_into_a_huge_file_ends_when_it_is_cancelled(box: ToolBox) -> None:
+    path = box.workspace.root / "huge.log"
+    with path.open("wb") as file:
+        file.write(b"a line of log\n" * 20_000)
+        file.truncate(1 << 40)
+    handle = RgHandle()
+    handle.kill()
+    arguments = ReadArguments(path="huge.log", offset=10**9)
+    result = read(box.workspace, arguments, ToolLimits(), 2_000, handle)
+    assert result.text == "Line 1000000000 of /testbed/project/huge.log was not reached in 10 s."
 
 
 async def test_a_file_is_a_fence_of_numbered_rows(box: ToolBox) -> None:
@@ -62,6 +77,66 @@ async def test_a_part_of_a_file_is_what_was_asked_for(
     assert result.observed == (Span("five.py", *span),)
     assert result.text.startswith(f"```/testbed/project/five.py:{span[0]}-{span[1]}\n{span[0]}|")
     assert result.text.endswith("\n```")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"view_range": [2000, 2010]},
+        {"view_range": ["2000", "2010"]},
+        {"viewRange": "[2000, 2010]"},
+        {"lines": "2000-2010"},
+        {"lines": "L2000-L2010"},
+        {"lines": "lines 2000 to 2010"},
+        {"lines": [2010, 2000]},
+        {"line_range": "2000:2010"},
+        {"range": {"start": 2000, "end": 2010}},
+        {"range": [2000, 2010]},
+        {"path": "many.txt:2000-2010"},
+        {"path": "many.txt#L2000-L2010"},
+        {"path": "many.txt#L2000C1-L2010C5"},
+        {"path": "many.txt:L2000-2010"},
+        {"path": "many.txt (lines 2000-2010)"},
+        {"path": "many.txt, lines 2000-2010"},
+        {"path": "/testbed/project/many.txt:2000\u20132010"},
+        {"path": "`/elsewhere/many.txt:2000-2010`"},
+        {"path": "many.txt:1-5", "offset": 2000, "limit": 11},
+        {"lines": "1-5", "offset": 2000, "end": 2010},
+    ],
+)
+async def test_a_range_of_lines_is_read_in_whatever_form_it_is_asked_for(
+    box: ToolBox, arguments: dict[str, object]
+) -> None:
+    result = await run(box, "Read", **{"path": "many.txt", **arguments})
+    assert result.observed == (Span("many.txt", 2000, 2010),)
+
+
+@pytest.mark.parametrize("arguments", [{"view_range": [2990, -1]}, {"path": "many.txt:2990"}])
+async def test_a_range_without_an_end_goes_on_to_the_end_of_the_file(
+    box: ToolBox, arguments: dict[str, object]
+) -> None:
+    result = await run(box, "Read", **{"path": "many.txt", **arguments})
+    assert result.observed == (Span("many.txt", 2990, 3000),)
+
+
+@pytest.mark.parametrize("lines", [5, "5", [1, 2, 3], "a-b", True])
+async def test_lines_that_are_no_range_are_asked_for_again(box: ToolBox, lines: object) -> None:
+    result = await run(box, "Read", path="many.txt", lines=lines)
+    assert "lines must be a range such as 10-20" in result.text
+    assert not result.ok
+
+
+@pytest.mark.parametrize("name", ["12:30.md", "a:4-6.md", "log:12", "a#L3", "x (1)"])
+async def test_a_file_whose_name_looks_like_a_place_is_read_by_its_name(
+    tmp_path: Path, name: str
+) -> None:
+    tree = {f"docs/{name}": "one\ntwo\n", name: "other\n", "docs/12": "no\n", "docs/log": "no\n"}
+    with Workspace.open(write_tree(tmp_path / "p", tree)) as workspace:
+        box = ToolBox(workspace)
+        whole = await run(box, "Read", path=f"docs/{name}")
+        part = await run(box, "Read", path=f"/testbed/p/docs/{name}:2-2")
+    assert whole.observed == (Span(f"docs/{name}", 1, 2),)
+    assert part.observed == (Span(f"docs/{name}", 2, 2),)
 
 
 async def test_an_offset_past_the_end_tells_the_length(box: ToolBox) -> None:

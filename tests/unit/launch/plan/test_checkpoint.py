@@ -12,6 +12,7 @@ from launch.plan.gpus import known_gpu
 from launch.plan.install import Vllm
 from launch.plan.planner import Wanted, on_disk, plan_here, to_fetch
 from launch.plan.profile import BASE_MODEL, NVFP4_MODEL, Wishes, published
+from tests.checkpoints import LFS_POINTER
 
 
 def cached(hub: Path, name: str) -> Path:
@@ -76,6 +77,14 @@ def test_a_shard_that_is_missing_is_named_before_the_index_is_here(tmp_path: Pat
     (bf16 / "model-00002-of-00002.safetensors").write_bytes(b"x")
     with pytest.raises(CannotRun, match="'model-00001-of-00002.safetensors' is missing"):
         read_checkpoint(str(bf16), tmp_path)
+
+
+def test_weights_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
+    bf16, _ = write_models(tmp_path)
+    (bf16 / "model.safetensors").write_bytes(LFS_POINTER)
+    with pytest.raises(CannotRun, match=r"'model\.safetensors' is a Git LFS pointer") as told:
+        read_checkpoint(str(bf16), tmp_path)
+    assert "git lfs pull" in told.value.hint
 
 
 def test_a_download_without_its_tokenizer_is_not_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from launch.verify.run import RECORD, verify
 from launch.verify.verdicts import Verification
-from tests.checkpoints import CONFIG, Damage, Draft, drafts, write_safetensors
+from tests.checkpoints import CONFIG, LFS_POINTER, Damage, Draft, drafts, write_safetensors
 
 Q = "model.layers.0.self_attn.q_proj"
 
@@ -211,6 +211,23 @@ def test_a_truncated_file_is_named_with_the_tensor_that_is_cut(tmp_path: Path) -
     report = verify(folder)
     assert status(report) == {"files": "failed"}
     assert "model.safetensors is truncated" in detail(report, "files")
+
+
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [
+        ("model.safetensors", "files"),
+        ("config.json", "files"),
+        ("hf_quant_config.json", "quantization config"),
+        ("tokenizer.json", "tokenizer and template"),
+    ],
+)
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path: Path, file: str, check: str) -> None:
+    folder = drafts()[1].write(tmp_path / "nvfp4")
+    (folder / file).write_bytes(LFS_POINTER)
+    told = detail(verify(folder), check)
+    assert f"{file} is a Git LFS pointer" in told
+    assert "git lfs pull" in told or check == "quantization config"
 
 
 def test_a_file_cut_within_its_header_is_refused(tmp_path: Path) -> None:

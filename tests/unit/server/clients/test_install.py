@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import site
 import stat
 import sys
 import tempfile
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from server.clients import ConfigError, install, jsonc, toml_config
 from server.clients.install import apply, entry, plan_install, plan_uninstall
-from server.clients.locations import CLIENTS, UserEnvironment, is_found, project_file, user_file
+from server.clients.locations import UserEnvironment, is_found, project_file, user_file
+from server.clients.table import CLIENTS, Client
 
 COMMENTED = """// kept
 {
@@ -92,7 +94,9 @@ def test_the_variables_that_move_a_clients_folder_are_followed(tmp_path: Path) -
 def test_project_files_exist_only_for_clients_that_have_a_project_scope(tmp_path: Path) -> None:
     found = {name: project_file(client.name, tmp_path) for name, client in CLIENTS.items()}
     without = {name for name, path in found.items() if path is None}
-    assert without == {"claude-desktop", "windsurf"}
+    assert without == {
+        *("claude-desktop", "windsurf", "copilot", "cline", "continue", "goose", "antigravity")
+    }
     assert found["vscode"] == tmp_path / ".vscode" / "mcp.json"
     assert found["codex"] == tmp_path / ".codex" / "config.toml"
 
@@ -112,9 +116,16 @@ def test_the_entry_relies_on_neither_path_nor_working_directory(
 ) -> None:
     monkeypatch.setattr(install, "is_installed", lambda: True)
     made = entry(CLIENTS["claude-desktop"])
-    assert made == {"command": sys.executable, "args": ["-P", "-m", "server.main"]}
+    assert made == {"command": sys.executable, "args": ["-I", "-m", "server.main"]}
     assert Path(made["command"]).is_absolute()
     assert entry(CLIENTS["vscode"])["type"] == "stdio"
+
+
+def test_the_entry_finds_an_installation_of_the_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(Path(install.__file__).parents[2]))
+    assert entry(CLIENTS["cursor"])["args"][:2] == ["-E", "-P"]
 
 
 def test_a_checkout_that_is_not_installed_is_started_by_its_file(
@@ -122,7 +133,7 @@ def test_a_checkout_that_is_not_installed_is_started_by_its_file(
 ) -> None:
     monkeypatch.setattr(install, "is_installed", lambda: False)
     main = str(Path(install.__file__).parents[1] / "main.py")
-    assert entry(CLIENTS["cursor"])["args"] == ["-P", main]
+    assert entry(CLIENTS["cursor"])["args"] == ["-I", main]
 
 
 def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:
@@ -475,32 +486,26 @@ def test_uninstalling_from_a_codex_file_brings_it_back_to_the_byte(tmp_path: Pat
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
-def test_an_entry_that_was_there_before_is_taken_out_too(
-    client: install.Client, tmp_path: Path
-) -> None:
+def test_an_entry_that_was_there_before_is_taken_out_too(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "config"
     old = {"command": "/old/fastcontext", "args": ["serve"]}
-    put = toml_config.put if client.format == "toml" else jsonc.put
-    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    path.write_text(install.with_entry(client, "", old))
     apply(plan_install(client, path, entry(client)))
     assert install.installed_entry(client, path) == entry(client)
     apply(plan_uninstall(client, path))
     assert install.installed_entry(client, path) is None
 
 
-@pytest.mark.parametrize("name", ["cursor", "codex"])
-def test_an_entry_that_is_written_anew_keeps_its_settings(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
+def test_an_entry_that_is_written_anew_keeps_its_settings(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "config"
-    client = CLIENTS[name]
-    put = toml_config.put if client.format == "toml" else jsonc.put
-    old = {"command": "/old", "args": ["x"], "env": {"A": "1", "B": "2"}, "tool_timeout_sec": 600}
-    path.write_text(put("", client.section, install.SERVER_NAME, old))
+    own = {"timeout": 600, "tool_timeout_sec": 600}
+    old = client.form.entry("/old", ["x"], {"A": "1", "B": "2"}, {**client.extras, **own})
+    path.write_text(install.with_entry(client, "", old))
     apply(plan_install(client, path, entry(client, environment={"B": "3", "C": "4"})))
     apply(plan_install(client, path, entry(client)))
-    assert install.installed_entry(client, path) == entry(client) | {
-        "env": {"A": "1", "B": "3", "C": "4"},
-        "tool_timeout_sec": 600,
-    }
+    expected = entry(client, environment={"A": "1", "B": "3", "C": "4"}) | own
+    assert install.installed_entry(client, path) == expected
 
 
 def test_an_entry_for_a_url_becomes_one_for_a_command_and_nothing_else(tmp_path: Path) -> None:

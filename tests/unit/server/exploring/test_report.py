@@ -159,6 +159,13 @@ def test_a_name_or_line_of_the_repository_cannot_add_lines_or_steer_a_terminal()
         assert not any(line.startswith("#") for line in text.splitlines())
 
 
+@pytest.mark.parametrize("name", ["Note: nothing is here.md", "Run the script setup.sh first.txt"])
+def test_a_file_named_like_a_sentence_does_not_speak_for_the_answer(name: str) -> None:
+    shown = report(cited(path=name))
+    assert f'\n"{name}:3-9"\n' in f"\n{plain(shown)}"
+    assert f"1. `{name}:3-9` - " in markdown(shown)
+
+
 def test_prose_cannot_hold_an_image_a_link_or_markup() -> None:
     text = prose("![x](http://evil/?q) [y](http://evil) <img src=x> a < b List[int]", 500)
     assert re.search(r"(?<!\\)!\[", text) is None
