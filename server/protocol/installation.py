@@ -6,6 +6,7 @@ same, the answer says so.
 
 import importlib
 import logging
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,10 @@ from server.protocol import deferred
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = (
+_WHOLE = ("explorer", "server.exploring")
+"""Packages of which every module may be needed."""
+_SINGLE = (
     "ctypes",
-    "explorer.engines.http",
-    "explorer.engines.http_client",
-    "explorer.loop",
-    "explorer.scout.search",
     "httpcore",
     "launch.errors",
     "launch.keeper.client",
@@ -27,12 +26,7 @@ _NEEDED = (
     "launch.state",
     "launch.watch",
     "numpy.ma",
-    "server.exploring.endpoint_pool",
-    "server.exploring.engine_settings",
-    "server.exploring.local_engine",
-    "server.exploring.prefix_warmup",
-    "server.exploring.recording",
-    "server.exploring.service",
+    "server.process.streams",
     "server.settings",
     "watchfiles",
 )
@@ -48,7 +42,10 @@ _ROOT = Path(str(server.__file__)).parents[1]
 def preload() -> None:
     """Load what a question needs, whichever explorer answers it."""
     try:
-        for name in _NEEDED:
+        for package in map(importlib.import_module, _WHOLE):
+            for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+                importlib.import_module(found.name)
+        for name in _SINGLE:
             importlib.import_module(name)
         deferred.load(_NEEDED_OF_THE_SDK)
 

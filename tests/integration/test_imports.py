@@ -81,7 +81,7 @@ FOLDERS = {
 SHARED = {
     "explorer": {"errors", "events", "lenient_json", "limits", "records"},
     "launch": {"errors", "files", "nvfp4", "places", "process", "state", "watch"},
-    "server": {"", "errors", "homes", "settings"},
+    "server": {"", "errors", "homes", "settings", "visible"},
 }
 """The modules at each package's root that its folders may import; the others stand above them."""
 
