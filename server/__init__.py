@@ -5,10 +5,5 @@ Only this package knows ``explorer`` and ``launch`` both, and only it translates
 
 
 def version() -> str:
-    """The version that is installed, or that of a checkout that is not."""
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("fastcontext-mcp")
-    except importlib.metadata.PackageNotFoundError:
-        return "0.1.0"
+    """The version, as in ``pyproject.toml``; reading the metadata would delay ``initialize``."""
+    return "0.1.0"

@@ -12,8 +12,12 @@ _ON_SIGINT = 130
 
 
 def main() -> None:
-    """Run the command and leave the process."""
+    """Run the command and leave the process; what clients start, without the command line."""
     try:
+        if sys.argv[1:] == ["serve"]:
+            from server.protocol import entry
+
+            entry.build(stdio=True).run()
         from server.commands.root import main as command
 
         command()

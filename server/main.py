@@ -7,7 +7,6 @@ to be explored, or this folder. Neither may be imported from.
 
 # ruff: noqa: PTH117, PTH119, PTH120 - pathlib is not loaded yet and could come from the wrong folder
 
-import gc
 import os
 import sys
 
@@ -49,21 +48,16 @@ def _import_from_here_only() -> None:
 
 
 _wire = _quiet_stdout()
-# Importing the SDK makes many objects that stay: collecting between them costs 40 of 580 ms.
-gc.disable()
 _import_from_here_only()
 
 try:
-    import server.process.lifecycle  # noqa: F401 - first, because it notes the parent
-    from server.protocol.app import build_server
+    from server.protocol import entry
 
-    mcp = build_server()
+    mcp = entry.build(stdio=__name__ == "__main__" and len(sys.argv) == 1)
 except KeyboardInterrupt:
     # The status that shells report for SIGINT, which nothing handles yet.
     os._exit(130)
 
-gc.freeze()
-gc.enable()
 _restore_stdout(_wire)
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Exit status: 0 answered, even if only by the fallback; 1 failed; 2 wrong usage o
 128 + n on signal n.
 """
 
-import gc
 import logging
 import signal
 import sys
@@ -126,22 +125,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave the process."""
     make_ready()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given == ["serve"]:
-        _serve_at_once()
+    from server.protocol import entry
+
+    if entry.is_asked_for(given):
+        entry.build(stdio=True).run()
     from server.process.lifecycle import leave
 
     leave(_run(given))
-
-
-def _serve_at_once() -> NoReturn:
-    """What every MCP client starts, without the cost of parsing a command line."""
-    # Importing the SDK makes many objects that stay: collecting between them costs 40 of 580 ms.
-    gc.disable()
-    from server.protocol.app import build_server
-
-    gc.freeze()
-    gc.enable()
-    build_server().run()
 
 
 def _run(given: list[str]) -> int:

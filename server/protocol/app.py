@@ -7,7 +7,7 @@ exploration needs: clients give up on servers that start slowly.
 import importlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,6 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from explorer.engines.protocol import Engine
 from server import version
 from server.errors import ServerError
 from server.process import lifecycle
@@ -34,15 +33,15 @@ from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
 if TYPE_CHECKING:
+    from explorer.engines.protocol import Engine
     from server.exploring.progress import Say
     from server.exploring.report import Report
     from server.exploring.service import ExplorationService
     from server.settings import Settings
-from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
-EngineFactory = Callable[["Settings"], Engine]
+EngineFactory = Callable[["Settings"], "Engine"]
 
 # Claude Code saves a longer result to a file and shows the model the first 2 kB of it.
 _RESULT_CHARS = 50_000
@@ -164,7 +163,7 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
-        middleware=[extras.without_resources, only_files],
+        middleware=[extras.without_resources, extras.question_as_typed, only_files],
     )
     server.load_settings = load
     extras.add_prompt(server)

@@ -318,9 +318,7 @@ def test_doctor_fails_with_a_next_step_when_a_setting_is_wrong(home: Path) -> No
     assert "max_turns" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["engine"], ["bench"]], ids=["fastcontext", "engine", "bench"]
-)
+@pytest.mark.parametrize("command", [["engine"], ["bench"]], ids=["engine", "bench"])
 def test_without_a_command_the_help_is_shown_in_its_own_form(
     home: Path, command: list[str]
 ) -> None:
