@@ -38,6 +38,8 @@ _MAX_FAILURES: Final = 20
 _AT_ONCE: Final = 64
 _TURNS: Final = 16
 _PATIENCE_S: Final = 60.0
+_MAX_UNANSWERED: Final = 3
+"""Each is waited for so long that more would keep whoever runs this from seeing any."""
 _SECRETS: Final = ("OUTSIDE-TOKEN", "DOTENV-TOKEN", "IGNORED-TOKEN")
 _CODE: Final = "def retry_delay(n):\n    return min(30, 2**n)\n\n\nclass Client:\n    pass\n" * 3
 
@@ -268,7 +270,7 @@ def _send_messages(root: Path, bench: Bench, count: int, failures: Failures) -> 
             # What is sent after a request without an answer would hide which one it was.
             if problem := client.settle(share.stop):
                 failures.add(share.stop, problem)
-            if client.ended:
+            if client.ended or failures.count >= _MAX_UNANSWERED:
                 break
             answered = f"{client.answers:,} answers"
             yield f"{answered}, peak {peak_bytes(server.process.pid) / 1e6:.0f} MB"
@@ -294,7 +296,9 @@ class _Client:
     def send(self, line: bytes) -> None:
         """Send a line as it is."""
         assert self._server.process.stdin is not None
-        self._waiting |= _requests(line)
+        asked, cancelled = _requests(line)
+        # What is cancelled need not be answered any more (MCP, "Cancellation").
+        self._waiting = (self._waiting | asked) - cancelled
         try:
             self._server.process.stdin.write(line + b"\n")
             self._server.process.stdin.flush()
@@ -339,17 +343,22 @@ class _Client:
         self._came.put("the end")
 
 
-def _requests(line: bytes) -> set[int]:
-    """The ids that the line has to be answered with: that of a request in JSON-RPC's form."""
+def _requests(line: bytes) -> tuple[set[int], set[int]]:
+    """The id that the line has to be answered with, if it is a request; and what it cancels."""
     try:
         message = json.loads(line.decode("utf-8"))
     except ValueError:
-        return set()
+        return set(), set()
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        return set()
-    number, method = message.get("id"), message.get("method")
-    is_request = type(number) is int and isinstance(method, str) and bool(method)
-    return {number} if is_request and isinstance(message.get("params"), dict) else set()
+        return set(), set()
+    number, method, params = (message.get(key) for key in ("id", "method", "params"))
+    if not isinstance(params, dict) or not isinstance(method, str) or not method:
+        return set(), set()
+    cancelled = params.get("requestId") if method == "notifications/cancelled" else None
+    return (
+        {number} if type(number) is int else set(),
+        {cancelled} if type(cancelled) is int else set(),
+    )
 
 
 def _tree(root: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import tomlkit
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("server", "explorer", "launch")
+PACKAGES = ("server", "explorer", "launch", "fastcontext_mcp")
 FILES = ("README.md", "LICENSE")
 
 

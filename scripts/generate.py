@@ -58,7 +58,7 @@ def stale(root: Path = ROOT) -> list[str]:
 def _example() -> dict[str, Any]:
     entry = {
         "command": "/absolute/path/to/fastcontext-mcp/.venv/bin/python",
-        "args": ["-P", "-m", "server.main"],
+        "args": ["-I", "-m", "server.main"],
         "env": {f"{PREFIX}ROOTS": "/absolute/path/to/the/folder/with/your/repositories"},
     }
     return {"mcpServers": {"fastcontext": entry}}

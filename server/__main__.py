@@ -39,4 +39,7 @@ def _import_from_here_only() -> None:
 if __name__ == "__main__":
     # ``-m`` puts the working directory first.
     _import_from_here_only()
+    from fastcontext_mcp import prefer_installed
+
+    prefer_installed()
     main()

@@ -45,6 +45,9 @@ def _import_from_here_only() -> None:
     # Installed, the root is site-packages, which must not come before the standard library.
     if os.path.basename(root) not in ("site-packages", "dist-packages"):
         sys.path[:] = [root, *(entry for entry in sys.path if entry != root)]
+    from fastcontext_mcp import prefer_installed
+
+    prefer_installed()
 
 
 _wire = _quiet_stdout()

@@ -101,8 +101,11 @@ class Settings(BaseSettings):
 
     In the environment, they are separated by ``:``.
     """
-    include_hidden: bool = False
-    """Whether hidden, secret and ignored files may be listed, searched and read."""
+    include_hidden: bool | None = None
+    """Whether hidden, secret and ignored files are listed, searched and read.
+
+    Unset: if a question asks for them. false: never, whatever a client or its model asks.
+    """
 
     max_turns: int | None = Field(default=None, ge=1, le=64)
     """Maximum model requests per exploration. Unset: the model's default, 8 for FastContext."""

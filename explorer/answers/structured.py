@@ -113,13 +113,8 @@ def _attributes(element: re.Match[str]) -> dict[str, str]:
     found = {name: one or other for name, one, other in _ATTRIBUTE.findall(named["attributes"])}
     text = (named["text"] or "").strip()
     if text:
-        has_path = any(_key(name) in _PATH for name in found)
-        found["reason" if has_path else "path"] = text
+        found["path" if _path_of(_keyed(found)) is None else "reason"] = text
     return found
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +136,10 @@ class _Reader:
             yield from self._of_mapping(value, depth)
 
     def _of_mapping(self, value: Mapping[str, Any], depth: int) -> Iterator[RawCitation]:
-        by_key = {_key(name): inner for name, inner in value.items()}
+        by_key = _keyed(value)
         if "arguments" in by_key or "parameters" in by_key:
             return  # A tool call.
-        path = _first(by_key, _PATH)
-        if path is None and re.search(r"[./]\w", str(by_key.get("name", ""))):
-            path = by_key["name"]
+        path = _path_of(by_key)
         if isinstance(path, str) and path.strip():
             yield from self._of_path(path, by_key)
             return
@@ -154,7 +147,7 @@ class _Reader:
             ranges = _ranges(inner) if re.search(r"\w[./]\w", name) else []
             if ranges:
                 yield from (RawCitation(name, *each) for each in ranges)
-            elif _key(name) not in _REASON:
+            elif not _REASON & _keyed({name: inner}).keys():
                 yield from self.citations(inner, depth + 1)
 
     def _of_path(self, path: str, by_key: Mapping[str, Any]) -> Iterator[RawCitation]:
@@ -172,13 +165,21 @@ class _Reader:
 
     def explanations(self, value: Any) -> list[str]:
         """What the outermost object says beside its citations."""
-        if not isinstance(value, Mapping) or _PATH & {_key(name) for name in value}:
+        if not isinstance(value, Mapping) or _path_of(_keyed(value)):
             return []
-        return [
-            inner.strip()
-            for name, inner in value.items()
-            if _key(name) in _REASON and isinstance(inner, str)
-        ]
+        said = (inner for key, inner in _keyed(value).items() if key in _REASON)
+        return [text.strip() for text in said if isinstance(text, str)]
+
+
+def _keyed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The value by its names without case and separators: ``startLine`` is ``start_line``."""
+    return {re.sub(r"[^a-z]", "", name.casefold()): inner for name, inner in value.items()}
+
+
+def _path_of(by_key: Mapping[str, Any]) -> Any:
+    """What stands under a path's key; a name counts if it looks like a path."""
+    name = str(by_key.get("name", ""))
+    return _first(by_key, _PATH) or (name if re.search(r"[./]\w", name) else None)
 
 
 def _first(by_key: Mapping[str, Any], names: frozenset[str]) -> Any:
@@ -191,7 +192,7 @@ def _ranges(value: Any) -> list[tuple[int, int]]:
         spans = _SPAN.findall(value) if _ONLY_SPANS.fullmatch(value.strip()) else ()
         return [_ordered(int(first), int(last or first)) for first, last in spans]
     if isinstance(value, Mapping):
-        by_key = {_key(name): inner for name, inner in value.items()}
+        by_key = _keyed(value)
         value = [_first(by_key, _START), _first(by_key, _END)]
     if not isinstance(value, list):
         number = _number(value)

@@ -65,8 +65,28 @@ def parse_endpoint(text: str) -> Endpoint:
         return _unix(unquote(parts.netloc), parts.path or "/v1", text)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"the endpoint {text!r} is not an HTTP URL; hint: write {FORMS}")
+    if not _has_host(parts):
+        raise ValueError(f"the endpoint {text!r} names no valid host; hint: write {FORMS}")
     base = f"{parts.scheme}://{parts.netloc}{_api_root(parts)}"
     return Endpoint(base, None, base, is_loopback(parts.hostname))
+
+
+def _has_host(parts: SplitResult) -> bool:
+    """Whether the URL's host can be one: an address, or labels that the system can look up."""
+    host = (parts.hostname or "").removesuffix(".")
+    if "[" in parts.netloc:
+        return _is_address(host)
+    labels = host.split(".")
+    if len(host) > 253 or not all(0 < len(label) < 64 for label in labels):
+        return False
+    if host.isascii() and not any(label.startswith("xn--") for label in labels):
+        return True
+    import httpx  # here, because it takes long to import and such names are rare
+
+    try:
+        return bool(httpx.URL(f"{parts.scheme}://{parts.netloc}").host)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 def _unix(path: str, api_path: str, text: str) -> Endpoint:
@@ -89,7 +109,12 @@ def is_loopback(host: str) -> bool:
     """Whether a host of that name or address is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True

@@ -32,6 +32,8 @@ def read_of_user(path: Path, max_bytes: int) -> bytes | None:
     Raises:
         NotReadError: it is no regular file, too large or not readable.
     """
+    if str(path) == os.devnull:  # As is said where there is to be none.
+        return None
     try:
         # Opening a device can have effects, so look first.
         if not stat.S_ISREG(path.stat().st_mode):

@@ -77,7 +77,10 @@ def expanded(value: str, directory: Path) -> Path:
 
 def user_config_files() -> list[Path]:
     """The configuration of the system and the user, in git's order; they need not exist."""
-    return [Path("/etc/gitconfig"), _user_directory() / "config", expanded("~/.gitconfig", Path())]
+    system = Path("/etc/gitconfig")
+    if instead := os.environ.get("GIT_CONFIG_GLOBAL"):
+        return [system, Path(instead)]
+    return [system, _user_directory() / "config", expanded("~/.gitconfig", Path())]
 
 
 def default_excludes_file() -> Path:

@@ -21,7 +21,7 @@ ASK_FOR_HIDDEN = "hint: ask with include_hidden (--hidden) to see what is hidden
 
 # The kernel stamps files with its last tick's time, up to 10 ms before time.time_ns().
 _CLOCK_SLACK_NS = 20_000_000
-_MAX_TOLD = 20_000  # Paths that rg is told not to search; it takes some 20 ms to read them.
+_MAX_TOLD = 500  # Paths that rg is told not to search; it takes some 10 ms to read them.
 
 _SHOW_ALL = ("--no-messages", "--hidden", "--no-ignore", "--iglob=!.git")
 _SHOW_VISIBLE = ("--no-messages", "--no-ignore", "--no-ignore-messages", *RG_HIDING)
@@ -53,8 +53,8 @@ class Listing:
     def rg_rules(self, directory: str = "") -> tuple[tuple[str, ...], bytes]:
         """Options for an rg that runs in a directory, and what it has to read on standard input.
 
-        Paths that rg cannot be told, because of their names, it searches: what it finds has to be
-        compared with the list anyway.
+        Paths that rg is not told, because of their names or their number, it searches: what it
+        finds has to be compared with the list anyway.
         """
         paths = self.ignored
         if directory:
@@ -63,8 +63,8 @@ class Listing:
             end = bisect_left(paths, f"{directory}0")
             paths = tuple(path[len(directory) + 1 :] for path in paths[start:end])
         if len(paths) > _MAX_TOLD:
-            # Directories save more.
-            paths = tuple(sorted(paths, key=lambda path: not path.endswith("/"))[:_MAX_TOLD])
+            # The highest directories save most.
+            paths = tuple(sorted(paths, key=_worth)[:_MAX_TOLD])
         told = [path for path in paths if is_one_line(path) and path == path.rstrip()]
         if not told:
             return self.rules, b""
@@ -107,7 +107,7 @@ def take_listing(
         walk = Walk(root_fd, root, indexes, stack, handle)
         if include_hidden:
             walk.all()
-            return _listing(walk.files, (), 0, walk.told(), _SHOW_ALL, taken_ns)
+            return _listing(walk.files, walk.ignored, 0, walk.told(), _SHOW_ALL, taken_ns)
         walk.visible()
         if not walk.files and walk.is_inside_checkout:
             walk = Walk(root_fd, root, indexes, stack, handle)
@@ -153,6 +153,10 @@ def _directories_of(files: tuple[str, ...]) -> frozenset[str]:
             found.add(directory)
             directory = directory.rpartition("/")[0]
     return frozenset(found)
+
+
+def _worth(path: str) -> tuple[bool, int]:
+    return not path.endswith("/"), path.count("/")
 
 
 def _entries(count: int) -> str:

@@ -21,7 +21,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _CHUNK_BYTES = 1 << 16  # The capacity of a Linux pipe.
 _MAX_STDERR_BYTES = 16_384
 _VERSION_TIMEOUT_S = 5.0
 _REAP_TIMEOUT_S = 1.0
-_PASSED_ENV = ("HOME", "XDG_CONFIG_HOME")  # Where rg finds git's global excludes.
+_ENVIRONMENT: Mapping[str, str] = {}  # rg needs nothing, and nothing of the user's changes it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class RgHandle:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     cwd=cwd,
-                    env=_environment(),
+                    env=_ENVIRONMENT,
                     start_new_session=True,
                 )
             except OSError as error:
@@ -354,7 +354,7 @@ def rg_version(binary: str) -> tuple[int, ...]:
             [binary, "--no-config", "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=_environment(),
+            env=_ENVIRONMENT,
             timeout=_VERSION_TIMEOUT_S,
             check=False,
         )
@@ -380,10 +380,6 @@ def _is_trusted(path: Path) -> bool:
     """True unless the file, or a link on the way to it, is below a directory to be explored."""
     on_the_way = {Path(os.path.realpath(each)) for each in (path, *path.parents)}
     return not any(each.is_relative_to(root) for each in on_the_way for root in _distrusted)
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ENV if name in os.environ}
 
 
 def _path_of(descriptor: int) -> str:

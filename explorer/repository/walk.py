@@ -8,7 +8,7 @@ say are in ``explorer.repository.paths``.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from explorer.repository.git_directory import (
     standing_ignore_files,
 )
 from explorer.repository.ignore_rules import MAX_IGNORE_BYTES, Rules, TooMuchError, parse_rules
-from explorer.repository.paths import is_hidden_name, shown
+from explorer.repository.paths import MAX_PATH_CHARS, is_hidden_name, shown
 from explorer.repository.ripgrep import RgHandle
 
 MAX_TOTAL_WILDCARDS = 10_000
@@ -34,7 +34,7 @@ MAX_TOTAL_BYTES = 8 << 20
 """Maximum size of all ignore files of a repository."""
 
 _TIMEOUT_S = 60.0
-_MAX_LISTING_CHARS = 256 << 20
+_MAX_LISTING_CHARS = 64 << 20  # Of a million files some 60.
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _IGNORE_NAME = ".gitignore"
 _MAX_NOTES = 3
@@ -104,10 +104,15 @@ class Walk:
         return tuple(notes)
 
     def all(self) -> None:
-        """List everything but ``.git``."""
+        """List everything but ``.git`` and linked worktrees."""
+        main = self._finder.at_root().identity
         todo: list[tuple[str, Sequence[str]]] = [("", ("",))]
         while todo:
             for each in self._entered(*todo.pop()):
+                if main and each.path and ".git" in each.files:
+                    if self._finder.linked_worktree_of(each.path) == main:
+                        self._pass_over(each.path)
+                        continue
                 self._add(each.path, [name for name in each.files if name.casefold() != ".git"])
                 below = [name for name in each.directories if name.casefold() != ".git"]
                 if below:
@@ -225,8 +230,7 @@ class Walk:
         """What holds in a directory with a ``.git``; None if it is shown elsewhere already."""
         main = self._finder.linked_worktree_of(path)
         if main and (main in frame.repositories or (main == self._bare and self._is_bare_shown)):
-            self._worktrees.append(path)
-            self.ignored.append(f"{path}/")
+            self._pass_over(path)
             return None
         self._is_bare_shown |= main == self._bare
         checkout = self._finder.inside(path)
@@ -234,6 +238,10 @@ class Walk:
             return frame
         around = frame.repositories | {main or checkout.identity}
         return _Frame(checkout, self._standing(checkout), around)
+
+    def _pass_over(self, worktree: str) -> None:
+        self._worktrees.append(worktree)
+        self.ignored.append(f"{worktree}/")
 
     def _sift(
         self, prefix: str, names: list[str], frame: _Frame, *, directories: bool
@@ -257,6 +265,7 @@ class Walk:
         kept = [name for name in ignored if prefix + name in tracked]
         dropped = ignored.difference(kept)
         self.ignored += [prefix + name + "/" * directories for name in dropped]
+        self._count(prefix, dropped)
         return [name for name in names if name not in ignored], kept
 
     def _entered(self, parent: str, names: Sequence[str]) -> Iterator["_Directory"]:
@@ -276,6 +285,8 @@ class Walk:
                     problem = "The repository's files cannot be listed: they are too many."
                     raise WorkspaceError(problem)
                 path = f"{parent}/{name}" if parent else name
+                if len(path) > MAX_PATH_CHARS:
+                    continue
                 yield _scan(descriptor, name or ".", path)
         finally:
             os.close(descriptor)
@@ -283,7 +294,10 @@ class Walk:
     def _add(self, path: str, files: list[str]) -> None:
         prefix = f"{path}/" if path else ""
         self.files += [prefix + name for name in files]
-        self._chars += sum(map(len, files)) + len(prefix) * len(files)
+        self._count(prefix, files)
+
+    def _count(self, prefix: str, names: Collection[str]) -> None:
+        self._chars += sum(map(len, names)) + len(prefix) * len(names)
 
     def _note(self, text: str) -> None:
         self._notes[text] = None

@@ -6,9 +6,11 @@ one; a checksum shows damage, a version number that other code wrote it. Neither
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import struct
 import tempfile
 import time
@@ -242,7 +244,9 @@ class RepositoryIndex:
 def _best_first(paths: tuple[str, ...]) -> list[str]:
     """Code before other files; of each kind tests and what lies aside last; then the shallowest."""
     index = index_paths(paths)
-    order = np.lexsort((index.depth, index.is_test | index.is_aside, ~index.is_code))
+    order = np.lexsort(
+        (index.depth, index.is_test | index.is_aside | index.is_generated, ~index.is_code)
+    )
     return [paths[place] for place in order.tolist()]
 
 
@@ -255,6 +259,7 @@ _DEPENDS_ON: Final = ("folding", "tokens", "rows")
 MAX_KEPT: Final = 40
 """How many indexes are kept; those not used for longest are removed."""
 
+_MAX_KEPT_BYTES: Final = 1 << 30
 _LITTER_S: Final = 3_600.0
 _MAGIC: Final = b"fastcontext-scout\n"
 _HEAD: Final = struct.Struct("<IIQ")
@@ -312,7 +317,7 @@ def save(path: Path, rows: IndexRows) -> bool:
 def load(path: Path) -> IndexRows | None:
     """The rows as they were saved; None when there are none, or they are damaged or outdated."""
     try:
-        data = path.read_bytes()
+        data = _read_own(path)
     except OSError:
         return None
     start = len(_MAGIC) + _HEAD.size
@@ -322,8 +327,6 @@ def load(path: Path) -> IndexRows | None:
     body = memoryview(data)[start:]
     if written_by != version() or len(body) != size or zlib.crc32(body) != checksum:
         return None
-    with contextlib.suppress(OSError):
-        os.utime(path)
     names, *sizes = struct.unpack_from(f"<{1 + len(_ARRAYS)}Q", body)
     position = 8 * (1 + len(_ARRAYS))
     paths = json.loads(bytes(body[position : position + names]).decode("utf-8", "surrogateescape"))
@@ -334,6 +337,23 @@ def load(path: Path) -> IndexRows | None:
         position += length
     arrays["stamps"] = arrays["stamps"].reshape(-1, 3)
     return IndexRows(tuple(paths), **arrays)
+
+
+def _read_own(path: Path) -> bytes:
+    """The content of a regular file of this user; its time becomes that of its last use.
+
+    Raises:
+        OSError: there is none, or something else is in its place.
+    """
+    # Not blocking, because to open a FIFO is to wait for its other end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "not a regular file of this user", str(path))
+        with contextlib.suppress(OSError):
+            os.utime(descriptor)
+        return file.read(_MAX_KEPT_BYTES + 1)
 
 
 def _prune(directory: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.folding import fold, plain
+from explorer.scout.generated import are_generated
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
 from explorer.scout.tokens import (
@@ -70,6 +71,8 @@ class PathIndex:
     is_test: Mask
     is_aside: Mask
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
+    is_generated: Mask
+    """Lock files, coverage, caches, build output."""
     is_code: Mask
     is_document: Mask
     is_header: Mask
@@ -108,6 +111,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         name_size=name_size,
         is_test=is_test,
         is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
+        is_generated=are_generated(paths),
         is_code=is_code,
         is_document=np.array([suffix in DOCUMENT_SUFFIXES for suffix in suffixes], np.bool_),
         is_header=np.array([suffix in ("h", "hpp", "hh", "pyi") for suffix in suffixes], np.bool_),
@@ -293,6 +297,9 @@ CANDIDATES: Final = 48
 _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code": 0.4, "path": 0.2}
 _TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
 
+GENERATED_GAIN: Final = 0.05
+"""What a generated file is worth beside others: they come behind all likely sources."""
+
 
 def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     """How much each file is worth reading, by the index alone."""
@@ -303,6 +310,7 @@ def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     prior *= np.where(paths.is_code, 1.0, _NO_CODE_GAIN) * np.where(
         paths.is_document, _DOCUMENT_GAIN, 1.0
     )
+    prior *= np.where(paths.is_generated, GENERATED_GAIN, 1.0)
     ranking = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
     return np.asarray(ranking, np.float32)
 

@@ -26,8 +26,8 @@ from explorer.scout.networks import Weights, file_chances, how_many_files, load_
 from explorer.scout.query import Query, parse_query
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
-from explorer.scout.scores import choose_candidates, first_ranking, score_files
-from explorer.scout.tokens import Floats
+from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
+from explorer.scout.tokens import Floats, Mask
 from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
@@ -56,6 +56,8 @@ class Candidates:
     """What is known of each term of the query."""
     weight: Floats
     """The rarity of each term of the query times how much the query says it."""
+    is_generated: Mask
+    """Whether tools wrote each candidate, and the query does not name it."""
     named: dict[int, list[int]]
     """The candidates that the query names with line numbers, and the lines, in its order."""
 
@@ -162,6 +164,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         matches=match_files(*known, field, described),
         described=described,
         weight=weight,
+        is_generated=paths.is_generated[at] & (scores["mention"][at] == 0),
         named=lines,
     )
 
@@ -191,6 +194,7 @@ def _answer(
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = file_chances(weights.calibration, raw.astype(np.float64))
+    chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:

@@ -110,7 +110,7 @@ def _is_server(process: psutil.Process) -> bool:
     """Whether the client has started it; False too where that cannot be said."""
     with suppress(psutil.Error):
         is_over = process.status() == psutil.STATUS_ZOMBIE
-        return process.cmdline()[1:3] == ["-P", "-m"] and not is_over
+        return process.cmdline()[1:3] == ["-I", "-m"] and not is_over
     return False
 
 

@@ -4,6 +4,7 @@ import difflib
 import importlib.metadata
 import os
 import shutil
+import site
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +34,17 @@ class ChangedMeanwhile(ConfigError):
 def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the client starts: this very interpreter by its absolute path.
 
-    ``-P`` keeps the working directory out of the import path, so that a repository with a
-    ``server`` folder of its own is never imported. Nothing relies on PATH or the environment.
+    Isolated, so that no ``server`` in the working directory or on PYTHONPATH is imported. Nothing
+    relies on PATH or the environment.
     """
     python = str(Path(sys.executable).absolute())
-    return client.form.entry(python, ["-P", *_program()], environment or {}, client.extras)
+    return client.form.entry(python, [*_isolated(), *_program()], environment or {}, client.extras)
+
+
+def _isolated() -> list[str]:
+    # -I would also leave out the user's own site-packages, where the server may be installed.
+    users = site.getusersitepackages()
+    return ["-E", "-P"] if Path(server.__file__).is_relative_to(users) else ["-I"]
 
 
 def _program() -> list[str]:

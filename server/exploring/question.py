@@ -6,13 +6,16 @@ from pathlib import Path
 
 from explorer.limits import LoopSettings, Sampling, TokenLimits, defaults_for
 from server.errors import UsageError
-from server.exploring.repositories import Repository, from_process
+from server.exploring.repositories import Repository, from_process, refuse_hidden
 from server.homes import client_project_dir
 from server.settings import EngineChoice, Settings
 
 QUERY_CHARS = 16_000
 """About 4,000 tokens. Longer queries are cut in the middle: bug reports end with the error."""
 _TAIL_CHARS = 4_000
+_HIDDEN_REFUSED = (
+    "hidden, secret and ignored files were not searched: include_hidden is set to false"
+)
 
 
 def clean_query(query: str) -> tuple[str, str]:
@@ -69,6 +72,10 @@ def make_question(
         )
     resolver = from_process(settings.roots, client_project_dir())
     repository = resolver.resolve(path, client_roots)
+    allowed = settings.include_hidden
+    if allowed is False:
+        refuse_hidden(repository.root)
+    refused = _HIDDEN_REFUSED if include_hidden and allowed is False else ""
     return Question(
         query=text,
         repository=repository,
@@ -77,9 +84,9 @@ def make_question(
         max_turns=max_turns or settings.max_turns,
         max_citations=max_citations or settings.max_citations,
         deadline_s=settings.deadline_s,
-        include_hidden=include_hidden or settings.include_hidden,
+        include_hidden=include_hidden if allowed is None else allowed,
         record_dir=settings.record_dir,
-        notes=tuple(note for note in (repository.note, cut) if note),
+        notes=tuple(note for note in (repository.note, cut, refused) if note),
     )
 
 

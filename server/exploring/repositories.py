@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from explorer.repository.paths import is_git_store, is_hidden_name
 from server.errors import RepositoryError, SettingsError
 from server.homes import expanded, home
 
@@ -171,7 +172,23 @@ class Resolver:
             return "it contains the home directory"
         if any(_inside(real, home / secret) for secret in _SECRET_HOMES):
             return "it contains keys"
+        if is_git_store(text):
+            return "it is git's own store"
         return "it is a system directory" if _is_windows_system(real) else ""
+
+
+def refuse_hidden(root: Path) -> None:
+    """Refuse a directory that is hidden in the repository that holds it.
+
+    Raises:
+        RepositoryError: its files would be shown although hidden ones are forbidden.
+    """
+    top = repository_top(root)
+    if top not in (None, root) and is_hidden_name(os.path.relpath(root, top)):
+        raise RepositoryError(
+            f"will not explore {str(root)!r}: it is hidden, and include_hidden is set to false",
+            "pass the repository itself",
+        )
 
 
 def from_process(roots: Iterable[Path], project_dir: str) -> Resolver:

@@ -26,6 +26,8 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
+from server.process import lifecycle
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -91,6 +93,8 @@ class _Lines:
                     await self.answers.send(SessionMessage(error))
                 continue
             yield line
+        # A client that has stopped reading, too, would block the writer and with it the end.
+        lifecycle.leave_soon()
 
 
 def _with_whole_characters(line: str) -> str:

@@ -1,10 +1,13 @@
 """How a serving process ends: soon, and with the model's request closed."""
 
+import array
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 
@@ -49,6 +52,13 @@ build_server().run()
 """
 
 
+def unread(pipe: int) -> int:
+    """Bytes that wait in the pipe."""
+    waiting = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0]
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "repository", {".git/HEAD": "", "a.py": "x = 1\n"})
@@ -57,6 +67,22 @@ def repository(tmp_path: Path) -> Path:
 def start_a_call(server: Served, repository: Path) -> int:
     server.initialize()
     return server.call("explore_repository", query="where is x?", path=str(repository))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks for the size of a pipe")
+def test_a_client_that_reads_nothing_and_closes_stdin_leaves_no_server(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        server.initialize()
+        assert server.process.stdin is not None
+        assert server.process.stdout is not None
+        capacity = fcntl.fcntl(server.process.stdout, fcntl.F_GETPIPE_SZ)
+        # Each answer has more than 4 kB; pages of the pipe are filled in part.
+        for _ in range(2 * capacity // 4_096):
+            server.send("tools/list")
+        while unread(server.process.stdout.fileno()) < 3 * capacity // 4:
+            continue
+        server.process.stdin.close()
+        assert server.process.wait(SOON_S) == 0
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,23 @@ async def test_what_is_hidden_is_found_only_when_asked_for(repository: Path) -> 
     assert ".env" in text_of(with_it)
 
 
+async def test_what_the_operator_forbids_is_hidden_whatever_the_client_asks(
+    repository: Path,
+) -> None:
+    arguments = {"query": "retry_delay_secret", "include_hidden": True}
+    async with connect(include_hidden=False) as client:
+        whole = await client.call_tool("explore_repository", arguments | {"path": str(repository)})
+        (repository / ".github").mkdir()
+        part = await client.call_tool(
+            "explore_repository", arguments | {"path": str(repository / ".github")}
+        )
+    assert ".env" not in text_of(whole)
+    assert "Note: hidden, secret and ignored files were not searched: include_hidden is set" in (
+        text_of(whole)
+    )
+    assert "it is hidden, and include_hidden is set to false" in text_of(part)
+
+
 async def test_the_scout_answers_when_the_endpoint_fails_and_the_reason_is_told(
     repository: Path,
 ) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
+from server.clients.install import entry
+from server.clients.locations import CLIENTS
 from tests.fakes.openai_server import says, serving
 from tests.serving import MAIN, ROOT, Served, bare_environment, served
 from tests.tooling import write_tree
@@ -93,6 +95,33 @@ def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, repository
             called = server.call("explore_repository", query="where is the retry delay?")
             assert "a.py" in server.answer(called)["result"]["content"][0]["text"]
             assert "PLANTED" not in server.errors()
+
+
+@pytest.mark.parametrize("form", ["console script", "entry", "file", "package"])
+def test_no_package_on_pythonpath_is_started_in_the_place_of_ours(
+    tmp_path: Path, repository: Path, form: str
+) -> None:
+    # A sourced ROS 2 has a package ``launch`` there, and many a monorepo one named ``server``.
+    planted = "import os; os.write(2, b'PLANTED\\n'); raise SystemExit('planted')\n"
+    names = ["launch", "mcp", "numpy"] + ["explorer", "server"] * (form != "package")
+    others = write_tree(tmp_path / "others", {f"{name}/__init__.py": planted for name in names})
+    path = f"{others}{os.pathsep}{ROOT}"
+    command = {
+        "console script": [
+            sys.executable,
+            "-c",
+            "from fastcontext_mcp import main; main()",
+            "serve",
+        ],
+        "entry": [entry(CLIENTS["cursor"])["command"], "-I", MAIN],
+        "file": [sys.executable, MAIN],
+        "package": [sys.executable, "-m", "server", "serve"],
+    }[form]
+    with served(tmp_path, command=command, cwd="/", PYTHONPATH=path) as server:
+        server.initialize()
+        called = server.call("explore_repository", query="retry delay", path=str(repository))
+        assert "a.py" in server.answer(called)["result"]["content"][0]["text"]
+        assert "PLANTED" not in server.errors()
 
 
 @pytest.mark.parametrize("module", ["server.main", "server"])

@@ -65,8 +65,9 @@ def test_reasons_and_the_explanation_are_kept() -> None:
 
     assert found.explanation == "It is summed here."
     assert found.citations == (RawCitation("a.py", 3, 3, "the sum"),)
-    element = '<file path="a.py" lines="3-4">the sum</file>'
-    assert parse_answer(element).citations == (RawCitation("a.py", 3, 4, "the sum"),)
+    for name in ("path", "name", "file"):
+        element = f'<file {name}="a.py" lines="3-4">the sum</file>'
+        assert parse_answer(element).citations == (RawCitation("a.py", 3, 4, "the sum"),)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from explorer.engines.endpoint import parse_endpoint
         ("http://[::1]:8000/v1/models/", "http://[::1]:8000/v1", True),
         ("https://api.example.com/openai/v1", "https://api.example.com/openai/v1", False),
         ("http://127.example.com/v1", "http://127.example.com/v1", False),
+        ("http://bücher.example:80/v1", "http://bücher.example:80/v1", False),
+        ("http://xn--bcher-kva.example/v1", "http://xn--bcher-kva.example/v1", False),
+        ("http://gpu_box.local./v1", "http://gpu_box.local./v1", False),
         ("HTTP://192.168.1.5:1234", "http://192.168.1.5:1234", False),
     ],
 )
@@ -43,6 +46,8 @@ def test_a_unix_socket_is_an_endpoint(text: str, uds: str, base_url: str) -> Non
         *("", "localhost:30000/v1", "127.0.0.1", "/v1", "ftp://host/v1", "file:///etc/passwd"),
         *("http://", "http:///v1", "http://host:port/v1", "http://host:0/v1", "http://[::1/v1"),
         *("http://ho st/v1", "http://host/v1\nX: y", "unix://", "unix://relative.sock"),
+        *("http://xn--/v1", "http://xn--a.example/v1", "http://a..b/v1", "http://./v1"),
+        *(f"http://{'a' * 64}.example/v1", "http://☃\u200d/v1", "http://[v1.x]/v1"),
         *("unix:///dir/", "http+unix://relative/v1", "https://host:99999/v1"),
     ],
 )

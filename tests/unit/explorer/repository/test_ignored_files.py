@@ -158,6 +158,18 @@ def test_a_condition_that_is_not_met_includes_nothing(tmp_path: Path, home: Path
     assert listing_of(root).files == ("a.gx",)
 
 
+def test_no_file_may_be_named_as_the_ignore_file(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_tree(tmp_path / "root", {"a.gx": "x"})
+    git(root, "init", "-q")
+    write_tree(home, {".config/git/ignore": "*.gx\n", "none": "[core]\nexcludesFile = /dev/null\n"})
+    assert listing_of(root).files == ()
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "none"))
+    listing = listing_of(root)
+    assert (listing.files, listing.notes) == (("a.gx",), ())
+
+
 def test_a_configured_ignore_file_inside_the_root_is_read_through_no_link(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "root", {"a.py": "x"})
     git(root, "init", "-q")
@@ -266,7 +278,7 @@ def test_a_linked_worktree_inside_is_shown_once(checkout: Path) -> None:
     one = listing_of(checkout / "two")
     assert one.files == ("src/a.py",)
     assert "a linked worktree inside ('three')" in one.notes[-1]
-    assert "two/src/a.py" in listing_of(checkout, include_hidden=True).files
+    assert listing_of(checkout, include_hidden=True).files == (".gitignore", "src/a.py")
 
 
 def test_of_the_worktrees_beside_a_bare_repository_the_first_is_shown(
@@ -386,3 +398,12 @@ async def test_rg_does_not_search_what_is_ignored(tmp_path: Path) -> None:
     rules, given = listing_of(root).rg_rules("c")
     assert not given
     assert "--ignore-file=/dev/stdin" not in rules
+
+
+async def test_grep_drops_what_rg_was_not_told_to_leave_out(tmp_path: Path) -> None:
+    ignored = {f"d{number}/a.gen": "needle" for number in range(600)}
+    root = write_tree(tmp_path / "root", {".gitignore": "*.gen\n", "a.py": "needle", **ignored})
+    assert listing_of(root).rg_rules()[1].count(b"\n") < len(ignored) - 1
+    with Workspace.open(root) as workspace:
+        found = await run(ToolBox(workspace), "Grep", pattern="needle", output_mode="count")
+    assert found.text == "/testbed/root/a.py:1"

@@ -43,6 +43,33 @@ async def stream_rg(args: list[str], *, cwd_fd: int, sink: Sink, timeout_s: floa
     )
 
 
+def test_an_ignore_file_on_standard_input_may_be_larger_than_a_pipe(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.py": "x", "b.py": "x"})
+    ignored = "".join(f"/{'n' * 200}{number}\n" for number in range(1_000)) + "/b.py\n"
+    args = ["--files", "--no-ignore", "--ignore-file=/dev/stdin", "./"]
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    output, end = rg_output(
+        args,
+        cwd_fd=descriptor,
+        max_bytes=1_000,
+        timeout_s=20,
+        handle=RgHandle(),
+        stdin=ignored.encode(),
+    )
+    os.close(descriptor)
+    assert (output, end.returncode) == (b"./a.py\n", 0)
+
+
+def test_an_rg_that_does_not_read_its_standard_input_ends_as_usual(
+    fake_rg: FakeRg, here: int
+) -> None:
+    fake_rg("print('out')")
+    output, end = rg_output(
+        [], cwd_fd=here, max_bytes=1_000, timeout_s=20, handle=RgHandle(), stdin=b"x" * 1_000_000
+    )
+    assert (output, end.returncode) == (b"out\n", 0)
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path, os.O_RDONLY)

@@ -407,3 +407,47 @@ async def test_the_reason_names_the_words_that_were_found(tree):
     found = await ask(tree, "apply_discount of a cart")
 
     assert "apply_discount" in found.citations[0].reason
+
+
+LOCKED = '"retry": {"backoff": "1"},\n"fetch-retry": {"exponential-backoff": "2"},\n'
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "package-lock.json",
+        "web/yarn.lock",
+        "go.sum",
+        "coverage/lcov-report/retry.js.html",
+        "coverage/coverage-final.json",
+        "htmlcov/retry_py.html",
+        "lib/__pycache__/retry.txt",
+        "cache/retry.json",
+        "build/lib/retry.py",
+        "dist/assets/fetch-retry.js",
+        "target/debug/retry.d",
+        "public/retry.min.js",
+    ],
+)
+async def test_what_tools_have_written_ranks_behind_sources(tmp_path, path):
+    lay_out(
+        tmp_path,
+        {
+            path: LOCKED * 20,
+            "lib/retry.js": "module.exports = async function retry(fetch, n = 5) {\n  wait()\n}\n",
+        },
+    )
+    found = await ask(tmp_path, "where does fetch retry with exponential backoff?")
+    assert found.citations[0].path == "lib/retry.js"
+
+
+async def test_a_lock_file_that_is_asked_for_comes_first(tmp_path):
+    lay_out(tmp_path, {"package-lock.json": LOCKED * 20, "lib/retry.js": "function retry() {}\n"})
+    found = await ask(tmp_path, "which retry does package-lock.json have?")
+    assert found.citations[0].path == "package-lock.json"
+
+
+async def test_a_build_folder_of_sources_is_no_output(tmp_path):
+    lay_out(tmp_path, {"build/package.py": "def assemble_installer(path):\n    return path\n"})
+    found = await ask(tmp_path, "where is the installer assembled?")
+    assert found.citations[0].path == "build/package.py"

@@ -148,3 +148,29 @@ def test_only_so_many_indexes_are_kept(tmp_path, rows, monkeypatch):
         index.save(tmp_path / f"{number}.index", rows)
 
     assert len(list(tmp_path.glob("*.index"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory", "link to a device", "another user"])
+def test_what_took_the_place_of_an_index_is_neither_waited_for_nor_followed(
+    tmp_path, rows, kind, monkeypatch
+):
+    path = tmp_path / "x.index"
+    index.save(path, rows)
+    if kind == "another user":
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    else:
+        path.rename(tmp_path / "real")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(tmp_path / "real")
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+
+    assert index.load(path) is None
+    monkeypatch.undo()
+    if kind != "directory":
+        assert index.save(path, rows)
+        assert same(index.load(path), rows)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import site
 import stat
 import sys
 import tempfile
@@ -115,9 +116,16 @@ def test_the_entry_relies_on_neither_path_nor_working_directory(
 ) -> None:
     monkeypatch.setattr(install, "is_installed", lambda: True)
     made = entry(CLIENTS["claude-desktop"])
-    assert made == {"command": sys.executable, "args": ["-P", "-m", "server.main"]}
+    assert made == {"command": sys.executable, "args": ["-I", "-m", "server.main"]}
     assert Path(made["command"]).is_absolute()
     assert entry(CLIENTS["vscode"])["type"] == "stdio"
+
+
+def test_the_entry_finds_an_installation_of_the_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(Path(install.__file__).parents[2]))
+    assert entry(CLIENTS["cursor"])["args"][:2] == ["-E", "-P"]
 
 
 def test_a_checkout_that_is_not_installed_is_started_by_its_file(
@@ -125,7 +133,7 @@ def test_a_checkout_that_is_not_installed_is_started_by_its_file(
 ) -> None:
     monkeypatch.setattr(install, "is_installed", lambda: False)
     main = str(Path(install.__file__).parents[1] / "main.py")
-    assert entry(CLIENTS["cursor"])["args"] == ["-P", main]
+    assert entry(CLIENTS["cursor"])["args"] == ["-I", main]
 
 
 def test_comments_commas_and_other_entries_survive_to_the_byte() -> None:

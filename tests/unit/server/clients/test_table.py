@@ -15,7 +15,7 @@ from server.clients.install import apply, entry, installed_entry, plan_install, 
 from server.clients.locations import UserEnvironment, is_found, user_file
 from server.clients.table import CLIENTS, Client, ClientName
 
-ARGS = ["-P", "-m", "server.main"]
+ARGS = ["-I", "-m", "server.main"]
 ENV = {"A": "1"}
 PLAIN = {"command": sys.executable, "args": ARGS, "env": ENV}
 STDIO = {"type": "stdio", **PLAIN}

@@ -127,6 +127,13 @@ def test_the_home_directory_what_holds_it_and_its_key_folders_are_refused(tmp_pa
             resolver(tmp_path).resolve(str(tmp_path / path))
 
 
+@pytest.mark.parametrize("inside", [".git", ".git/hooks"])
+def test_the_store_of_git_is_refused(tmp_path: Path, inside: str) -> None:
+    (tmp_path / ".git/hooks").mkdir(parents=True)
+    with pytest.raises(RepositoryError, match="git's own store"):
+        resolver(tmp_path).resolve(str(tmp_path / inside))
+
+
 def test_a_link_to_a_refused_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "innocent").symlink_to("/")
     with pytest.raises(RepositoryError, match="will not explore '/'"):
