@@ -17,8 +17,9 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.resolve import Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
@@ -28,7 +29,7 @@ from server import version
 from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
-from server.protocol import descriptions, extras, stdio
+from server.protocol import descriptions, extras, installation, stdio
 from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
@@ -47,6 +48,10 @@ EngineFactory = Callable[["Settings"], "Engine"]
 _RESULT_CHARS = 50_000
 
 
+PREPARE_AFTER_S = 1.0
+"""Between the handshake and loading what a question needs; clients list the tools in that time."""
+
+
 @dataclass(slots=True)
 class Backend:
     """What the tools work with; the service is made at the first call."""
@@ -58,6 +63,17 @@ class Backend:
     """Runs what goes on between calls."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     made: "ExplorationService | None" = None
+    is_prepared: bool = False
+
+    def prepare(self) -> None:
+        """Load what a question needs, in a moment and in a thread; once."""
+        if not self.is_prepared:
+            self.is_prepared = True
+            self.group.start_soon(self._prepare)
+
+    async def _prepare(self) -> None:
+        await anyio.sleep(PREPARE_AFTER_S)
+        await anyio.to_thread.run_sync(installation.preload, abandon_on_cancel=True)
 
     async def service(self) -> "ExplorationService":
         """The one service of this process.
@@ -99,7 +115,14 @@ class ExplorerServer(MCPServer[Backend]):
         """Call a tool by name; the arguments of ``explore_repository`` are corrected first."""
         if name == "explore_repository":
             arguments = tolerant(arguments)
-        return await super().call_tool(name, arguments, context)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            problem = installation.problem(error)
+            if not problem:
+                raise
+            known = "" if isinstance(error, UnexpectedToolError) else f"{error}\n"
+            raise ToolError(known + problem) from error
 
     def run(self, transport: str = "stdio", **options: Any) -> NoReturn:
         """Serve until the client disconnects or a signal comes, then leave the process.
@@ -163,11 +186,17 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
-        middleware=[extras.without_resources, only_files],
+        middleware=[_prepare, extras.without_resources, extras.question_as_typed, only_files],
     )
     server.load_settings = load
     extras.add_prompt(server)
     return server
+
+
+async def _prepare(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    result = await call_next(ctx)
+    ctx.lifespan_context.prepare()
+    return result
 
 
 def _loader(

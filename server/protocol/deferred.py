@@ -191,7 +191,20 @@ def defer() -> bool:
         each for each in GROUPS if each is not _TELEMETRY or "opentelemetry" not in sys.modules
     ]
     sys.meta_path.insert(0, _Finder([_Group(names) for names in groups]))
+    from mcp_types._wire_base import WireModel
+
+    # Of the 200 models of a version's messages, a conversation needs a dozen.
+    WireModel.model_config["defer_build"] = True
     return True
+
+
+def load(names: Sequence[str]) -> None:
+    """Run what was left of those modules that have been imported."""
+    for name in names:
+        module = sys.modules.get(name)
+        if isinstance(module, _Unloaded):
+            _StandIn(module, "__spec__")._real()
+            getattr(module, "anything", None)
 
 
 def _is_tried() -> bool:

@@ -49,6 +49,7 @@ it shows, with path:line references; read the places that it names without their
 
 Question: {question}"""
 PROMPT_QUESTION = "What to find, as a full sentence."
+PROMPT_TYPED = "all that was typed after this command, as its arguments."
 
 VIEW_URI = "ui://fastcontext/answer.html"
 VIEW_TITLE = "Answer of an exploration"

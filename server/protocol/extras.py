@@ -57,6 +57,22 @@ async def without_resources(
     return result
 
 
+async def question_as_typed(
+    ctx: ServerRequestContext[Any, Any], call_next: CallNext
+) -> HandlerResult:
+    """Middleware that names no argument of the prompt to Claude Code.
+
+    It splits what is typed at blanks, one word for each argument, and drops the rest. It also
+    shows its model the whole of it, to which the prompt then refers.
+    """
+    result = await call_next(ctx)
+    client = ctx.session.client_params
+    is_split = client is not None and client.client_info.name.lower().startswith("claude-code")
+    if ctx.method == "prompts/list" and is_split and isinstance(result, dict):
+        result["prompts"] = [{**each, "arguments": []} for each in result["prompts"]]
+    return result
+
+
 def add_prompt(server: MCPServer[Any]) -> None:
     """Add the prompt that clients show as a command."""
     server.add_prompt(
@@ -69,9 +85,9 @@ def add_prompt(server: MCPServer[Any]) -> None:
     )
 
 
-def explore(question: Annotated[str, Field(description=descriptions.PROMPT_QUESTION)]) -> str:
-    """The prompt for a question."""
-    return descriptions.PROMPT.format(question=question)
+def explore(question: Annotated[str, Field(description=descriptions.PROMPT_QUESTION)] = "") -> str:
+    """The prompt for a question; without one it refers to what the user typed."""
+    return descriptions.PROMPT.format(question=question or descriptions.PROMPT_TYPED)
 
 
 def _view() -> str:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.server.apps import APP_MIME_TYPE
-from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
+from mcp.types import CallToolResult, Implementation, ListRootsResult, Root, TextContent
 
 from explorer.engines.protocol import Engine
 from explorer.engines.scripted import ScriptedEngine, Step, Turn
@@ -131,6 +131,30 @@ async def test_resources_are_named_to_clients_that_show_the_view_alone(
         assert named.tools is not None
         assert named.prompts is not None
         assert page.mime_type == APP_MIME_TYPE
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_prompt_holds_the_whole_question(mode: Any) -> None:
+    async with connect(mode=mode) as client:
+        (prompt,) = (await client.list_prompts()).prompts
+        assert [each.name for each in prompt.arguments or []] == ["question"]
+        got = await client.get_prompt("explore", {"question": "how is it computed?"})
+    assert got.messages[0].content.text.endswith("Question: how is it computed?")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_claude_code_which_splits_arguments_at_blanks_gets_a_prompt_without_any(
+    mode: Any,
+) -> None:
+    server = build_server(Settings())
+    who = Implementation(name="claude-code", version="2.1.197")
+    async with Client(server, mode=mode, client_info=who) as client:
+        (prompt,) = (await client.list_prompts()).prompts
+        assert not prompt.arguments
+        got = await client.get_prompt("explore", {})
+    assert got.messages[0].content.text.endswith(  # type: ignore[union-attr]
+        "Question: all that was typed after this command, as its arguments."
+    )
 
 
 @pytest.mark.parametrize("mode", ERAS)
