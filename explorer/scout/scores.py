@@ -12,6 +12,7 @@ from explorer.scout.folding import fold, plain
 from explorer.scout.generated import are_generated
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
+from explorer.scout.texts import CODE_SUFFIXES
 from explorer.scout.tokens import (
     MAX_SCAN_BYTES,
     PAD,
@@ -24,15 +25,6 @@ from explorer.scout.tokens import (
     scan,
 )
 
-CODE_SUFFIXES: Final = frozenset(
-    """
-    ada adb ads asm astro bash c cc cjs clj cljc cljs coffee cpp cr cs css cu cuh cxx d dart el elm
-    erl ex exs f f90 fs fsx go gradle groovy h hh hpp hrl hs hxx idl inl ipp java jl js jsx kt kts
-    less lisp lua m mjs mk ml mli mm mts nim nix pas php phtml pl pm proto ps1 py pyi pyx r rake rb
-    rkt rs sass scala scm scss sh sol sql svelte swift tcl tf thrift ts tsx v vb vhd vue wat zig zsh
-    cts tcc erb pxd
-    """.split()
-)
 DOCUMENT_SUFFIXES: Final = frozenset("md mdx rst txt adoc asciidoc org tex html htm pod".split())
 _TEST: Final = re.compile(
     r"(?:^|/)(?:tests?|specs?|__tests__|testing|testdata|fixtures?|e2e|__snapshots__|mocks?"

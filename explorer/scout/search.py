@@ -14,6 +14,7 @@ import numpy as np
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.paths import as_word
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
@@ -97,8 +98,8 @@ def search(
     else:
         index.index_pending(stopped)
         rows = index.rows
-    notes = index.notes(len(paths), looked=looked)
     found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
+    notes = index.notes(len(paths), looked=looked, found=found is not None)
     if found is None or cancelled():
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     return _answer(parsed, found, load_weights(), most, notes)
@@ -222,7 +223,7 @@ def _answer(
     confidence = _confidence(float(chances[order[0]]), weights)
     further = tuple(found.paths[index] for index in order[len(cited) : len(cited) + _FURTHER])
     if further and citations and confidence != "high":
-        notes = (*notes, f"Other likely files: {', '.join(further)}.")
+        notes = (*notes, f"Other likely files: {', '.join(map(as_word, further))}.")
     return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
+from explorer.visible import json_text
 from server.exploring.progress import Say, call_in_words, ignore
 from server.exploring.report import (
     Report,
@@ -16,7 +17,6 @@ from server.exploring.report import (
     summary,
     to_object,
 )
-from server.visible import json_text
 
 # rich takes longer to import than the rest of a command that only prints plain text.
 if TYPE_CHECKING:

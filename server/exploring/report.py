@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from explorer.records import Citation, Exploration
-from server.visible import UNSEEN, spelled
+from explorer.visible import UNSEEN, spelled
 
 ExplorerName = Literal["endpoint", "local", "scout"]
 
