@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.repository.paths import common_suffix
+from explorer.scout.essence import essence
+from explorer.scout.names import Name, names_in
 from explorer.scout.tokens import Floats, Hashes, Indexes, Mask, words_of
 
 MAX_FRAMES: Final = 200
@@ -179,13 +181,20 @@ class Query:
     """Texts in quotes or backticks, in lower case."""
     trace: Trace
     """The places that are named with a line number."""
+    names: tuple[Name, ...]
+    """The names that are asked for or mentioned."""
     text: str
     """What was read of the question."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to look for."""
-        return not len(self.terms) and not self.paths
+        return not len(self.terms) and not self.paths and not self.alone
+
+    @property
+    def alone(self) -> Name | None:
+        """The name that the question consists of, if it is nothing else."""
+        return self.names[0] if self.names and self.names[0].alone else None
 
 
 def parse_query(text: str) -> Query:
@@ -193,14 +202,16 @@ def parse_query(text: str) -> Query:
     if len(text) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
         text = text[:half] + "\n" + text[-half:]
-    text = text.strip()
+    trace = parse_trace(text)
+    text = essence(text.strip())
     title_end = _title_end(text)
     prefix = _SCOPE.match(text)
     scope_end = prefix.end() if prefix else 0
     ticked = bytearray(len(text) + 1)
     for match in _TICKED.finditer(text):
         ticked[match.start() : match.end() + 1] = b"\1" * (match.end() + 1 - match.start())
-    trace = parse_trace(text)
+    names = names_in(text)
+    named = {part for each in names for part in (each.last, *each.scope)}
     weights: dict[int, float] = {}
     written: dict[int, str] = {}
     marked = {mark: set[int]() for mark in ("title", "scope", "lead", "code", "whole")}
@@ -208,13 +219,17 @@ def parse_query(text: str) -> Query:
     position = 0
     for word, parts, complete in words_of(text):
         found = text.find(word, position)
+        begins = True
         if found >= 0:
-            if _breaks(text[position:found]):
+            begins = _breaks(text[position:found]) or not position
+            if begins and position:
                 sequence.append(-1)
             position = found + len(word)
         in_title = position <= title_end
-        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position])
-        terms = [part for part in parts if part not in _STOPPED or is_code]
+        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position]) or word in named
+        # In the middle of a sentence a capital says that a word is a name: ``the Request``.
+        telling = is_code or (word[0].isupper() and not begins)
+        terms = [part for part in parts if part not in _STOPPED or telling]
         if len(parts) > 1:
             terms.append(complete)
             marked["whole"].add(complete)
@@ -245,6 +260,7 @@ def parse_query(text: str) -> Query:
         paths=_paths(text, trace),
         quoted=_quoted(text),
         trace=trace,
+        names=names,
         text=text,
     )
 

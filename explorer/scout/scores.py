@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.habits import asides, superseded, tests
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
 from explorer.scout.tokens import (
@@ -32,20 +33,6 @@ CODE_SUFFIXES: Final = frozenset(
     """.split()
 )
 DOCUMENT_SUFFIXES: Final = frozenset("md mdx rst txt adoc asciidoc org tex html htm pod".split())
-_TEST: Final = re.compile(
-    r"(?:^|/)(?:tests?|specs?|__tests__|testing|testdata|fixtures?|e2e|__snapshots__|mocks?"
-    r"|integration-tests?|packages-private)(?:/|$)"
-    r"|(?:^|/)(?:test_[^/]*|conftest\.py)$"
-    r"|[._-](?:test|tests|spec|unittest)\.\w+$|_test\.go$"
-    r"|(?:[a-z0-9](?:Test|Tests|TestCase|IT|Spec))\.\w+$",
-)
-_ASIDE: Final = re.compile(
-    r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
-    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|build|generated|gen"
-    r"|migrations?|locales?|i18n|scripts?|tools?|ci|playground|templates?)(?:/|$)",
-    re.IGNORECASE,
-)
-
 _TEST_AFFIX: Final = re.compile(
     r"^tests?_|_(?:test|tests|spec|unittest)$|(?:Tests?|TestCase|Spec|IT)$"
 )
@@ -69,6 +56,8 @@ class PathIndex:
     is_test: Mask
     is_aside: Mask
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
+    is_old: Mask
+    """Files of an older version than others beside them."""
     is_code: Mask
     is_document: Mask
     is_header: Mask
@@ -85,7 +74,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     names = [path.rpartition("/")[2] for path in paths]
     stems = [name.lstrip(".").partition(".")[0] or name for name in names]
     suffixes = [name.rpartition(".")[2].lower() if "." in name else "" for name in names]
-    is_test = np.array([bool(_TEST.search(path)) for path in paths], np.bool_)
+    is_test = tests(paths)
     is_code = np.array([suffix in CODE_SUFFIXES for suffix in suffixes], np.bool_)
     counts: dict[str, int] = {}
     for suffix, code, test in zip(suffixes, is_code.tolist(), is_test.tolist(), strict=True):
@@ -106,7 +95,8 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         stem_whole=stem_whole,
         name_size=name_size,
         is_test=is_test,
-        is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
+        is_aside=asides(paths, is_code),
+        is_old=superseded(paths),
         is_code=is_code,
         is_document=np.array([suffix in DOCUMENT_SUFFIXES for suffix in suffixes], np.bool_),
         is_header=np.array([suffix in ("h", "hpp", "hh", "pyi") for suffix in suffixes], np.bool_),

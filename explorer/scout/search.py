@@ -16,6 +16,7 @@ from explorer.records import Citation, Confidence
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
+from explorer.scout.definers import NOTHING, Defining, defining, likely_definers, standing
 from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
@@ -25,6 +26,7 @@ from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
+from explorer.scout.second import extra_features
 from explorer.scout.tokens import Floats
 
 INLINE_BYTES: Final = 4 << 20
@@ -37,8 +39,14 @@ _MOST_FILES: Final = 6
 """The most files that are cited; more than a reader will open."""
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
+_EQUAL: Final = 0.5
+"""Files that define the name asked for and stand out less by at most this are cited too."""
+_DEFINERS: Final = 12
+"""The most files that are ranked only because they define a name of the question."""
 _REASON_WORDS: Final = 4
-_FURTHER: Final = 4
+_SAID: Final = 4
+_FURTHER: Final = 10
+"""The most files that are named, those that are cited included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,12 @@ class Candidates:
     """The rarity of each term of the query times how much the query says it."""
     named: dict[int, list[int]]
     """The candidates that the query names with line numbers, and the lines, in its order."""
+    defining: list[Defining]
+    """How plainly each candidate defines a name of the query, and where."""
+    extra: Floats
+    """What the ranking networks do not know of each candidate, a row for each."""
+    standing: Floats
+    """How much each candidate stands out as the place of the one name that is asked for."""
 
 
 def search(
@@ -131,10 +145,21 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     frames = _frames(query, rows.paths)
     named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
     chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
+    likely = likely_definers(query, postings, paths, ranking)
     read = {
         path: text
-        for path, _, text in read_files(index.workspace, sorted(rows.paths[row] for row in chosen))
+        for path, _, text in read_files(
+            index.workspace, sorted(rows.paths[row] for row in {*chosen, *likely})
+        )
     }
+    defines = {
+        row: defining(rows.paths[row], read[rows.paths[row]], query.names)
+        for row in (dict.fromkeys([*likely, *chosen]) if query.names else ())
+    }
+    definers = [row for row in defines if defines[row].plainness]
+    ranks = standing([defines[row] for row in definers], paths, definers, ranking)
+    definers = [definers[place] for place in np.argsort(-ranks, kind="stable").tolist()]
+    chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *chosen]))
     chosen = [row for row in chosen if read[rows.paths[row]]]
     if not chosen:
         return None
@@ -157,6 +182,11 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         described=described,
         weight=weight,
         named=lines,
+        defining=[defines.get(row, NOTHING) for row in chosen],
+        extra=extra_features(
+            query, paths, chosen, [defines.get(row, NOTHING) for row in chosen], scores
+        ),
+        standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
     )
 
 
@@ -189,6 +219,11 @@ def _answer(
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
+    elif query.alone is not None and found.standing.any():
+        order = _named_first(order, found)
+        count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
+        for index in order[:count]:
+            found.named.setdefault(index, [found.defining[index].line])
     cited = list(dict.fromkeys([*order[:count], *found.named]))[:_MOST_FILES]
     texts = [found.texts[index] for index in cited]
     lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
@@ -210,10 +245,16 @@ def _answer(
         for each in _in_order(citable(heads, chosen, lines, named))[:most]
     )
     confidence = _confidence(float(chances[order[0]]), weights)
-    further = tuple(found.paths[index] for index in order[len(cited) : len(cited) + _FURTHER])
+    rest = [found.paths[each] for each in order if each not in cited]
+    further = tuple(rest[: max(0, _FURTHER - len(cited))])
     if further and citations and confidence != "high":
-        notes = (*notes, f"Other likely files: {', '.join(further)}.")
+        notes = (*notes, f"Other likely files: {', '.join(further[:_SAID])}.")
     return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
+
+
+def _named_first(order: Sequence[int], found: Candidates) -> list[int]:
+    """The candidates that define the one name asked for, those that stand out first; the rest."""
+    return sorted(order, key=lambda index: -found.standing[index])
 
 
 def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
@@ -246,6 +287,8 @@ def _sentence(citations: Sequence[Citation]) -> str:
     return f"The words of the query point to {where}; this is a word search, without reasoning."
 
 
+_FINISH_S = 0.25
+"""How long closing waits for the index: as much as a command may take longer for it."""
 _JOIN_S = 5.0
 
 
@@ -272,11 +315,14 @@ class Scout:
     def close(self) -> None:
         """Stop indexing and keep what is indexed for the next process.
 
-        Waits for the step under way, some 50 ms. To be called before the workspace is closed.
+        Waits for what can be indexed in ``_FINISH_S``: a command that answers one question leaves
+        a small repository indexed as a whole, and of a larger one more with every question. To be
+        called before the workspace is closed.
         """
         with self._lock:
             behind, self._behind = self._behind, None
         if behind is not None:
+            behind.thread.join(_FINISH_S)
             behind.stop.set()
             behind.thread.join(_JOIN_S)
         with self._lock:
