@@ -102,7 +102,7 @@ def standing(
         - 1.0 * bool(paths.is_aside[row])
         - 1.5 * bool(paths.is_document[row])
         - 0.8 * (not paths.is_code[row])
-        - 0.8 * bool(paths.is_old[row])
+        - 1.6 * bool(paths.is_old[row])
         - 0.1 * float(paths.depth[row])
         + 1.0 * float(near[row])
         + 4.0

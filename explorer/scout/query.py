@@ -150,6 +150,7 @@ _CODE_WORD: Final = re.compile(
 )
 _SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
 _LONG: Final = re.compile(r"[^\s/]{200,}|\S{600,}")
+_PLAIN_CHARS: Final = 300
 _TITLE_WEIGHT: Final = 1.6
 _CODE_WEIGHT: Final = 1.5
 
@@ -195,6 +196,11 @@ class Query:
     def alone(self) -> Name | None:
         """The name that the question consists of, if it is nothing else."""
         return self.names[0] if self.names and self.names[0].alone else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a question of one line, not a message, an issue or a trace."""
+        return "\n" not in self.text and len(self.text) <= _PLAIN_CHARS and not self.trace.frames
 
 
 def parse_query(text: str) -> Query:

@@ -21,12 +21,12 @@ from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
-from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
+from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
-from explorer.scout.second import extra_features
+from explorer.scout.second import PLAIN_HIGH, chances_of, extra_features
 from explorer.scout.tokens import Floats
 
 INLINE_BYTES: Final = 4 << 20
@@ -183,9 +183,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         weight=weight,
         named=lines,
         defining=[defines.get(row, NOTHING) for row in chosen],
-        extra=extra_features(
-            query, paths, chosen, [defines.get(row, NOTHING) for row in chosen], scores
-        ),
+        extra=extra_features(query, paths, chosen),
         standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
     )
 
@@ -214,13 +212,14 @@ def _answer(
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
     """
     raw = score_all(weights.files, found.features, found.matches)
-    chances = file_chances(weights.calibration, raw.astype(np.float64))
+    chances = chances_of(
+        query, raw.astype(np.float64), found.extra, found.standing, weights.calibration
+    )
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
     elif query.alone is not None and found.standing.any():
-        order = _named_first(order, found)
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
             found.named.setdefault(index, [found.defining[index].line])
@@ -244,17 +243,13 @@ def _answer(
         )
         for each in _in_order(citable(heads, chosen, lines, named))[:most]
     )
-    confidence = _confidence(float(chances[order[0]]), weights)
+    high = PLAIN_HIGH if query.is_plain else weights.high
+    confidence = _confidence(float(chances[order[0]]), high, weights.medium)
     rest = [found.paths[each] for each in order if each not in cited]
     further = tuple(rest[: max(0, _FURTHER - len(cited))])
     if further and citations and confidence != "high":
         notes = (*notes, f"Other likely files: {', '.join(further[:_SAID])}.")
     return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
-
-
-def _named_first(order: Sequence[int], found: Candidates) -> list[int]:
-    """The candidates that define the one name asked for, those that stand out first; the rest."""
-    return sorted(order, key=lambda index: -found.standing[index])
 
 
 def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
@@ -264,10 +259,10 @@ def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
     return [firsts[file] for file in sorted(firsts)] + rest
 
 
-def _confidence(chance: float, weights: Weights) -> Confidence:
-    if chance >= weights.high:
+def _confidence(chance: float, high: float, medium: float) -> Confidence:
+    if chance >= high:
         return "high"
-    return "medium" if chance >= weights.medium else "low"
+    return "medium" if chance >= medium else "low"
 
 
 def _reason(query: Query, lines: Sequence[str]) -> str:
