@@ -12,7 +12,7 @@ import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
-from explorer.records import Citation, Confidence
+from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
@@ -22,7 +22,7 @@ from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
 from explorer.scout.query import Query, parse_query, resolve
-from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
+from explorer.scout.places import Place, choose_places, rank_places
 from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.tokens import Floats
@@ -37,8 +37,8 @@ _MOST_FILES: Final = 6
 """The most files that are cited; more than a reader will open."""
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
-_REASON_WORDS: Final = 4
-_FURTHER: Final = 4
+_LOOKED_AT: Final = 8
+"""The files whose definitions are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,61 +189,56 @@ def _answer(
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
-    cited = list(dict.fromkeys([*order[:count], *found.named]))[:_MOST_FILES]
-    texts = [found.texts[index] for index in cited]
-    lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
-    heads, chosen = choose_ranges(
-        texts, chances[cited], query, found.weight, found.described, weights
+    looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
+    places = rank_places(
+        [found.paths[index] for index in looked],
+        [found.texts[index] for index in looked],
+        chances[looked],
+        query,
+        found.weight,
+        found.described,
+        weights,
+        {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
-    named = {file: found.named[index] for file, index in enumerate(cited) if index in found.named}
-    chosen = [trimmed(each, lines[each.file]) for each in chosen]
-    if query.trace.bare:
-        chosen = [each for each in chosen if each.file not in named]
-    citations = tuple(
-        Citation(
-            path=found.paths[cited[each.file]],
-            start=each.start,
-            end=each.end,
-            reason=_reason(query, lines[each.file][each.start - 1 : each.end]),
-            evidence=evidence_of(lines[each.file], each.start, each.end),
-        )
-        for each in _in_order(citable(heads, chosen, lines, named))[:most]
+    if not places:
+        return ScoutAnswer((), _sentence(()), notes)
+    cited, further = choose_places(places, count, most)
+    paths = [found.paths[index] for index in looked]
+    citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
+    return ScoutAnswer(
+        citations,
+        _sentence(citations),
+        notes,
+        _confidence(float(chances[looked[cited[0].file]]), weights.high, weights.medium),
+        _confidence(cited[0].chance, weights.place_high, weights.place_medium),
+        tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
     )
-    confidence = _confidence(float(chances[order[0]]), weights)
-    further = tuple(found.paths[index] for index in order[len(cited) : len(cited) + _FURTHER])
-    if further and citations and confidence != "high":
-        notes = (*notes, f"Other likely files: {', '.join(further)}.")
-    return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
 
 
-def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
-    """The best range of each file, in the order of the files, then all others."""
-    firsts = {each.file: each for each in reversed(ranges)}
-    rest = [each for each in ranges if firsts[each.file] is not each]
-    return [firsts[file] for file in sorted(firsts)] + rest
+def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
+    path, name = paths[place.file], place.definition.name
+    # Code that has a name says with it what a line of it would say.
+    lines = () if name else split_lines(text.decode("utf-8", "replace"))
+    return Citation(
+        path,
+        place.start,
+        place.end,
+        evidence=evidence_of(lines, place.start, place.end),
+        name=name,
+        focus=tuple(Span(path, start, end) for start, end in place.focus),
+    )
 
 
-def _confidence(chance: float, weights: Weights) -> Confidence:
-    if chance >= weights.high:
+def _confidence(chance: float, high: float, medium: float) -> Confidence:
+    if chance >= high:
         return "high"
-    return "medium" if chance >= weights.medium else "low"
-
-
-def _reason(query: Query, lines: Sequence[str]) -> str:
-    """The words of the query that are in the lines, the weightiest first."""
-    text = "\n".join(lines).lower()
-    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
-    words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
-    return "contains " + ", ".join(found) if found else ""
+    return "medium" if chance >= medium else "low"
 
 
 def _sentence(citations: Sequence[Citation]) -> str:
     if not citations:
         return "No file shares a telling word with the query; use words that the code would use."
-    files = len({citation.path for citation in citations})
-    where = citations[0].path + (f", the first of {files} files" if files > 1 else "")
-    return f"The words of the query point to {where}; this is a word search, without reasoning."
+    return "Found by the words of the question, without reasoning."
 
 
 _JOIN_S = 5.0

@@ -9,11 +9,13 @@ import dataclasses
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
+from explorer.answers.shown import show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -24,7 +26,7 @@ from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
 from server.exploring.progress import Narrator, Say
 from server.exploring.question import Question
-from server.exploring.report import ExplorerName, Report
+from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
     from server.exploring.service import ExplorationService
@@ -87,7 +89,7 @@ class Course:
                 async with service.repositories.opened(root, include_hidden=hidden) as opened:
                     self.repository = opened
                     service.watch(root, opened)
-                    report = await self._report(choice)
+                    report = await self._shown(await self._report(choice))
                     await self._finish(report)
         except ExplorerError as error:
             raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
@@ -118,6 +120,14 @@ class Course:
         notes = (*self.question.notes, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
+
+    async def _shown(self, report: Report) -> Report:
+        """The report with the code of its first places, in the room that the rest of it leaves."""
+        left = self.question.max_bytes - len(markdown(report).encode())
+        room = max(0, left) if self.question.code else 0
+        workspace = self.repository.workspace
+        show_code = partial(show, report.exploration, workspace, max_bytes=room)
+        return dataclasses.replace(report, exploration=await anyio.to_thread.run_sync(show_code))
 
     async def _finish(self, report: Report) -> None:
         """Record the cited code and what the caller is given, which the loop cannot know."""
@@ -225,6 +235,8 @@ class Course:
             citations=answered.citations,
             notes=answered.notes,
             confidence=answered.confidence if answered.citations else None,
+            place_confidence=answered.place_confidence if answered.citations else None,
+            further=answered.further,
         )
 
 

@@ -1,0 +1,173 @@
+"""The code that an answer shows: of which places, and which of their lines.
+
+The first places are shown as a whole up to some 45 lines; of a longer one its head and the lines
+that matter. How many are shown depends on how sure the first is: all the room for one that is
+sure, two or three otherwise. The model's places and the scout's are shown alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from explorer.definitions import Definition, outline
+from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
+from explorer.repository.documents import Document
+from explorer.repository.paths import PathProblem
+from explorer.repository.workspace import Workspace
+
+_LINES: Final[dict[Confidence, tuple[int, ...]]] = {
+    "high": (45, 14),
+    "medium": (45, 28, 14),
+    "low": (40, 28, 20),
+}
+"""The most lines of the first place, the second and so on, by how sure the first is."""
+_LEAST_LINES: Final = 3
+_HEAD_LINES: Final = 8
+_AROUND: Final = 3
+"""How many lines on either side of a part that matters are shown with it."""
+_SMALL_GAP: Final = 2
+"""A gap of up to this size is shown: a line that says that it was left out takes as much room."""
+_LINE_CHARS: Final = 160
+_NUMBER_BYTES: Final = 6
+"""What a line costs besides its text: number, blank and line end."""
+_FENCE_BYTES: Final = 24
+
+
+def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Exploration:
+    """The run with the names of its places, and with code of the first of them.
+
+    ``max_bytes`` is the room for the code, in UTF-8; none is shown if it is 0. Reads files,
+    blocking.
+    """
+    files = _Files(workspace)
+    citations = [files.named(each) for each in run.citations]
+    shown: list[Citation] = []
+    limits = _LINES[run.place_confidence or "medium"]
+    count = 0
+    seen: set[str] = set()
+    for each in citations:
+        # Each part of a question has a first place of its own.
+        if each.part not in seen:
+            seen.add(each.part)
+            count = 0
+        if count < len(limits) and max_bytes > 0:
+            excerpts = files.excerpts(each, limits[count], max_bytes)
+            max_bytes -= sum(_cost(part) for part in excerpts) + _FENCE_BYTES
+            each = replace(each, code=excerpts)
+            count += 1
+        shown.append(each)
+    return replace(run, citations=tuple(shown), further=tuple(map(files.named, run.further)))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    document: Document
+    outline: tuple[Definition, ...]
+
+
+class _Files:
+    """The cited files, each read once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._files: dict[str, _File | None] = {}
+
+    def _of(self, path: str) -> _File | None:
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        return self._files[path]
+
+    def _read(self, path: str) -> _File | None:
+        try:
+            document = self._workspace.read(path)
+        except PathProblem:
+            return None
+        text = "\n".join(document.lines).encode("utf-8", "replace")
+        return _File(document, outline(path, text))
+
+    def named(self, citation: Citation) -> Citation:
+        """The citation with the name of its definition, if it has none yet."""
+        if citation.name or (file := self._of(citation.path)) is None:
+            return citation
+        found = innermost(file.outline, citation.start, citation.end)
+        return replace(citation, name=found.name) if found else citation
+
+    def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
+        """At most ``most`` lines of the place, in at most ``max_bytes``; fewer if it is too long."""
+        file = self._of(citation.path)
+        if file is None:
+            return ()
+        lines = file.document.lines
+        start, end = citation.start, min(citation.end, len(lines))
+        head, body = start, start + 1
+        for each in file.outline:
+            if each.start <= start <= each.head and each.end >= end:
+                head, body = max(start, each.head), each.body
+        while most >= _LEAST_LINES:
+            numbers = chosen_lines(start, end, head, body, citation.focus, most)
+            excerpts = _excerpts(lines, numbers)
+            if sum(map(_cost, excerpts)) + _FENCE_BYTES <= max_bytes:
+                return excerpts
+            most = min(most, len(numbers)) * 3 // 4
+        return ()
+
+
+def innermost(found: Sequence[Definition], start: int, end: int) -> Definition | None:
+    """The smallest definition that holds the lines, or else the largest that they hold most of."""
+    around = [each for each in found if each.start <= start and end <= each.end and each.name]
+    if around:
+        return min(around, key=lambda each: each.size)
+    inside = [each for each in found if start <= each.head and each.end <= end and each.name]
+    return max(inside, key=lambda each: each.size) if inside else None
+
+
+def chosen_lines(
+    start: int, end: int, head: int, body: int, focus: Sequence[Span], most: int
+) -> list[int]:
+    """The numbers of at most ``most`` lines of a range: all, or its head and what matters in it.
+
+    ``head`` and ``body`` are the lines at which the definition and its body begin.
+    """
+    if end - start < most:
+        return list(range(start, end + 1))
+    chosen: set[int] = set(range(head, min(max(body, head + 1), head + _HEAD_LINES, end + 1)))
+    for reach in (0, _AROUND, 2 * _AROUND, most):
+        for part in focus or (Span("", head, head),):
+            wanted = set(range(max(start, part.start - reach), min(end, part.end + reach) + 1))
+            extra = sorted(wanted - chosen)
+            chosen.update(extra[: max(0, most - len(chosen))])
+    # With the lines that lie between two parts that are near.
+    numbers = sorted(chosen)
+    for one, other in zip(numbers, numbers[1:], strict=False):
+        if 1 < other - one <= _SMALL_GAP + 1:
+            chosen.update(range(one, other))
+    return sorted(chosen)
+
+
+def _excerpts(lines: Sequence[str], numbers: Sequence[int]) -> tuple[Excerpt, ...]:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    runs = [_without_blank_ends(run, lines) for run in runs]
+    return tuple(Excerpt(run[0], tuple(_shown(lines[n - 1]) for n in run)) for run in runs if run)
+
+
+def _without_blank_ends(run: list[int], lines: Sequence[str]) -> list[int]:
+    while run and not lines[run[-1] - 1].strip():
+        run = run[:-1]
+    while run and not lines[run[0] - 1].strip():
+        run = run[1:]
+    return run
+
+
+def _shown(line: str) -> str:
+    line = line.rstrip()
+    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 3].rstrip() + "..."
+
+
+def _cost(excerpt: Excerpt) -> int:
+    """The bytes that an excerpt takes in an answer, with the line that separates two."""
+    return _NUMBER_BYTES + sum(len(line.encode()) + _NUMBER_BYTES for line in excerpt.lines)

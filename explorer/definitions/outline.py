@@ -1,0 +1,217 @@
+"""The outline of one file: its definitions, by tree-sitter or, where no grammar is, by its text."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from explorer.definitions.grammars import definitions_in
+from explorer.definitions.languages import LANGUAGES, language_of
+from explorer.definitions.plain import plain_definitions
+
+if TYPE_CHECKING:
+    import tree_sitter
+
+Kind = Literal["function", "class", "type", "value", "field", "call", "section", "statements"]
+
+MAX_BYTES: Final = 1 << 20
+"""A larger file has no outline: it is data, or generated."""
+_NAME_CHARS: Final = 120
+_LEAD_LINES: Final = 60
+"""How many lines of comments and attributes above a definition count as its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A definition and the lines that it takes, 1-based and inclusive."""
+
+    name: str
+    """Qualified with dots: ``Class.method``. Empty for statements between definitions."""
+    kind: Kind
+    start: int
+    """With the comments, decorators and attributes above it."""
+    end: int
+    head: int
+    """The line that its own text begins at."""
+    body: int
+    """The first line after its name and parameters; ``end`` at most."""
+    parent: int = -1
+    """The index of the definition that it stands in; -1 for none."""
+    own_end: int = 0
+    """Its last line before the first function or class inside it; ``end`` if there is none."""
+
+    @property
+    def size(self) -> int:
+        """How many lines it has."""
+        return self.end - self.start + 1
+
+    @property
+    def last_name(self) -> str:
+        """Its name without what it stands in."""
+        return self.name.rpartition(".")[2] if self.kind != "section" else self.name
+
+
+def outline(path: str, text: bytes) -> tuple[Definition, ...]:
+    """The definitions of a file in UTF-8, by their beginning, those around others before these.
+
+    Empty for a file that has none, or is larger than ``MAX_BYTES``.
+    """
+    if not text or len(text) > MAX_BYTES:
+        return ()
+    lines = text.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    language = language_of(path)
+    found = _parsed(language, text, lines) if language else None
+    if found is None:
+        found = [
+            Definition(name, "function", start, end, start, min(start + 1, end))
+            for name, start, end in plain_definitions(lines)
+        ]
+    return _completed(found, lines)
+
+
+def _parsed(language: str, text: bytes, lines: Sequence[str]) -> list[Definition] | None:
+    captured = definitions_in(language, text)
+    if captured is None:
+        return None
+    wrappers = LANGUAGES[language].wrappers
+    found: list[Definition] = []
+    for kind, node, name, scope in captured:
+        outer = node
+        while (above := outer.parent) is not None and above.type in wrappers:
+            outer = above
+        start, end = outer.start_point.row + 1, _end_row(outer)
+        body = _body(node)
+        found.append(
+            Definition(
+                _named(name, scope, kind),
+                kind,  # type: ignore[arg-type]
+                start,
+                min(end, len(lines)),
+                node.start_point.row + 1,
+                min(body, end),
+            )
+        )
+    return found
+
+
+def _end_row(node: "tree_sitter.Node") -> int:
+    end = node.end_point
+    return max(node.start_point.row + 1, end.row + (end.column > 0))
+
+
+def _body(node: "tree_sitter.Node") -> int:
+    """The first line after the node's signature."""
+    inner = node.child_by_field_name("body")
+    if inner is None:
+        value = next((each for each in node.named_children if each.child_by_field_name("value")), None)
+        value = value.child_by_field_name("value") if value is not None else None
+        inner = (value or node).child_by_field_name("body")
+    if inner is None:
+        return node.start_point.row + 1
+    first = inner.start_point.row + 1
+    # A brace ends the signature's line, Python's body begins the next.
+    return first + 1 if first < _end_row(inner) and inner.child_count and _opens(inner) else first
+
+
+def _opens(body: "tree_sitter.Node") -> bool:
+    first = body.child(0)
+    return first is not None and first.type in ("{", "(")
+
+
+_SPACE: Final = re.compile(r"\s+")
+
+
+def _named(name: bytes, scope: bytes, kind: str) -> str:
+    text = _SPACE.sub(" ", name.decode("utf-8", "replace")).strip()
+    before = _SPACE.sub(" ", scope.decode("utf-8", "replace")).strip()
+    if kind == "call":
+        text = f"{before} {text}"
+    elif before:
+        text = f"{before.lstrip('*&').partition('[')[0]}.{text}"
+    elif kind == "class":
+        # Without type parameters, which would be in every member's name.
+        text = text.partition("<")[0].partition("[")[0]
+    return text.replace("::", ".")[:_NAME_CHARS]
+
+
+_COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#|--|<!--|;;|%%|@\w|\[[A-Z]|\"\"\"$")
+
+
+def _completed(found: Iterable[Definition], lines: Sequence[str]) -> tuple[Definition, ...]:
+    """The definitions with leads, full names, parents and the statements between them."""
+    ordered = sorted(found, key=lambda each: (each.start, -each.end, each.head))
+    result: list[Definition] = []
+    open_: list[int] = []
+    top = 0
+    for each in ordered:
+        while open_ and result[open_[-1]].end < each.start:
+            open_.pop()
+        parent = open_[-1] if open_ else -1
+        lowest = result[parent].head + 1 if parent >= 0 else 1
+        before = next((r.end for r in reversed(result) if r.end < each.start), 0)
+        start = _with_lead(lines, each.start, max(lowest, before + 1))
+        name = each.name
+        if parent >= 0 and result[parent].kind != "call":
+            above = result[parent].name
+            name = f"{above}.{name}" if above else name
+        elif parent >= 0:
+            name = f"{result[parent].name} > {name}"
+        if parent < 0:
+            result += _statements(lines, top + 1, start - 1)
+            top = max(top, each.end)
+        result.append(replace(each, name=name[-_NAME_CHARS:], start=start, parent=parent))
+        open_.append(len(result) - 1)
+    result += _statements(lines, top + 1, len(lines))
+    return tuple(_with_own_ends(result))
+
+
+def _with_own_ends(found: Sequence[Definition]) -> list[Definition]:
+    ends = [each.end for each in found]
+    for each in found:
+        if each.parent >= 0 and each.kind in ("function", "class", "call"):
+            ends[each.parent] = min(ends[each.parent], each.start - 1)
+    return [
+        replace(each, own_end=max(each.head, end)) for each, end in zip(found, ends, strict=True)
+    ]
+
+
+def _with_lead(lines: Sequence[str], start: int, lowest: int) -> int:
+    """The first of the lines of comments and attributes directly above."""
+    at = start
+    lowest = max(lowest, start - _LEAD_LINES)
+    while at > lowest:
+        text = lines[at - 2].strip()
+        if not _COMMENT.match(text) and not text.endswith("*/"):
+            break
+        at -= 1
+    return at
+
+
+_IMPORT: Final = re.compile(
+    r"(?:import|from|use|using|package|require|include|extern crate|require_relative)\b|#\s*include\b"
+    r"|(?:const|var|let)\s.*=\s*require\(|export\s*(?:\*|\{.*)\s*from\b"
+)
+
+
+def _statements(lines: Sequence[str], first: int, last: int) -> list[Definition]:
+    """The paragraphs of statements in the lines, without imports and comments."""
+    found: list[Definition] = []
+    start = end = 0
+    importing = False
+    for number in range(first, last + 2):
+        text = lines[number - 1].strip() if number <= last else ""
+        if importing:
+            importing = not text.endswith((")", "}", ";")) and bool(text)
+            continue
+        if _IMPORT.match(text):
+            importing = text.endswith(("(", "{", "\\", ","))
+            continue
+        if text and not _COMMENT.match(text):
+            start, end = start or number, number
+        elif start and not text:
+            if re.search(r"\w", "".join(lines[start - 1 : end])):
+                found.append(Definition("", "statements", start, end, start, start))
+            start = end = 0
+    return found
