@@ -6,12 +6,12 @@ sure, two or three otherwise. The model's places and the scout's are shown alike
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from explorer.answers.links import Locate, Source, links_of
 from explorer.definitions import Definition, outline
 from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
-from explorer.repository.documents import Document
 from explorer.repository.paths import PathProblem
 from explorer.repository.workspace import Workspace
 
@@ -21,6 +21,9 @@ _LINES: Final[dict[Confidence, tuple[int, ...]]] = {
     "low": (40, 28, 20),
 }
 """The most lines of the first place, the second and so on, by how sure the first is."""
+_MOST_OF_PARTS: Final = (3, 2)
+"""The most places that are shown of a question, and of each part of one with several."""
+_SAME_SHARE: Final = 0.6
 _LEAST_LINES: Final = 3
 _HEAD_LINES: Final = 8
 _AROUND: Final = 3
@@ -33,36 +36,47 @@ _NUMBER_BYTES: Final = 6
 _FENCE_BYTES: Final = 24
 
 
-def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Exploration:
-    """The run with the names of its places, and with code of the first of them.
 
-    ``max_bytes`` is the room for the code, in UTF-8; none is shown if it is 0. Reads files,
-    blocking.
+
+def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
+    """The run with the names of its places, and with what is one step away from the first.
+
+    Reads files, blocking.
     """
     files = _Files(workspace)
     citations = [files.named(each) for each in run.citations]
+    if citations:
+        first = citations[0]
+        own = files.definition(first)
+        found = links_of(first, own, workspace.listing.files, files.source, locate)
+        citations[0] = replace(first, links=found)
+    return replace(run, citations=tuple(citations), further=tuple(map(files.named, run.further)))
+
+
+def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Exploration:
+    """The run with the code of its first places.
+
+    ``max_bytes`` is the room for the code, in UTF-8; none is shown if it is 0. A place that is much
+    the same as one that is shown, such as a method's asynchronous twin, is not shown. Reads files,
+    blocking.
+    """
+    files = _Files(workspace)
     shown: list[Citation] = []
-    limits = _LINES[run.place_confidence or "medium"]
-    count = 0
-    seen: set[str] = set()
-    for each in citations:
-        # Each part of a question has a first place of its own.
-        if each.part not in seen:
-            seen.add(each.part)
-            count = 0
-        if count < len(limits) and max_bytes > 0:
-            excerpts = files.excerpts(each, limits[count], max_bytes)
-            max_bytes -= sum(_cost(part) for part in excerpts) + _FENCE_BYTES
-            each = replace(each, code=excerpts)
-            count += 1
-        shown.append(each)
-    return replace(run, citations=tuple(shown), further=tuple(map(files.named, run.further)))
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    document: Document
-    outline: tuple[Definition, ...]
+    parts = list(dict.fromkeys(each.part for each in run.citations))
+    for number, part in enumerate(parts):
+        room = max_bytes // (len(parts) - number)
+        max_bytes -= room
+        limits = list(_LINES[run.place_confidence or "medium"])[: _MOST_OF_PARTS[len(parts) > 1]]
+        for each in run.citations:
+            if each.part != part:
+                continue
+            if limits and room > _FENCE_BYTES and not files.is_shown(each):
+                excerpts = files.excerpts(each, limits.pop(0), room)
+                room -= sum(map(_cost, excerpts)) + _FENCE_BYTES
+                each = replace(each, code=excerpts)
+            shown.append(each)
+        max_bytes += room
+    return replace(run, citations=tuple(shown))
 
 
 class _Files:
@@ -70,34 +84,49 @@ class _Files:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._files: dict[str, _File | None] = {}
+        self._files: dict[str, Source | None] = {}
+        self._shown: list[frozenset[str]] = []
 
-    def _of(self, path: str) -> _File | None:
+    def source(self, path: str) -> Source | None:
+        """The file, None if it cannot be read."""
         if path not in self._files:
             self._files[path] = self._read(path)
         return self._files[path]
 
-    def _read(self, path: str) -> _File | None:
+    def _read(self, path: str) -> Source | None:
         try:
-            document = self._workspace.read(path)
+            lines = self._workspace.read(path).lines
         except PathProblem:
             return None
-        text = "\n".join(document.lines).encode("utf-8", "replace")
-        return _File(document, outline(path, text))
+        return Source(lines, outline(path, "\n".join(lines).encode("utf-8", "replace")))
+
+    def definition(self, citation: Citation) -> Definition | None:
+        """The definition that the citation is, or lies in."""
+        source = self.source(citation.path)
+        return innermost(source.outline, citation.start, citation.end) if source else None
+
+    def is_shown(self, citation: Citation) -> bool:
+        """Whether most of the place's lines were shown of another; remembers its lines."""
+        source = self.source(citation.path)
+        lines = source.lines[citation.start - 1 : citation.end] if source else ()
+        mine = frozenset(line.strip() for line in lines if line.strip())
+        is_same = len(mine) >= _LEAST_LINES and any(
+            len(mine & other) > _SAME_SHARE * len(mine) for other in self._shown
+        )
+        self._shown.append(mine)
+        return is_same
 
     def named(self, citation: Citation) -> Citation:
         """The citation with the name of its definition, if it has none yet."""
-        if citation.name or (file := self._of(citation.path)) is None:
-            return citation
-        found = innermost(file.outline, citation.start, citation.end)
+        found = None if citation.name else self.definition(citation)
         return replace(citation, name=found.name) if found else citation
 
     def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
         """At most ``most`` lines of the place, in at most ``max_bytes``; fewer if it is too long."""
-        file = self._of(citation.path)
+        file = self.source(citation.path)
         if file is None:
             return ()
-        lines = file.document.lines
+        lines = file.lines
         start, end = citation.start, min(citation.end, len(lines))
         head, body = start, start + 1
         for each in file.outline:

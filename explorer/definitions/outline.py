@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from explorer.definitions.grammars import definitions_in
@@ -51,6 +52,7 @@ class Definition:
         return self.name.rpartition(".")[2] if self.kind != "section" else self.name
 
 
+@lru_cache(maxsize=64)
 def outline(path: str, text: bytes) -> tuple[Definition, ...]:
     """The definitions of a file in UTF-8, by their beginning, those around others before these.
 

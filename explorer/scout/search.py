@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,10 +22,11 @@ from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
 from explorer.scout.query import Query, parse_query, resolve
+from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import Place, choose_places, rank_places
-from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
+from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
-from explorer.scout.tokens import Floats
+from explorer.scout.tokens import Floats, words_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -37,6 +38,8 @@ _MOST_FILES: Final = 6
 """The most files that are cited; more than a reader will open."""
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
+_PART_FURTHER: Final = 3
+_UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
 """The files whose definitions are ranked."""
 
@@ -93,10 +96,50 @@ def search(
         index.index_pending(stopped)
         rows = index.rows
     notes = index.notes(len(paths), looked=looked)
-    found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
-    if found is None or cancelled():
+    if not rows.paths or most <= 0:
         return ScoutAnswer((), _sentence(()), notes)
-    return _answer(parsed, found, load_weights(), most, notes)
+    parts = parts_of(query)
+    if not parts:
+        answer = _search(index, parsed, rows, most, cancelled)
+        return replace(answer, notes=(*notes, *answer.notes))
+    answers = []
+    for part in parts:
+        asked = parse_query(in_context(part, parts[0]))
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
+    return _together(parts, answers, notes)
+
+
+def _search(
+    index: RepositoryIndex, query: Query, rows: IndexRows, most: int, cancelled: Stop
+) -> ScoutAnswer:
+    """The answer to one question, or one part of a question, from the rows."""
+    found = None if query.empty or cancelled() else candidates(index, query, rows)
+    if found is None or cancelled():
+        return ScoutAnswer((), _sentence(()))
+    return _answer(query, found, load_weights(), most)
+
+
+def _together(
+    parts: Sequence[str], answers: Sequence[ScoutAnswer], notes: tuple[str, ...]
+) -> ScoutAnswer:
+    """The answers to the parts of a question as one; as sure as the least sure of them."""
+    citations: list[Citation] = []
+    further: dict[tuple[str, int], Citation] = {}
+    for part, answer in zip(parts, answers, strict=True):
+        citations += [replace(each, part=part) for each in answer.citations]
+        further.update({(each.path, each.start): each for each in answer.further[:_PART_FURTHER]})
+        if not answer.citations:
+            notes = (*notes, f"Nothing was found for the part: {part}")
+    found = [each for each in answers if each.citations]
+    known = {(each.path, each.start) for each in citations}
+    return ScoutAnswer(
+        tuple(citations),
+        _sentence(citations),
+        notes,
+        max((each.confidence for each in found), key=_UNSURE.index, default="low"),
+        max((each.place_confidence for each in found), key=_UNSURE.index, default="low"),
+        tuple(each for key, each in further.items() if key not in known),
+    )
 
 
 def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float) -> IndexRows:
@@ -176,9 +219,7 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
-def _answer(
-    query: Query, found: Candidates, weights: Weights, most: int, notes: tuple[str, ...]
-) -> ScoutAnswer:
+def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
     """The answer from the candidates.
 
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
@@ -201,14 +242,14 @@ def _answer(
         {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
     if not places:
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), _sentence(()))
     cited, further = choose_places(places, count, most)
     paths = [found.paths[index] for index in looked]
     citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
     return ScoutAnswer(
         citations,
         _sentence(citations),
-        notes,
+        (),
         _confidence(float(chances[looked[cited[0].file]]), weights.high, weights.medium),
         _confidence(cited[0].chance, weights.place_high, weights.place_medium),
         tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
@@ -241,7 +282,26 @@ def _sentence(citations: Sequence[Citation]) -> str:
     return "Found by the words of the question, without reasoning."
 
 
+def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    """For each name the files of ``rows`` that have it, and whether they define it."""
+    terms: dict[str, int] = {}
+    for name in names:
+        words = words_of(name)
+        if len(words) == 1:
+            _, parts, whole = words[0]
+            terms[name] = whole if len(parts) > 1 else (parts or [whole])[0]
+    known = np.unique(np.array(list(terms.values()), np.uint32))
+    found = find(rows, known)
+    places: dict[int, list[tuple[str, bool]]] = {term: [] for term in known.tolist()}
+    for file, term, symbol in zip(
+        found.file.tolist(), found.term.tolist(), found.symbol.tolist(), strict=True
+    ):
+        places[int(known[term])].append((rows.paths[file], symbol > 0))
+    return {name: places[term] for name, term in terms.items()}
+
+
 _JOIN_S = 5.0
+_LOCATE_S: Final = 0.2
 
 
 class Scout:
@@ -321,6 +381,19 @@ class Scout:
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         finally:
             cancelled.set()
+
+    def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+        """For each name the indexed files that have it, and whether they define it.
+
+        A file may be among them that has only a word of the same stem. Empty while others ask.
+        """
+        if not self._lock.acquire(timeout=_LOCATE_S):
+            return {}
+        try:
+            rows = self._index.rows if self._index is not None else empty_rows()
+            return locate(rows, names)
+        finally:
+            self._lock.release()
 
     def _answer(
         self,

@@ -9,13 +9,12 @@ import dataclasses
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from explorer.answers.shown import show
+from explorer.answers.shown import linked, show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -122,12 +121,20 @@ class Course:
         return Report(self.question.repository.root, explorer, reason, run)
 
     async def _shown(self, report: Report) -> Report:
-        """The report with the code of its first places, in the room that the rest of it leaves."""
-        left = self.question.max_bytes - len(markdown(report).encode())
-        room = max(0, left) if self.question.code else 0
-        workspace = self.repository.workspace
-        show_code = partial(show, report.exploration, workspace, max_bytes=room)
-        return dataclasses.replace(report, exploration=await anyio.to_thread.run_sync(show_code))
+        """The report with what its places are called, what is near the first, and code.
+
+        The code takes the room that the rest of the report leaves.
+        """
+        workspace, scout = self.repository.workspace, self.repository.scout
+
+        def work() -> Report:
+            run = linked(report.exploration, workspace, scout.locate)
+            named = dataclasses.replace(report, exploration=run)
+            left = self.question.max_bytes - len(markdown(named).encode())
+            run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
+            return dataclasses.replace(report, exploration=run)
+
+        return await anyio.to_thread.run_sync(work)
 
     async def _finish(self, report: Report) -> None:
         """Record the cited code and what the caller is given, which the loop cannot know."""
