@@ -74,7 +74,6 @@ class Course:
             UsageError: no endpoint is configured for it, or the record cannot be written.
         """
         question, service = self.question, self._service
-        choice = await service.engines.choose(question.engine, fallback=question.fallback)
         root = question.repository.root
         try:
             with ExitStack() as stack:
@@ -82,6 +81,7 @@ class Course:
                     from server.exploring.recording import open_record
 
                     self._listeners.append(stack.enter_context(open_record(question)))
+                choice = await service.engines.choose(question.engine, fallback=question.fallback)
                 if choice.explorer != "scout" and service.listener is not None:
                     self._listeners.append(service.listener)
                 hidden = question.include_hidden

@@ -87,14 +87,14 @@ def citation_object(citation: Citation) -> dict[str, Any]:
 
 
 def for_client(report: Report, max_bytes: int) -> tuple[str, dict[str, Any]]:
-    """A text of at most ``max_bytes``, and an object with the same facts and the text itself.
+    """A text of at most ``max_bytes``, and an object with the same facts for the view.
 
-    Hosts show the model one or the other. Citations are dropped from the end, with a note, until
-    both fit: the text in ``max_bytes``, the object in ``OBJECT_BYTES``.
+    Citations are dropped from the end, with a note, until both fit: the text in ``max_bytes``,
+    the object in ``OBJECT_BYTES``.
     """
     for shown in _shorter(_trimmed(report, max_bytes)):
         text = markdown(shown)
-        facts = to_object(shown) | {"text": text}
+        facts = to_object(shown)
         if len(text.encode()) <= max_bytes and _json_bytes(facts) <= OBJECT_BYTES:
             break
     return text, facts
