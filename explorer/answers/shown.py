@@ -13,6 +13,7 @@ from explorer.answers.links import Locate, Source, links_of
 from explorer.definitions import Definition, outline
 from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
 from explorer.repository.paths import PathProblem
+from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
 
 _LINES: Final[dict[Confidence, tuple[int, ...]]] = {
@@ -30,6 +31,9 @@ _AROUND: Final = 3
 """How many lines on either side of a part that matters are shown with it."""
 _SMALL_GAP: Final = 2
 """A gap of up to this size is shown: a line that says that it was left out takes as much room."""
+_MASKED_BEFORE: Final = 80
+_MOST_MASKED: Final = 5_000
+"""The most lines of a place that are looked at: it can be a whole file."""
 _LINE_CHARS: Final = 160
 _NUMBER_BYTES: Final = 6
 """What a line costs besides its text: number, blank and line end."""
@@ -119,15 +123,16 @@ class _Files:
     def named(self, citation: Citation) -> Citation:
         """The citation with the name of its definition, if it has none yet."""
         found = None if citation.name else self.definition(citation)
-        return replace(citation, name=found.name) if found else citation
+        name = found.name if found else citation.name
+        return replace(citation, name=mask_secrets(name))
 
     def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
         """At most ``most`` lines of the place, in at most ``max_bytes``; fewer if it is too long."""
         file = self.source(citation.path)
         if file is None:
             return ()
-        lines = file.lines
-        start, end = citation.start, min(citation.end, len(lines))
+        start, end = citation.start, min(citation.end, citation.start + _MOST_MASKED, len(file.lines))
+        lines = _masked(file.lines, start, end)
         head, body = start, start + 1
         for each in file.outline:
             if each.start <= start <= each.head and each.end >= end:
@@ -139,6 +144,13 @@ class _Files:
                 return excerpts
             most = min(most, len(numbers)) * 3 // 4
         return ()
+
+
+def _masked(lines: Sequence[str], start: int, end: int) -> list[str]:
+    """The lines of the file, those from ``start`` to ``end`` without secrets."""
+    # A key may begin above: what stands there says whether the lines are its inside.
+    low = max(0, start - 1 - _MASKED_BEFORE)
+    return [*lines[:low], *mask_secrets("\n".join(lines[low:end])).split("\n")]
 
 
 def innermost(found: Sequence[Definition], start: int, end: int) -> Definition | None:

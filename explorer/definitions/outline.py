@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
+from explorer.definitions.formats import COMPONENTS, blocks, reader_of, suffix_of
 from explorer.definitions.grammars import definitions_in
 from explorer.definitions.languages import LANGUAGES, language_of
 from explorer.definitions.plain import plain_definitions
@@ -17,6 +18,8 @@ Kind = Literal["function", "class", "type", "value", "field", "call", "section",
 
 MAX_BYTES: Final = 1 << 20
 """A larger file has no outline: it is data, or generated."""
+_DOCUMENTS: Final = frozenset("md markdown mdx rst adoc asciidoc mkd qmd ipynb html htm".split())
+_IS_CPP: Final = re.compile(rb"\b(?:class|namespace|template|typename|public:|private:|std::)\b")
 _NAME_CHARS: Final = 120
 _LEAD_LINES: Final = 60
 """How many lines of comments and attributes above a definition count as its own."""
@@ -63,14 +66,67 @@ def outline(path: str, text: bytes) -> tuple[Definition, ...]:
     lines = text.decode("utf-8", "replace").split("\n")
     if not lines[-1]:
         lines.pop()
+    found = _component(path, lines) if suffix_of(path) in COMPONENTS else _parts(path, lines)
+    if found:
+        return found
     language = language_of(path)
-    found = _parsed(language, text, lines) if language else None
-    if found is None:
-        found = [
+    if language == "cpp" and path.endswith(".h") and not _IS_CPP.search(text):
+        language = "c"
+    parsed = _parsed(language, text, lines) if language else None
+    if parsed is None:
+        parsed = [
             Definition(name, "function", start, end, start, min(start + 1, end))
             for name, start, end in plain_definitions(lines)
         ]
-    return _completed(found, lines)
+    return _completed(parsed, lines)
+
+
+def _parts(path: str, lines: Sequence[str]) -> tuple[Definition, ...]:
+    """The parts of a file that is no program; empty for a program."""
+    reader = reader_of(path)
+    if reader is None:
+        return ()
+    parts = [
+        Definition(name[:_NAME_CHARS], "section", start, end, start, min(start + 1, end))
+        for name, start, end in reader(lines)
+    ]
+    # In documents a line with a hash is a heading, not a comment.
+    leads = suffix_of(path) not in _DOCUMENTS
+    return _completed(parts, lines, qualified=True, leads=leads, statements=False)
+
+
+def _component(path: str, lines: Sequence[str]) -> tuple[Definition, ...]:
+    """The parts of a single-file component; its scripts with their own definitions."""
+    found: list[Definition] = []
+    covered: set[int] = set()
+    for tag, attributes, start, end in blocks(lines):
+        covered.update(range(start, end + 1))
+        if tag != "script" or end - start < 2:
+            found.append(Definition(tag, "section", start, end, start, min(start + 1, end)))
+            continue
+        inner = "\n".join(["" for _ in range(start)] + list(lines[start : end - 1]))
+        language = "typescript" if re.search(r"lang\s*=\s*[\"']ts", attributes) else "javascript"
+        scripts = _parsed(language, inner.encode("utf-8", "replace"), lines) or []
+        found += _completed(scripts, ["", *lines[: end - 1]][1:], statements=False)
+        found += _statements_around(found, lines, start + 1, end - 1)
+    if suffix_of(path) == "astro" and lines[0].strip() == "---":
+        end = next((n for n, line in enumerate(lines[1:], 2) if line.strip() == "---"), 1)
+        inner = "\n".join(["", *lines[1 : end - 1]])
+        found += _parsed("typescript", inner.encode("utf-8", "replace"), lines) or []
+        covered.update(range(1, end + 1))
+    left = [n for n, line in enumerate(lines, 1) if n not in covered and line.strip()]
+    if left and suffix_of(path) != "vue":
+        found.append(Definition("markup", "section", left[0], left[-1], left[0], left[0]))
+    return _completed(found, lines, qualified=True, leads=False, statements=False)
+
+
+def _statements_around(
+    found: Sequence[Definition], lines: Sequence[str], first: int, last: int
+) -> list[Definition]:
+    """The paragraphs of statements in the lines that no definition takes."""
+    taken = {n for each in found for n in range(each.start, each.end + 1)}
+    left = ["" if n in taken else line for n, line in enumerate(lines, 1)]
+    return _statements(left, first, last)
 
 
 def _parsed(language: str, text: bytes, lines: Sequence[str]) -> list[Definition] | None:
@@ -141,8 +197,18 @@ def _named(name: bytes, scope: bytes, kind: str) -> str:
 _COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#|--|<!--|;;|%%|@\w|\[[A-Z]|\"\"\"$")
 
 
-def _completed(found: Iterable[Definition], lines: Sequence[str]) -> tuple[Definition, ...]:
-    """The definitions with leads, full names, parents and the statements between them."""
+def _completed(
+    found: Iterable[Definition],
+    lines: Sequence[str],
+    *,
+    qualified: bool = False,
+    leads: bool = True,
+    statements: bool = True,
+) -> tuple[Definition, ...]:
+    """The definitions with leads, full names, parents and the statements between them.
+
+    ``qualified``: they have their full names already.
+    """
     ordered = sorted(found, key=lambda each: (each.start, -each.end, each.head))
     result: list[Definition] = []
     open_: list[int] = []
@@ -151,21 +217,29 @@ def _completed(found: Iterable[Definition], lines: Sequence[str]) -> tuple[Defin
         while open_ and result[open_[-1]].end < each.start:
             open_.pop()
         parent = open_[-1] if open_ else -1
+        if parent >= 0 and each.end > result[parent].end:
+            # Indentation misled: no definition ends in the middle of another.
+            continue
         lowest = result[parent].head + 1 if parent >= 0 else 1
         before = next((r.end for r in reversed(result) if r.end < each.start), 0)
-        start = _with_lead(lines, each.start, max(lowest, before + 1))
+        start = each.start
+        if leads:
+            start = _with_lead(lines, start, max(lowest, before + 1))
         name = each.name
-        if parent >= 0 and result[parent].kind != "call":
+        if qualified or not name:
+            pass
+        elif parent >= 0 and result[parent].kind != "call":
             above = result[parent].name
             name = f"{above}.{name}" if above else name
         elif parent >= 0:
             name = f"{result[parent].name} > {name}"
-        if parent < 0:
+        if parent < 0 and statements:
             result += _statements(lines, top + 1, start - 1)
-            top = max(top, each.end)
+        top = max(top, each.end)
         result.append(replace(each, name=name[-_NAME_CHARS:], start=start, parent=parent))
         open_.append(len(result) - 1)
-    result += _statements(lines, top + 1, len(lines))
+    if statements:
+        result += _statements(lines, top + 1, len(lines))
     return tuple(_with_own_ends(result))
 
 

@@ -258,8 +258,7 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
 
 def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
     path, name = paths[place.file], place.definition.name
-    # Code that has a name says with it what a line of it would say.
-    lines = () if name else split_lines(text.decode("utf-8", "replace"))
+    lines = split_lines(text.decode("utf-8", "replace"))
     return Citation(
         path,
         place.start,
