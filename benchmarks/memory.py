@@ -36,8 +36,8 @@ def memory(bench: Bench) -> list[Case]:
                 words = NEEDLES[(number + question) % len(NEEDLES)].replace("_", " ")
                 arguments = {"query": f"Where is the {words} computed?", "path": str(root)}
                 call = {"name": "explore_repository", "arguments": arguments}
-                content = server.ask("tools/call", call)["structuredContent"]
-                cited += bool(content["citations"])
+                text = server.ask("tools/call", call)["content"][0]["text"]
+                cited += text.startswith("1. ")
             peak.append(_peak_bytes(server.process.pid) / _MB)
     answered = f"{cited}/{QUESTIONS * len(peak)} answered"
     return [

@@ -9,7 +9,7 @@ samples, so the matter is not settled).
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 CHARS_PER_TOKEN = 3.2
 """For code with Qwen's tokenizer; deliberately low, until the server's counts correct it."""
@@ -214,6 +214,34 @@ class Budget:
     def _room(self, sent_chars: int) -> int:
         unseen = max(0, sent_chars - self._known_chars)
         return self.limits.context - self._known_tokens - self.tokens_of(unseen)
+
+
+class Pace:
+    """How far a run has come, and which limit makes its next request the last."""
+
+    def __init__(self, settings: LoopSettings, deadline: Deadline, budget: Budget) -> None:
+        self.deadline = deadline
+        self.budget = budget
+        self.turns = 0
+        self._max_turns = settings.max_turns
+        self._slowest_turn_s = 0.0
+
+    def turn_took(self, duration_s: float) -> None:
+        """Count a turn that the model completed: the last one may take as long."""
+        self._slowest_turn_s = max(self._slowest_turn_s, duration_s)
+
+    def limit(self, sent_chars: int) -> Literal["max_turns", "token_budget", "deadline"] | None:
+        """The limit that makes the next request the last; None if there is none."""
+        if self.turns >= self._max_turns - 1:
+            return "max_turns"
+        if self.budget.must_answer(sent_chars):
+            return "token_budget"
+        return "deadline" if self.turns and self.is_late else None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time left is needed for the last request."""
+        return self.deadline.is_short_for(max(1.0, 1.25 * self._slowest_turn_s))
 
 
 def fair_share(sizes: Sequence[int], room: int) -> int:

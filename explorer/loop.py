@@ -17,7 +17,7 @@ from explorer.calls import Calls, Tools
 from explorer.engines.protocol import Engine, Request
 from explorer.errors import EngineError, ExplorerError
 from explorer.events import Listener, Note, RunFinished, RunStarted, ignore
-from explorer.limits import Budget, Deadline, LoopSettings
+from explorer.limits import Budget, Deadline, LoopSettings, Pace
 from explorer.prompt import Transcript, assistant, user
 from explorer.records import Exploration, StopReason
 from explorer.recovery import Situation, at_another_seed, recovery_for
@@ -52,8 +52,8 @@ async def explore_with_model(
     """
     calls = Calls(tools or ToolBox(workspace), listener, settings.concurrency)
     findings = Findings(query, workspace, settings.max_citations)
-    budget = Budget(settings.limits)
-    run = _Run(engine, workspace, settings, deadline, listener, calls, budget, findings)
+    pace = Pace(settings, deadline, Budget(settings.limits))
+    run = _Run(engine, workspace, settings, listener, calls, findings, pace)
     try:
         result = await run.result()
     except Exception as error:
@@ -72,14 +72,11 @@ class _Run:
     engine: Engine
     workspace: Workspace
     settings: LoopSettings
-    deadline: Deadline
     listener: Listener
     calls: Calls
-    budget: Budget
     findings: Findings
+    pace: Pace
     transcript: Transcript = field(default_factory=Transcript)
-    turns: int = 0
-    slowest_turn_s: float = 0.0
     recovered: Counter[str] = field(default_factory=Counter)
     """How often each fault has been recovered from."""
     seed_shift: int = 0
@@ -89,40 +86,41 @@ class _Run:
     """What ended the run, or the limit that makes the next request the last."""
 
     async def result(self) -> Exploration:
-        with anyio.move_on_after(self.deadline.left_s) as scope:
+        with anyio.move_on_after(self.pace.deadline.left_s) as scope:
             await self._open()
             while await self._judge(await self._ask()):
                 pass
         if scope.cancelled_caught:
             self.stopped_by = "deadline"
-            self._note(f"The deadline of {self.deadline.total_s:g} s ended the exploration.")
-        return await self._end()
+            self._note(f"The deadline of {self.pace.deadline.total_s:g} s ended the exploration.")
+        stop_reason = self.stopped_by or "malformed"
+        if not self.gave_up and (result := await self.kept(stop_reason)):
+            return result
+        is_late = stop_reason == "deadline" and not self.gave_up
+        raise nothing_found(self.pace.turns, self.pace.deadline.total_s if is_late else None)
 
     async def _ask(self) -> Situation:
         """Send the next request and return what came of it."""
         request = self._next_request()
-        self.turns += 1
-        began_s = self.deadline.elapsed_s
-        turn = TurnReader(self.turns, self.calls, self.budget, self.transcript, self.listener)
+        pace = self.pace
+        pace.turns += 1
+        began_s = pace.deadline.elapsed_s
+        turn = TurnReader(pace.turns, self.calls, pace.budget, self.transcript, self.listener)
         error = answer = None
         try:
             outcome = await turn.run(self.engine, request)
         except EngineError as failure:
             outcome, error = turn.outcome, failure
         else:
-            self.slowest_turn_s = max(self.slowest_turn_s, self.deadline.elapsed_s - began_s)
-            answer = await anyio.to_thread.run_sync(
-                lambda: self.findings.consider(
-                    outcome.found_answer(self.workspace.is_file), self.calls.observed
-                )
-            )
+            pace.turn_took(pace.deadline.elapsed_s - began_s)
+            answer = await self.findings.consider(outcome.found_answer, self.calls.observed)
         return Situation(
             outcome,
             answer,
             error,
             has_citations=self.findings.has_citations,
             is_last=self.stopped_by is not None,
-            is_late=self._is_late(),
+            is_late=pace.is_late,
             transcript=self.transcript,
             calls=self.calls,
         )
@@ -151,73 +149,51 @@ class _Run:
     async def _observe(self, outcome: Outcome) -> None:
         """Append the message and the observations of its calls, in call order, within budget."""
         self.transcript.append(assistant(outcome.text, outcome.parsed_calls))
-        room = self.budget.turn_chars(self.transcript.chars)
-        for message in await self.calls.observations(self.turns, outcome.calls, room):
+        room = self.pace.budget.turn_chars(self.transcript.chars)
+        for message in await self.calls.observations(self.pace.turns, outcome.calls, room):
             self.transcript.append(message)
         if any(call.malformed for call in outcome.calls):
             self._note("A tool call could not be read and was sent back to the model.")
-
-    async def _end(self) -> Exploration:
-        stop_reason = self.stopped_by or "malformed"
-        if not self.gave_up and (result := await self.kept(stop_reason)):
-            return result
-        is_late = stop_reason == "deadline" and not self.gave_up
-        raise nothing_found(self.turns, self.deadline.total_s if is_late else None)
 
     async def _open(self) -> None:
         await self.workspace.files()
         query, schemas = self.findings.query, self.calls.schemas
         opening = await anyio.to_thread.run_sync(prompt.opening, query, self.workspace)
         self.transcript = Transcript(opening, schemas)
-        settings = {**self.settings.plain(), "deadline_s": self.deadline.total_s}
+        settings = {**self.settings.plain(), "deadline_s": self.pace.deadline.total_s}
         root, model = self.workspace.virtual_root, self.engine.model
         self.listener(RunStarted(query, root, model, opening, schemas, settings))
 
     def _next_request(self) -> Request:
         """The next request; the last one forbids tools and asks for the answer."""
-        self.stopped_by = self.stopped_by or self._limit()
+        self.stopped_by = self.stopped_by or self.pace.limit(self.transcript.chars)
         if self.stopped_by and self.transcript.messages[-1] not in _LAST_REQUESTS:
             self.transcript.append(user(prompt.LAST_CALL))
         return Request(
             messages=tuple(self.transcript.messages),
             tools=self.calls.schemas,
             tool_choice="none" if self.stopped_by else "auto",
-            max_tokens=self.budget.answer_tokens(self.transcript.chars),
+            max_tokens=self.pace.budget.answer_tokens(self.transcript.chars),
             sampling=at_another_seed(self.settings.sampling, self.seed_shift),
         )
 
-    def _limit(self) -> StopReason | None:
-        """The limit that makes the next request the last; None if there is none."""
-        if self.turns >= self.settings.max_turns - 1:
-            return "max_turns"
-        if self.budget.must_answer(self.transcript.chars):
-            return "token_budget"
-        return "deadline" if self.turns and self._is_late() else None
-
-    def _is_late(self) -> bool:
-        """Whether the time left is needed for the last request."""
-        return self.deadline.is_short_for(max(1.0, 1.25 * self.slowest_turn_s))
-
     async def kept(self, stop_reason: StopReason) -> Exploration | None:
         """The best answer, or else the places that were read; None if nothing was read."""
-        answer = self.findings.best
-        if answer is None or not answer.citations:
-            # What the last turn read counts too, although the model never saw it.
-            answer = await self.findings.salvaged(self.calls.all_that_was_read())
-            if not answer.citations:
-                return None
-            if stop_reason != "fallback":
-                self._note("The model gave no usable answer; these are the places that it read.")
-        return replace(
-            self.findings.exploration(answer, stop_reason),
-            turns=self.turns,
+        # What the last turn read counts too, although the model never saw it.
+        read = self.calls.all_that_was_read()
+        if read and not self.findings.has_citations and stop_reason != "fallback":
+            self._note("The model gave no usable answer; these are the places that it read.")
+        result = await self.findings.exploration(read, stop_reason)
+        return result and replace(
+            result,
+            turns=self.pace.turns,
             tool_calls=self.calls.count,
-            usage=self.budget.usage,
-            elapsed_s=self.deadline.elapsed_s,
+            usage=self.pace.budget.usage,
+            elapsed_s=self.pace.deadline.elapsed_s,
             observed=tuple(self.calls.observed),
         )
 
     def _note(self, text: str) -> None:
         if text not in self.findings.notes:
             self.findings.notes.append(text)
-        self.listener(Note(self.turns, text))
+        self.listener(Note(self.pace.turns, text))

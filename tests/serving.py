@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from mcp.client.extension import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 
 from tests.fakes.openai_server import chunk, hangs, serving
 
@@ -23,6 +25,8 @@ INITIALIZE = {
     "capabilities": {},
     "clientInfo": {"name": "test", "version": "1"},
 }
+SHOWS_VIEWS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+"""Declared by a client that shows the view of an answer: it gets the answer as an object too."""
 PATIENCE_S = 30.0
 """How long anything may take that should be quick; only a failing test waits so long."""
 
@@ -88,9 +92,11 @@ class Served:
             if message.get("id") == number and "method" not in message:
                 return message
 
-    def initialize(self) -> dict[str, Any]:
-        """The answer to the handshake."""
-        answer = self.answer(self.send("initialize", INITIALIZE))
+    def initialize(self, *, views: bool = False) -> dict[str, Any]:
+        """The answer to the handshake. With ``views`` the client declares that it shows them."""
+        declared = {SHOWS_VIEWS.identifier: SHOWS_VIEWS.settings()} if views else {}
+        capabilities = {"extensions": declared}
+        answer = self.answer(self.send("initialize", INITIALIZE | {"capabilities": capabilities}))
         self.send("notifications/initialized", notify=True)
         return answer
 

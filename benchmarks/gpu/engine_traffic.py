@@ -221,7 +221,7 @@ def through_mcp(bench: Bench, deadline_s: float) -> None:
     environment["FASTCONTEXT_MAX_TOKENS"] = "256"
     with served(bench.home, cwd=ROOT, **environment) as server:
         began = time.monotonic()
-        server.initialize()
+        server.initialize(views=True)
         ready_s = time.monotonic() - began
         began = time.monotonic()
         number = server.call("explore_repository", query=QUESTION, path=str(ROOT))

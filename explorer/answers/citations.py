@@ -10,14 +10,14 @@ at all is dropped. So every cited line was read, and none was guessed.
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
 import anyio.to_thread
 
-from explorer.answers.parse import ParsedAnswer, RawCitation
+from explorer.answers.parse import IsFile, ParsedAnswer, RawCitation
 from explorer.errors import AnswerError, EngineTimeout
 from explorer.records import Citation, Exploration, Span, StopReason
 from explorer.repository.documents import Document, evidence_of
@@ -271,11 +271,19 @@ class Findings:
         self._workspace = workspace
         self._max_citations = max_citations
 
-    def consider(self, answer: ParsedAnswer | None, observed: Observed) -> CheckedAnswer | None:
+    async def consider(
+        self, find: Callable[[IsFile], ParsedAnswer | None], observed: Observed
+    ) -> CheckedAnswer | None:
         """The answer with its citations checked, None if there is none; keeps the best one.
 
-        Reads files, blocking.
+        ``find`` gives the answer as the model wrote it, when told which paths are files.
         """
+        return await anyio.to_thread.run_sync(self._consider, find, observed)
+
+    def _consider(
+        self, find: Callable[[IsFile], ParsedAnswer | None], observed: Observed
+    ) -> CheckedAnswer | None:
+        answer = find(self._workspace.is_file)
         if answer is None:
             return None
         checked = check(answer, self._workspace, observed)
@@ -288,15 +296,22 @@ class Findings:
         """Whether any answer of the run has a citation that holds."""
         return self.best is not None and bool(self.best.citations)
 
-    async def salvaged(self, read: Observed) -> CheckedAnswer:
-        """The places among what was read that fit the question best; none after ``SALVAGE_S``."""
+    async def exploration(self, read: Observed, stop_reason: StopReason) -> Exploration | None:
+        """The best answer, or else the places among what was read that fit the question best.
+
+        None if nothing was read, or if choosing takes longer than ``SALVAGE_S``.
+        """
+        if self.best is not None and self.has_citations:
+            return self._of(self.best, stop_reason)
+        salvaged: tuple[Citation, ...] = ()
         with anyio.CancelScope(shield=True), anyio.move_on_after(SALVAGE_S):
             work = partial(salvage, self.query, read, self._workspace, limit=self._max_citations)
-            places = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-            return CheckedAnswer(citations=places)
-        return CheckedAnswer()
+            salvaged = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        if not salvaged:
+            return None
+        return self._of(CheckedAnswer(citations=salvaged), stop_reason)
 
-    def exploration(self, answer: CheckedAnswer, stop_reason: StopReason) -> Exploration:
+    def _of(self, answer: CheckedAnswer, stop_reason: StopReason) -> Exploration:
         """The answer, cut to the number of places that was asked for, with the notes."""
         notes = [*self.notes, *answer.notes]
         if answer.problems:

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.repository.secrets import mask_secrets
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
@@ -358,8 +360,8 @@ def evidence_of(lines: Sequence[str], start: int, end: int) -> str:
 
 
 def _shortened(line: str) -> str:
-    """The line, stripped, with single blanks for runs of white space, and cut with three dots."""
-    text = " ".join(line[:_LOOKED_AT_CHARS].split())
+    """The line without secrets, its white space as single blanks, and cut with three dots."""
+    text = " ".join(mask_secrets(line[:_LOOKED_AT_CHARS]).split())
     if len(text) <= EVIDENCE_CHARS:
         return text
     return text[: EVIDENCE_CHARS - 3].rstrip() + "..."

@@ -3,7 +3,7 @@
 Three things are hidden unless a workspace is opened with ``include_hidden``:
 
 * dotfiles and all below dot directories: ``.git``, ``.env*``, ``.ssh``, ``.npmrc``, ``.github``;
-* files whose name says that they hold a secret: ``SECRET_NAMES``, in upper or lower case;
+* files whose name says that they hold a secret, as ``secrets`` lists them;
 * what git ignores: ``.gitignore`` files, ``.git/info/exclude`` and the user's global excludes.
   ``.ignore`` and ``.rgignore`` are not consulted: their ``!`` lines could show what git ignores.
 
@@ -16,35 +16,21 @@ import re
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from fnmatch import translate
 from typing import Literal
 
 from explorer.errors import WorkspaceError
 from explorer.repository.ripgrep import RgHandle, rg_output
+from explorer.repository.secrets import has_secret_name
 
-SECRET_NAMES = tuple(
-    """
-    *.env *.jks *.kdbx *.key *.keystore *.p12 *.pem *.pfx *.pkcs12 *.ppk *.tfstate
-    *.tfstate.backup *.tfvars credentials credentials.csv credentials.ini credentials.json
-    credentials.toml credentials.yaml credentials.yml id_dsa* id_ecdsa* id_ed25519* id_rsa*
-    kubeconfig secret.json secret.yaml secret.yml secrets.json secrets.toml secrets.yaml
-    secrets.yml service-account*.json
-    """.split()
-)
-"""Globs on a file's or directory's own name. Data formats only: ``credentials.py`` is source."""
+RG_HIDING = ("--iglob=!.*",)
+"""An rg option: overrides outrank every ignore rule, so no ``!`` line brings a dotfile back."""
 
-HIDDEN_GLOBS = (".*", *SECRET_NAMES)
-
-RG_HIDING = tuple(f"--iglob=!{glob}" for glob in HIDDEN_GLOBS)
-"""The same as rg options: overrides outrank every ignore rule, so no ``!`` line undoes them."""
-
-_HIDDEN_NAME = re.compile("|".join(translate(glob) for glob in HIDDEN_GLOBS), re.IGNORECASE)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def is_hidden_name(path: str) -> bool:
     """True when a part of the relative path is a dotfile or has the name of a secret."""
-    return any(_HIDDEN_NAME.match(part) for part in path.split("/"))
+    return path.startswith(".") or "/." in path or has_secret_name(path)
 
 
 def is_git_store(path: str) -> bool:
@@ -118,6 +104,8 @@ def _take(root_fd: int, rules: tuple[str, ...], handle: RgHandle) -> Listing:
     if end.returncode < 0:
         raise WorkspaceError("The repository's files cannot be listed: ripgrep crashed.")
     files = tuple(sorted(_paths(output)))
+    if RG_HIDING[0] in rules:
+        files = tuple(path for path in files if not is_hidden_name(path))
     return Listing(files, frozenset(files), _directories_of(files), rules, taken_ns)
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
-from explorer.records import Citation, Confidence
+from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
@@ -23,11 +23,12 @@ from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.query import Query, parse_query, resolve
-from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
-from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
+from explorer.scout.parts import in_context, parts_of
+from explorer.scout.places import Place, choose_places, rank_places
+from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of, extra_features
-from explorer.scout.tokens import Floats
+from explorer.scout.tokens import Floats, words_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -43,10 +44,10 @@ _EQUAL: Final = 0.5
 """Files that define the name asked for and stand out less by at most this are cited too."""
 _DEFINERS: Final = 12
 """The most files that are ranked only because they define a name of the question."""
-_REASON_WORDS: Final = 4
-_SAID: Final = 4
-_FURTHER: Final = 10
-"""The most files that are named, those that are cited included."""
+_PART_FURTHER: Final = 3
+_UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
+_LOOKED_AT: Final = 8
+"""The files whose definitions are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,50 @@ def search(
         index.index_pending(stopped)
         rows = index.rows
     notes = index.notes(len(paths), looked=looked)
-    found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
-    if found is None or cancelled():
+    if not rows.paths or most <= 0:
         return ScoutAnswer((), _sentence(()), notes)
-    return _answer(parsed, found, load_weights(), most, notes)
+    parts = parts_of(query)
+    if not parts:
+        answer = _search(index, parsed, rows, most, cancelled)
+        return replace(answer, notes=(*notes, *answer.notes))
+    answers = []
+    for part in parts:
+        asked = parse_query(in_context(part, parts[0]))
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
+    return _together(parts, answers, notes)
+
+
+def _search(
+    index: RepositoryIndex, query: Query, rows: IndexRows, most: int, cancelled: Stop
+) -> ScoutAnswer:
+    """The answer to one question, or one part of a question, from the rows."""
+    found = None if query.empty or cancelled() else candidates(index, query, rows)
+    if found is None or cancelled():
+        return ScoutAnswer((), _sentence(()))
+    return _answer(query, found, load_weights(), most)
+
+
+def _together(
+    parts: Sequence[str], answers: Sequence[ScoutAnswer], notes: tuple[str, ...]
+) -> ScoutAnswer:
+    """The answers to the parts of a question as one; as sure as the least sure of them."""
+    citations: list[Citation] = []
+    further: dict[tuple[str, int], Citation] = {}
+    for part, answer in zip(parts, answers, strict=True):
+        citations += [replace(each, part=part) for each in answer.citations]
+        further.update({(each.path, each.start): each for each in answer.further[:_PART_FURTHER]})
+        if not answer.citations:
+            notes = (*notes, f"Nothing was found for the part: {part}")
+    found = [each for each in answers if each.citations]
+    known = {(each.path, each.start) for each in citations}
+    return ScoutAnswer(
+        tuple(citations),
+        _sentence(citations),
+        notes,
+        max((each.confidence for each in found), key=_UNSURE.index, default="low"),
+        max((each.place_confidence for each in found), key=_UNSURE.index, default="low"),
+        tuple(each for key, each in further.items() if key not in known),
+    )
 
 
 def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float) -> IndexRows:
@@ -204,9 +245,7 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
-def _answer(
-    query: Query, found: Candidates, weights: Weights, most: int, notes: tuple[str, ...]
-) -> ScoutAnswer:
+def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
     """The answer from the candidates.
 
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
@@ -223,40 +262,44 @@ def _answer(
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
             found.named.setdefault(index, [found.defining[index].line])
-    cited = list(dict.fromkeys([*order[:count], *found.named]))[:_MOST_FILES]
-    texts = [found.texts[index] for index in cited]
-    lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
-    heads, chosen = choose_ranges(
-        texts, chances[cited], query, found.weight, found.described, weights
+    looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
+    places = rank_places(
+        [found.paths[index] for index in looked],
+        [found.texts[index] for index in looked],
+        chances[looked],
+        query,
+        found.weight,
+        found.described,
+        weights,
+        {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
-    named = {file: found.named[index] for file, index in enumerate(cited) if index in found.named}
-    chosen = [trimmed(each, lines[each.file]) for each in chosen]
-    if query.trace.bare:
-        chosen = [each for each in chosen if each.file not in named]
-    citations = tuple(
-        Citation(
-            path=found.paths[cited[each.file]],
-            start=each.start,
-            end=each.end,
-            reason=_reason(query, lines[each.file][each.start - 1 : each.end]),
-            evidence=evidence_of(lines[each.file], each.start, each.end),
-        )
-        for each in _in_order(citable(heads, chosen, lines, named))[:most]
-    )
+    if not places:
+        return ScoutAnswer((), _sentence(()))
+    cited, further = choose_places(places, count, most)
     high = PLAIN_HIGH if query.is_plain else weights.high
-    confidence = _confidence(float(chances[order[0]]), high, weights.medium)
-    rest = [found.paths[each] for each in order if each not in cited]
-    further = tuple(rest[: max(0, _FURTHER - len(cited))])
-    if further and citations and confidence != "high":
-        notes = (*notes, f"Other likely files: {', '.join(further[:_SAID])}.")
-    return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
+    paths = [found.paths[index] for index in looked]
+    citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
+    return ScoutAnswer(
+        citations,
+        _sentence(citations),
+        (),
+        _confidence(float(chances[looked[cited[0].file]]), high, weights.medium),
+        _confidence(cited[0].chance, weights.place_high, weights.place_medium),
+        tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
+    )
 
 
-def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
-    """The best range of each file, in the order of the files, then all others."""
-    firsts = {each.file: each for each in reversed(ranges)}
-    rest = [each for each in ranges if firsts[each.file] is not each]
-    return [firsts[file] for file in sorted(firsts)] + rest
+def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
+    path, name = paths[place.file], place.definition.name
+    lines = split_lines(text.decode("utf-8", "replace"))
+    return Citation(
+        path,
+        place.start,
+        place.end,
+        evidence=evidence_of(lines, place.start, place.end),
+        name=name,
+        focus=tuple(Span(path, start, end) for start, end in place.focus),
+    )
 
 
 def _confidence(chance: float, high: float, medium: float) -> Confidence:
@@ -265,26 +308,34 @@ def _confidence(chance: float, high: float, medium: float) -> Confidence:
     return "medium" if chance >= medium else "low"
 
 
-def _reason(query: Query, lines: Sequence[str]) -> str:
-    """The words of the query that are in the lines, the weightiest first."""
-    text = "\n".join(lines).lower()
-    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
-    words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.lower() in text][:_REASON_WORDS]
-    return "contains " + ", ".join(found) if found else ""
-
-
 def _sentence(citations: Sequence[Citation]) -> str:
     if not citations:
         return "No file shares a telling word with the query; use words that the code would use."
-    files = len({citation.path for citation in citations})
-    where = citations[0].path + (f", the first of {files} files" if files > 1 else "")
-    return f"The words of the query point to {where}; this is a word search, without reasoning."
+    return "Found by the words of the question, without reasoning."
+
+
+def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    """For each name the files of ``rows`` that have it, and whether they define it."""
+    terms: dict[str, int] = {}
+    for name in names:
+        words = words_of(name)
+        if len(words) == 1:
+            _, parts, whole = words[0]
+            terms[name] = whole if len(parts) > 1 else (parts or [whole])[0]
+    known = np.unique(np.array(list(terms.values()), np.uint32))
+    found = find(rows, known)
+    places: dict[int, list[tuple[str, bool]]] = {term: [] for term in known.tolist()}
+    for file, term, symbol in zip(
+        found.file.tolist(), found.term.tolist(), found.symbol.tolist(), strict=True
+    ):
+        places[int(known[term])].append((rows.paths[file], symbol > 0))
+    return {name: places[term] for name, term in terms.items()}
 
 
 _FINISH_S = 0.25
 """How long closing waits for the index: as much as a command may take longer for it."""
 _JOIN_S = 5.0
+_LOCATE_S: Final = 0.2
 
 
 class Scout:
@@ -367,6 +418,19 @@ class Scout:
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         finally:
             cancelled.set()
+
+    def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+        """For each name the indexed files that have it, and whether they define it.
+
+        A file may be among them that has only a word of the same stem. Empty while others ask.
+        """
+        if not self._lock.acquire(timeout=_LOCATE_S):
+            return {}
+        try:
+            rows = self._index.rows if self._index is not None else empty_rows()
+            return locate(rows, names)
+        finally:
+            self._lock.release()
 
     def _answer(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from explorer.records import ToolResult
 from explorer.repository.paths import PathProblem, Resolved, shown
 from explorer.repository.ripgrep import RgEnd, RgHandle, run_rg
+from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import GrepArguments
 from explorer.tools.glob import (
@@ -242,7 +243,7 @@ class _MatchesText:
             if row is GAP:
                 heading = ["--"]
                 continue
-            text = cut_line(row.text, self._limits.grep_line_chars + 3)
+            text = cut_line(mask_secrets(row.text), self._limits.grep_line_chars)
             if self._arguments.numbers:
                 text = f"{row.number}{':' if row.is_match else '-'}{text}"
             if not self._take("\n".join([*heading, text])):

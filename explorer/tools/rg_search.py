@@ -19,6 +19,8 @@ _MAX_FILE = "64M"
 """Larger files are left out of a search through directories: rg holds a whole line in memory."""
 _MAX_FILE_MULTILINE = "16M"
 """With --multiline rg holds the whole file."""
+_LONGEST_TOKEN_CHARS = 300
+"""So much more of a line is asked for than is shown, as half a token is not known for a secret."""
 _REGEX_LIMITS = ("--regex-size-limit=20M", "--dfa-size-limit=50M")
 _MODEL_TYPE = "fastcontextmodel"
 
@@ -135,7 +137,7 @@ def command_for(
         multiline=arguments.multiline,
         rules=rules,
         target=f"./{file}",
-        line_chars=limits.grep_line_chars,
+        line_chars=limits.grep_line_chars + _LONGEST_TOKEN_CHARS,
         file_type=file_type,
         name_globs=tuple(name for name in names if name) if narrow else (),
     )

@@ -6,6 +6,7 @@ from explorer.records import Span, ToolCall, ToolResult
 from explorer.repository.documents import Window
 from explorer.repository.paths import PathProblem
 from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
 from explorer.tools.arguments import (
     SCHEMAS,
@@ -71,13 +72,16 @@ def _rows(
     last_number = window.start + len(window.lines) - 1
     # For the fence's own two lines; the first is known only when the last row is.
     reserve = _NOTE_CHARS + len(f"```{name}:{window.start}-{last_number}\n```")
-    for number, line in enumerate(window.lines, window.start):
+    # Cut first, as a line may have megabytes; together, because a private key has many lines.
+    cut = "\n".join(line[: 2 * limits.read_line_chars] for line in window.lines)
+    lines = mask_secrets(cut).split("\n")
+    for number, line in enumerate(lines, window.start):
         if not rows.add(f"{number}|{cut_line(line, limits.read_line_chars)}", reserve=reserve):
             break
     shown = len(rows.lines)
     if not shown:  # Not even one row fits: show what does.
         room = max_chars - reserve - len("...")
-        line = f"{window.start}|{window.lines[0]}"
+        line = f"{window.start}|{lines[0]}"
         if room < min(len(line), _LEAST_CHARS):
             return problem("There is no room left to show the file.", max_chars)
         rows.lines.append(cut_line(line, room))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from explorer.answers.shown import linked, show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -24,7 +25,7 @@ from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
 from server.exploring.progress import Narrator, Say
 from server.exploring.question import Question
-from server.exploring.report import ExplorerName, Report
+from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
     from server.exploring.service import ExplorationService
@@ -73,7 +74,6 @@ class Course:
             UsageError: no endpoint is configured for it, or the record cannot be written.
         """
         question, service = self.question, self._service
-        choice = await service.engines.choose(question.engine, fallback=question.fallback)
         root = question.repository.root
         try:
             with ExitStack() as stack:
@@ -81,13 +81,14 @@ class Course:
                     from server.exploring.recording import open_record
 
                     self._listeners.append(stack.enter_context(open_record(question)))
+                choice = await service.engines.choose(question.engine, fallback=question.fallback)
                 if choice.explorer != "scout" and service.listener is not None:
                     self._listeners.append(service.listener)
                 hidden = question.include_hidden
                 async with service.repositories.opened(root, include_hidden=hidden) as opened:
                     self.repository = opened
                     service.watch(root, opened)
-                    report = await self._report(choice)
+                    report = await self._shown(await self._report(choice))
                     await self._finish(report)
         except ExplorerError as error:
             raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
@@ -118,6 +119,22 @@ class Course:
         notes = (*self.question.notes, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
+
+    async def _shown(self, report: Report) -> Report:
+        """The report with what its places are called, what is near the first, and code.
+
+        The code takes the room that the rest of the report leaves.
+        """
+        workspace, scout = self.repository.workspace, self.repository.scout
+
+        def work() -> Report:
+            run = linked(report.exploration, workspace, scout.locate)
+            named = dataclasses.replace(report, exploration=run)
+            left = self.question.max_bytes - len(markdown(named).encode())
+            run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
+            return dataclasses.replace(report, exploration=run)
+
+        return await anyio.to_thread.run_sync(work)
 
     async def _finish(self, report: Report) -> None:
         """Record the cited code and what the caller is given, which the loop cannot know."""
@@ -225,6 +242,8 @@ class Course:
             citations=answered.citations,
             notes=answered.notes,
             confidence=answered.confidence if answered.citations else None,
+            place_confidence=answered.place_confidence if answered.citations else None,
+            further=answered.further,
         )
 
 

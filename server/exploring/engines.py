@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import anyio
 
@@ -68,18 +68,6 @@ class EngineStatus:
         if not is_scout:
             lines.append(f"Explorations: {self.running} running, {self.waiting} waiting.")
         return "\n".join(lines)
-
-    def to_object(self) -> dict[str, Any]:
-        """The same as JSON types."""
-        return {
-            "engine": self.choice.explorer,
-            "engine_reason": self.choice.reason,
-            "ready": self.ready,
-            "model": self.model,
-            "detail": self.detail,
-            "running": self.running,
-            "waiting": self.waiting,
-        }
 
 
 class Engines:

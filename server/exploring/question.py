@@ -13,6 +13,7 @@ from server.settings import EngineChoice, Settings
 QUERY_CHARS = 16_000
 """About 4,000 tokens. Longer queries are cut in the middle: bug reports end with the error."""
 _TAIL_CHARS = 4_000
+MIN_ANSWER_BYTES = 1_000
 
 
 def clean_query(query: str) -> tuple[str, str]:
@@ -42,6 +43,10 @@ class Question:
     deadline_s: float
     include_hidden: bool
     record_dir: Path | None
+    max_bytes: int
+    """Maximum bytes of the answer's text, in UTF-8."""
+    code: bool = True
+    """Whether the answer shows code of the first places."""
     notes: tuple[str, ...] = ()
     """What the caller should know about the question itself, such as that it was cut."""
 
@@ -54,7 +59,9 @@ def make_question(
     client_roots: Sequence[str] = (),
     max_turns: int | None = None,
     max_citations: int | None = None,
+    max_bytes: int | None = None,
     include_hidden: bool = False,
+    code: bool = True,
 ) -> Question:
     """A question from what a caller gave; for None, 0 and empty values the settings apply.
 
@@ -79,6 +86,8 @@ def make_question(
         deadline_s=settings.deadline_s,
         include_hidden=include_hidden or settings.include_hidden,
         record_dir=settings.record_dir,
+        max_bytes=max(MIN_ANSWER_BYTES, max_bytes or settings.answer_bytes),
+        code=code,
         notes=tuple(note for note in (repository.note, cut) if note),
     )
 

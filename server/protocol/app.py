@@ -245,7 +245,9 @@ async def explore_repository(
     max_bytes: Annotated[int, Field(description=descriptions.MAX_BYTES)] = 0,
     include_hidden: Annotated[bool, Field(description=descriptions.INCLUDE_HIDDEN)] = False,
 ) -> CallToolResult:
-    """The places that answer the query, as Markdown and as an object with the same facts.
+    """The places that answer the query, as Markdown; clients that show a view get an object too.
+
+    Other clients get the text alone: several show their model the object instead, or both.
 
     Raises:
         ToolError: nothing could be explored; the text says what to do.
@@ -274,7 +276,10 @@ async def explore_repository(
     except ServerError as error:
         raise ToolError(error.text()) from error
     text, facts = for_client(report, max(1_000, max_bytes or service.settings.answer_bytes))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=facts if extras.shows_views(ctx.client_capabilities) else None,
+    )
 
 
 async def engine_status(ctx: Context[Backend, Any]) -> CallToolResult:
@@ -288,10 +293,7 @@ async def engine_status(ctx: Context[Backend, Any]) -> CallToolResult:
         status = await service.status()
     except ServerError as error:
         raise ToolError(error.text()) from error
-    return CallToolResult(
-        content=[TextContent(type="text", text=status.text())],
-        structured_content=status.to_object(),
-    )
+    return CallToolResult(content=[TextContent(type="text", text=status.text())])
 
 
 async def _service(ctx: Context[Backend, Any]) -> "ExplorationService":

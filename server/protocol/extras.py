@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from mcp.server.apps import APP_MIME_TYPE, Apps
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.resources.types import FunctionResource
+from mcp.types import ClientCapabilities
 from pydantic import Field
 
 from server.protocol import descriptions
@@ -28,6 +29,11 @@ def apps() -> Apps:
         )
     )
     return extension
+
+
+def shows_views(client: ClientCapabilities | None) -> bool:
+    """Whether a client declares MCP Apps, with whatever settings."""
+    return client is not None and EXTENSION_ID in (client.extensions or {})
 
 
 def add_prompt(server: MCPServer[Any]) -> None:

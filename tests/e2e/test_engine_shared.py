@@ -189,7 +189,7 @@ async def test_three_servers_share_one_engine_which_survives_them_and_its_own_cr
         servers = [start(place.server(FASTCONTEXT_RECORD_DIR=str(records)))]
         servers += [start(place.server(FASTCONTEXT_MAX_TOKENS="4096")) for _ in range(2)]
         for server in servers:
-            server.initialize()
+            server.initialize(views=True)
         # All at once: each finds no engine, one starts it, the scout answers all.
         asked = [(server, ask(server, place)) for server in servers]
         for server, number in asked:
@@ -245,7 +245,7 @@ async def test_another_checkpoint_is_served_with_the_cards_flags_and_all_can_be_
     everything = process.session(second.guard_pid)
     assert any(CARD in command_of(pid) for pid in everything)
     with place.server() as server:
-        server.initialize()
+        server.initialize(views=True)
         assert is_the_answer(found_by(server, ask(server, place)))
         everything += [second.keeper_pid, server.process.pid]
         process.kill(everything)
@@ -286,7 +286,7 @@ async def test_an_engine_sleeps_wakes_for_a_question_and_ends_when_nobody_asks(
     assert status is not None
     assert status["phase"] == "asleep"
     with place.server() as server:
-        server.initialize()
+        server.initialize(views=True)
         assert is_the_answer(found_by(server, ask(server, place)))
         assert await place.phase() == "ready"
     assert await eventually(lambda: process.session(state.guard_pid) == [], 40)

@@ -13,7 +13,7 @@ from mcp import Client, StdioServerParameters
 from launch.verify.run import verify
 from tests.e2e.recordings import DELAY
 from tests.e2e.vllm_server import PARSER, VllmServer, vllm_serving
-from tests.serving import MAIN, bare_environment
+from tests.serving import MAIN, SHOWS_VIEWS, bare_environment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -71,7 +71,7 @@ async def test_an_exploration_through_the_quantized_model_gives_the_answer_of_th
         tmp_path, FASTCONTEXT_ENDPOINT=nvfp4_vllm.endpoint, FASTCONTEXT_TEMPERATURE="0"
     )
     command = StdioServerParameters(command=sys.executable, args=[MAIN], env=environment, cwd="/")
-    async with Client(command) as client:
+    async with Client(command, extensions=[SHOWS_VIEWS]) as client:
         result = await client.call_tool(
             "explore_repository", {"query": DELAY.query, "path": str(tree)}
         )

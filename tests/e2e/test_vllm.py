@@ -11,7 +11,7 @@ from explorer import trajectory
 from explorer.events import CallFinished, TurnFinished, TurnStarted
 from tests.e2e.recordings import DELAY, ENDLESS
 from tests.e2e.vllm_server import MODEL, VllmServer
-from tests.serving import MAIN, bare_environment, served
+from tests.serving import MAIN, SHOWS_VIEWS, bare_environment, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -24,10 +24,10 @@ def settings(vllm: VllmServer) -> dict[str, str]:
 
 
 async def explore(vllm: VllmServer, tree: Path, home: Path, **more: str) -> dict[str, Any]:
-    """The structured content of the answer to the question that the model knows."""
+    """The object of the answer to the question that the model knows."""
     environment = bare_environment(home, **settings(vllm), **more)
     command = StdioServerParameters(command=sys.executable, args=[MAIN], env=environment, cwd="/")
-    async with Client(command) as client:
+    async with Client(command, extensions=[SHOWS_VIEWS]) as client:
         result = await client.call_tool(
             "explore_repository", {"query": DELAY.query, "path": str(tree)}
         )
@@ -117,8 +117,9 @@ def test_cancelling_the_call_ends_the_models_generation(
         vllm.wait_until("vllm:num_requests_running", lambda now: now == 0)
         assert vllm.metric("vllm:generation_tokens_total") - generated < LONGEST_ANSWER
 
-        status = server.answer(server.call("engine_status"))["result"]["structuredContent"]
-        assert (status["ready"], status["model"], status["running"]) == (True, MODEL, 0)
+        status = server.answer(server.call("engine_status"))["result"]["content"][0]["text"]
+        assert "State: ready." in status
+        assert f"Model: {MODEL}\nExplorations: 0 running" in status
 
 
 def test_a_client_that_goes_away_ends_the_models_generation(

@@ -33,6 +33,9 @@ HIDDEN = {
     "credentials": f"{SECRET}\n",
     "credentials.json": f"{SECRET}\n",
     "prod.tfvars": f"{SECRET}\n",
+    "secrets.properties": f"{SECRET}\n",
+    "keys/server.pem.bak": f"{SECRET}\n",
+    "deploy/kube/config": f"{SECRET}\n",
     "ignored.py": f"{SECRET}\n",
     "build/out.py": f"{SECRET}\n",
     "sub/local.py": f"{SECRET}\n",
@@ -415,3 +418,23 @@ async def test_one_failing_call_leaves_its_siblings_alone(box: ToolBox) -> None:
         ):
             group.start_soon(one, number, name, named)
     assert [results[number].ok for number in range(4)] == [False, True, False, True]
+
+
+async def test_secrets_inside_source_are_masked_in_reads_and_searches(tmp_path: Path) -> None:
+    token, body = (
+        "ghp_" + "a1B2" * 9,
+        "MIIEpAIBAAKCAQEAwJ0yZ3m1Qk9vY2hlbGxvd29ybGQxMjM0NTY3ODkwYWJjZGVm",
+    )
+    lines = [f"TOKEN = '{token}'", "KEY = '''", "-----BEGIN EC PRIVATE KEY-----"]
+    lines += [body, "Zm9v", "-----END EC PRIVATE KEY-----", "'''", "x" * 390 + f" '{token}'"]
+    root = write_tree(tmp_path / "source", {"a.py": "\n".join(lines) + "\n"})
+    with Workspace.open(root) as workspace:
+        box = ToolBox(workspace)
+        shown = (await run(box, "Read", path="a.py")).text
+        shown += (await run(box, "Read", path="a.py", offset=4)).text
+        shown += (await run(box, "Grep", pattern="a1B2|MIIE")).text
+    assert token[:16] not in shown
+    assert body[:16] not in shown
+    assert "Zm9v" not in shown
+    assert "1|TOKEN = '[masked]'" in shown
+    assert "1:TOKEN = '[masked]'" in shown

@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.external import LLAMA_PYTHON, external
+from tests.external import INSTALL_S, LLAMA_PYTHON, external
 from tests.recorded import fastcontext
 from tests.serving import served
 from tests.tooling import write_tree
 
-pytestmark = pytest.mark.timeout(240)
+# With the time that it may take until llama.cpp is installed.
+pytestmark = pytest.mark.timeout(240 + INSTALL_S)
 
 START_S = 60.0
 CONTEXT = 8_192
@@ -112,7 +113,7 @@ def test_a_client_gets_an_answer_in_time(server: tuple[str, Path], tmp_path: Pat
         "FASTCONTEXT_DEADLINE_S": str(DEADLINE_S),
     }
     with served(tmp_path, **settings) as session:
-        session.initialize()
+        session.initialize(views=True)
         call = {"name": "explore_repository", "arguments": {"query": QUESTION, "path": str(tree)}}
         result = session.answer(session.send("tools/call", call))["result"]
     assert not result.get("isError"), result

@@ -17,6 +17,7 @@ from explorer.records import Citation, Exploration
 from server.protocol import descriptions
 from server.protocol.app import build_server
 from server.settings import Settings
+from tests.serving import SHOWS_VIEWS
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -40,16 +41,25 @@ def repository(tmp_path: Path) -> Path:
 
 
 def connect(
-    script: Sequence[Step] | None = None, *, mode: Any = "auto", roots: Any = None, **settings: Any
+    script: Sequence[Step] | None = None,
+    *,
+    mode: Any = "auto",
+    roots: Any = None,
+    views: bool = False,
+    **settings: Any,
 ) -> Client:
-    """A client of a server whose model follows the script; without one the scout answers."""
+    """A client of a server whose model follows the script; without one the scout answers.
+
+    With ``views`` the client gets each answer as an object too.
+    """
     factory: Callable[[Settings], Engine] | None = None
     if script is not None:
         engine = ScriptedEngine(script)
         factory = lambda _: engine  # noqa: E731
         settings.setdefault("endpoint", ENDPOINT)
     server = build_server(Settings(**settings), engine_factory=factory)
-    return Client(server, mode=mode, list_roots_callback=roots)
+    extensions = [SHOWS_VIEWS] if views else None
+    return Client(server, mode=mode, list_roots_callback=roots, extensions=extensions)
 
 
 def text_of(result: Any) -> str:
@@ -65,16 +75,33 @@ def replace(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ERAS)
-async def test_the_model_answers_in_both_eras_as_text_and_as_the_same_facts(
+async def test_a_client_reads_the_answer_once_and_as_markdown(repository: Path, mode: Any) -> None:
+    async with connect([GREP + READ, ANSWER], mode=mode) as client:
+        result = await client.call_tool(
+            "explore_repository", {"query": "where is the delay?", "path": str(repository)}
+        )
+        status = await client.call_tool("engine_status", {})
+        tools = (await client.list_tools()).tools
+    for called in (result, status):
+        assert called.structured_content is None
+        assert len(called.content) == 1
+        wire = called.model_dump_json(by_alias=True, exclude_none=True, exclude={"meta"})
+        assert len(wire) < len(json.dumps(text_of(called))) + 100
+    assert text_of(result).startswith("It is in a.py.\n\n1. `a.py:1-2` - ")
+    assert [tool.output_schema for tool in tools] == [None, None]
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_client_that_shows_the_view_gets_the_same_facts_as_an_object_too(
     repository: Path, mode: Any
 ) -> None:
-    async with connect([GREP + READ, ANSWER], mode=mode) as client:
+    async with connect([GREP + READ, ANSWER], mode=mode, views=True) as client:
         result = await client.call_tool(
             "explore_repository", {"query": "where is the delay?", "path": str(repository)}
         )
     facts = result.structured_content
     assert facts is not None
-    assert facts["text"] == text_of(result)
+    assert "text" not in facts
     assert facts["engine"] == "endpoint"
     assert ENDPOINT in facts["engine_reason"]
     assert facts["citations"] == [
@@ -98,9 +125,7 @@ async def test_without_an_endpoint_the_scout_answers_and_says_why(
         result = await client.call_tool(
             "explore_repository", {"query": "retry delay", "path": str(repository)}
         )
-    assert result.structured_content is not None
-    assert result.structured_content["engine"] == "scout"
-    assert "no endpoint is configured" in text_of(result)
+    assert "Answered by the scout (no endpoint is configured" in text_of(result)
     assert "a.py:" in text_of(result)
     assert "hunter2" not in text_of(result)
 
@@ -195,7 +220,8 @@ async def test_what_is_hidden_is_found_only_when_asked_for(repository: Path) -> 
 async def test_the_scout_answers_when_the_endpoint_fails_and_the_reason_is_told(
     repository: Path,
 ) -> None:
-    async with connect([EngineUnreachable("no connection to the endpoint")]) as client:
+    script = [EngineUnreachable("no connection to the endpoint")]
+    async with connect(script, views=True) as client:
         result = await client.call_tool(
             "explore_repository", {"query": "retry delay", "path": str(repository)}
         )
@@ -241,8 +267,7 @@ async def test_the_clients_root_is_explored_when_no_path_is_given(
 
     async with connect(mode=mode, roots=roots) as client:
         result = await client.call_tool("explore_repository", {"query": "retry delay"})
-    assert result.structured_content is not None
-    assert result.structured_content["repository"] == str(repository)
+    assert f"`{repository}`" in text_of(result)
 
 
 @pytest.mark.parametrize("mode", ERAS)
@@ -326,10 +351,8 @@ async def test_explorations_beyond_the_bound_wait_for_their_turn(repository: Pat
 async def test_the_status_says_who_answers_next(mode: Any) -> None:
     async with connect(mode=mode) as client:
         result = await client.call_tool("engine_status", {})
-    assert result.structured_content is not None
-    assert result.structured_content["engine"] == "scout"
-    assert result.structured_content["ready"] is True
-    assert "no endpoint is configured" in text_of(result)
+    assert "The next answer comes from the scout: no endpoint is configured" in text_of(result)
+    assert "State: ready." in text_of(result)
 
 
 async def test_a_repository_replaced_between_two_calls_is_opened_anew(repository: Path) -> None:
@@ -366,7 +389,7 @@ async def test_whatever_ends_the_models_run_the_scout_answers_and_keeps_what_was
 ) -> None:
     read = Citation("b.py", 1, 3, reason="", evidence="from a import")
     monkeypatch.setattr("explorer.loop.explore_with_model", ends_with(error, read))
-    async with connect([ANSWER]) as client:
+    async with connect([ANSWER], views=True) as client:
         result = await client.call_tool(
             "explore_repository", {"query": "zzz", "path": str(repository)}
         )

@@ -169,7 +169,7 @@ def test_a_repository_whose_name_is_not_utf_8_is_explored_again_and_again(
 ) -> None:
     odd = repository.rename(tmp_path / os.fsdecode(b"repo_\xff"))
     with served(tmp_path, cwd=odd) as server:
-        server.initialize()
+        server.initialize(views=True)
         for path in ("", f"file://{tmp_path}/repo_%ff"):
             called = server.call("explore_repository", query="retry delay", path=path)
             result = server.answer(called)["result"]

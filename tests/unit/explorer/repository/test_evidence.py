@@ -89,3 +89,8 @@ def test_a_long_line_is_cut_to_the_limit():
 
 def test_white_space_inside_becomes_single_blanks():
     assert evidence_of(["\tint\t\tcount  =  1;\r"], 1, 1) == "int count = 1;"
+
+
+def test_evidence_holds_no_secret() -> None:
+    line = 'def connect(url="postgres://bob:hunter2@db/orders"):'
+    assert evidence_of([line], 1, 1) == 'def connect(url="postgres://bob:[masked]@db/orders"):'
