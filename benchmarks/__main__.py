@@ -7,6 +7,8 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from benchmarks.agent import agent
+from benchmarks.agent import run as run_agent
 from benchmarks.localisation import localisation
 from benchmarks.localisation import run as localise
 from benchmarks.measure import RUNS, Bench, Scenario, keep, machine, table
@@ -34,6 +36,7 @@ SCENARIOS: dict[str, Scenario] = {
     "questions": questions,
     "issues": issues,
     "how": how,
+    "agent": agent,
 }
 
 
@@ -41,6 +44,8 @@ def main() -> int:
     """Run the scenarios; the exit status is 0, or 2 when one is not known."""
     if sys.argv[1:2] == ["localisation"]:
         return localise(sys.argv[2:])
+    if sys.argv[1:2] == ["agent"] and len(sys.argv) > 2:
+        return run_agent(sys.argv[2:])
     if sys.argv[1:2] in (["questions"], ["issues"], ["how"]) and len(sys.argv) > 2:
         return ask(sys.argv[1], sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

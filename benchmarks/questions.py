@@ -208,12 +208,8 @@ def _seen(kind: str, task: Task, root: Path, cited: Sequence[Prediction]) -> dic
     if kind == "how":
         return {"gold": [found for gold in task["gold"] for found in _found(root, gold)]}
     if kind == "issues":
-        functions, modules = set[str](), set[str]()
-        for each in cited:
-            inner, outer = names_at(root / each["path"], each["start"], each["end"])
-            functions |= {f"{each['path']}:{name}" for name in inner}
-            modules |= {f"{each['path']}:{name}" for name in outer}
-        return {"functions": sorted(functions), "modules": sorted(modules)}
+        functions, modules = names_of(root, cited)
+        return {"functions": functions, "modules": modules}
     if task["kind"] != "symbol":
         return {}
     targets = [each["path"] for each in task["relevant"]]
@@ -262,6 +258,16 @@ def _definitions(path: Path) -> Iterator[tuple[str, _Definition]]:
                 name = f"{prefix}.{child.name}" if prefix else child.name
                 yield name, child
             waiting.append((name, child))
+
+
+def names_of(root: Path, places: Sequence[Prediction]) -> tuple[list[str], list[str]]:
+    """The innermost functions that the places lie in, and the top-level names: ``path:Name``."""
+    functions, modules = set[str](), set[str]()
+    for each in places:
+        inner, outer = names_at(root / each["path"], each["start"], each["end"])
+        functions |= {f"{each['path']}:{name}" for name in inner}
+        modules |= {f"{each['path']}:{name}" for name in outer}
+    return sorted(functions), sorted(modules)
 
 
 def names_at(path: Path, start: int, end: int) -> tuple[set[str], set[str]]:

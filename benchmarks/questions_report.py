@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.localisation_report import bootstrap
+
 Task = Mapping[str, Any]
 Prediction = dict[str, Any]
 """``id``, ``scope``, ``citations`` and ``further`` in rank order, ``shown`` ranges, ``seconds``,
@@ -150,11 +152,7 @@ def paired(ours: Sequence[Figures], theirs: Sequence[Figures], name: str) -> tup
     ]
     if not pairs:
         return 0.0, 0.0, 0.0
-    difference = np.array([a - b for a, b in pairs])
-    chance = np.random.default_rng(0)
-    means = difference[chance.integers(0, len(difference), (4_000, len(difference)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return 100 * float(difference.mean()), 100 * float(low), 100 * float(high)
+    return bootstrap(np.array([100 * (a - b) for a, b in pairs]))
 
 
 def report(

@@ -10,7 +10,7 @@ import re
 import stat
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from explorer.repository.documents import (
     DocumentCache,
     NotRegularError,
     Window,
+    begins_binary,
     identity_of,
     open_directory,
     open_file,
@@ -46,7 +47,7 @@ from explorer.repository.paths import (
     take_listing,
     without_line_suffix,
 )
-from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.ripgrep import RgHandle, current_handle, in_thread, never_run_from
 
 
 class Workspace:
@@ -89,6 +90,7 @@ class Workspace:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             message = f"The repository {str(root)!r} cannot be opened: {reason}."
             raise WorkspaceError(message) from None
+        never_run_from(real)
         return cls(real, descriptor, virtual_name(name or real.name), include_hidden=include_hidden)
 
     def __enter__(self) -> "Workspace":
@@ -168,7 +170,7 @@ class Workspace:
     @property
     def listing(self) -> Listing:
         """The list of files, with what was derived from it; taken, blocking, if there is none."""
-        return self._listing or self._take_listing(RgHandle())
+        return self._listing or self._take_listing(current_handle())
 
     def _take_listing(self, handle: RgHandle) -> Listing:
         with self._lock:
@@ -301,17 +303,34 @@ class Workspace:
                 self._documents.put(document, identity)
         return document
 
-    def window(self, path: str, start: int, count: int, *, line_bytes: int) -> Window:
+    def is_binary(self, path: str) -> bool:
+        """True when the file begins like a binary one.
+
+        Raises:
+            PathProblem: it may not be shown or cannot be read.
+        """
+        with self._opened(path) as descriptor:
+            return begins_binary(descriptor)
+
+    def window(
+        self,
+        path: str,
+        start: int,
+        count: int,
+        *,
+        line_bytes: int,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Window:
         """``count`` lines of a file of any size from line ``start`` on, in bounded memory.
 
-        Lines may be cut after ``line_bytes``.
+        Lines may be cut after ``line_bytes``. ``stopped`` ends the reading of a large file.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
         """
         with self._opened(path) as descriptor:
             if os.fstat(descriptor).st_size > MAX_DOCUMENT_BYTES:
-                return read_window(descriptor, start, count, line_bytes)
+                return read_window(descriptor, start, count, line_bytes, stopped)
             document = self._document(descriptor, path)
         lines = document.lines[start - 1 : start - 1 + count]
         return Window(start, lines, len(document.lines), document.binary)

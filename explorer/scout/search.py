@@ -3,17 +3,18 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.definers import NOTHING, Defining, defining, likely_definers, standing
@@ -22,13 +23,14 @@ from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
-from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import Place, choose_places, rank_places
+from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of, extra_features
 from explorer.scout.tokens import Floats, words_of
+from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -161,7 +163,10 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     """
     pending = index.pending
     with ThreadPoolExecutor(1, "scout-look") as pool:
-        counting = pool.submit(count_words, index.workspace, query, pending, stopped, timeout_s)
+        # In this context, so that rg ends with the question.
+        counting = pool.submit(
+            copy_context().run, count_words, index.workspace, query, pending, stopped, timeout_s
+        )
         # rg is a process of its own: meanwhile the paths are looked at here.
         index.path_index(tuple(sorted({*pending.paths, *index.rows.paths})))
         counted = counting.result()
@@ -233,15 +238,15 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     """The files that the query names with a line number, by their rows, and the lines."""
     if not query.trace.frames:
         return []
-    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
-    by_name: dict[str, list[str]] = {}
+    tails = {tail_of(frame.path) for frame in query.trace.frames}
+    by_tail: dict[str, list[str]] = {}
     row_of: dict[str, int] = {}
     for row, path in enumerate(paths):
-        name = path.rpartition("/")[2]
-        if name in names:
-            by_name.setdefault(name, []).append(path)
+        tail = tail_of(path)
+        if tail in tails:
+            by_tail.setdefault(tail, []).append(path)
             row_of[path] = row
-    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    resolved = ((resolve(frame, by_tail), frame.line) for frame in query.trace.frames)
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
@@ -383,19 +388,15 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
 
-        def work() -> bool:
+        def work(handle: RgHandle) -> bool:
             with self._lock:
                 index = self._opened()
-                index.refresh(paths, lambda: cancelled.is_set() or not deadline.left_s)
+                index.refresh(paths, lambda: handle.killed or not deadline.left_s)
                 return not index.pending.paths
 
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(work)
 
     async def answer(
         self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
@@ -411,13 +412,8 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
-        work = partial(self._answer, query, paths, max_citations, deadline, cancelled.is_set)
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
 
     def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
         """For each name the indexed files that have it, and whether they define it.
@@ -438,10 +434,10 @@ class Scout:
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
-        cancelled: Callable[[], bool],
+        handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
-            if cancelled():
+            if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
             answer = search(
@@ -450,7 +446,7 @@ class Scout:
                 paths,
                 most=most,
                 deadline=deadline,
-                cancelled=cancelled,
+                cancelled=lambda: handle.killed,
                 look_first=True,
             )
             if index.pending.paths and self._behind is None:
