@@ -92,9 +92,8 @@ def _users(
             if around is not None and around.last_name == own.last_name:
                 # It is defined here, too, or calls itself.
                 continue
-            if around is None or around.kind in ("class", "field", "value", "statements"):
-                if _in_list(line, own.last_name):
-                    continue
+            if _in_list(line, own.last_name):
+                continue
             found.append(Link("used by", path, number, around.name if around else ""))
             if len(found) == MOST_USERS:
                 return found
@@ -146,15 +145,29 @@ def _names_used(citation: Citation, own: Definition, source: Source) -> list[str
     last = min(own.end, len(source.lines))
     numbers = sorted(range(own.head, last + 1), key=lambda n: (n not in matters, n))
     names: dict[str, None] = {}
+    documented = _docstring_lines(source.lines, own.head, last)
     for number in numbers:
         line = source.lines[number - 1][:500]
-        if _COMMENT.match(line):
+        if number in documented or _COMMENT.match(line):
             continue
         for match in _CALLED.finditer(line):
             name = match[1] or match[2] or match[3]
             if name != own.last_name and not name.startswith("__"):
                 names.setdefault(name)
     return list(names)[:_NAMES_LOOKED_UP]
+
+
+def _docstring_lines(lines: Sequence[str], first: int, last: int) -> set[int]:
+    """The lines that lie in texts between triple quotes."""
+    found: set[int] = set()
+    inside = False
+    for number in range(first, last + 1):
+        line = lines[number - 1]
+        if inside:
+            found.add(number)
+        if (line.count('"""') + line.count("'''")) % 2:
+            inside = not inside
+    return found
 
 
 def _namesakes(

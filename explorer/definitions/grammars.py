@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 PARSE_S: Final = 0.25
 """Maximum time for one file; usual ones take 1 to 10 ms."""
 _CHUNK_BYTES: Final = 1 << 16
+_MAX_PIECES: Final = 2_000
+"""What cannot be parsed is a node with as many pieces; a query takes quadratic time for these."""
 _MAX_MATCHES: Final = 20_000
 """Maximum number of definitions of one file; source written by hand has fewer."""
 
@@ -66,11 +68,12 @@ def definitions_in(name: str, text: bytes) -> "list[Captured] | None":
     except ValueError:
         # It was cancelled.
         return None
-    if tree is None:
+    root = None if tree is None else tree.root_node
+    if root is None or (root.has_error and root.child_count > _MAX_PIECES):
         return None
     cursor = tree_sitter.QueryCursor(query, match_limit=_MAX_MATCHES)
     # Given a progress callback, this call ends the process (tree-sitter 0.26.1).
-    return list(_captured(cursor.matches(tree.root_node)))
+    return list(_captured(cursor.matches(root)))
 
 
 def _captured(

@@ -196,7 +196,7 @@ def _named(name: bytes, scope: bytes, kind: str) -> str:
     return text.replace("::", ".")[:_NAME_CHARS]
 
 
-_COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#|--|<!--|;;|%%|@\w|\[[A-Z]|\"\"\"$")
+_COMMENT: Final = re.compile(r"//|/\*|\*(?:[ /]|$)|#(?!!)|--|<!--|;;|%%|@\w|\[[A-Z]|\"\"\"$")
 
 
 def _completed(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from explorer.definitions import Definition
 from explorer.scout.query import Query
-from explorer.scout.tokens import PAD, Floats, is_among, lines_of, long_enough, scan
+from explorer.scout.related import Scanned, scanned, vocabulary, widened
+from explorer.scout.tokens import PAD, Floats, is_among, long_enough
 
 FEATURES: Final = (
     "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc doc_share"
@@ -25,6 +26,8 @@ FEATURES: Final = (
 ).split()
 """The columns of ``judge``."""
 
+LEAST_CHANCE: Final = 1e-3
+"""What is added to a file's chance before its logarithm is taken."""
 WHOLE_CLASS_LINES: Final = 30
 """A class of up to this size is a place as a whole, a longer one stands for its head."""
 _HANDED: Final = 0.25
@@ -76,8 +79,9 @@ def judge(
     the query counts: its rarity among the files times how much the query says it.
     """
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
-    terms = query.terms[heavy]
-    counted = [_counted(text, found, terms) for text, found in zip(texts, outlines, strict=True)]
+    read = [scanned(text) for text in texts]
+    terms, kin = widened(query, heavy.tolist(), vocabulary(read))
+    counted = [_counted(*each, terms, kin) for each in zip(texts, read, outlines, strict=True)]
     parts = [np.concatenate(each) for each in zip(*(one.parts for one in counted), strict=True)]
     names, doc, handed, body, lines = parts
     every = [each for found in outlines for each in found]
@@ -87,11 +91,11 @@ def judge(
     having = ((names + doc + body) >= _SAID).sum(axis=0)
     gains = weight[heavy] * np.log(1.0 + (len(every) - having + 0.5) / (having + 0.5))
     gains /= max(1e-6, float(gains.sum()))
-    in_name = names > 0
+    in_name = names >= _SAID
     norm = 0.5 + 0.5 * lines[:, None] / _USUAL_LINES
     in_doc, in_body = doc / (doc + 1.0), body / (body + norm)
-    covered = np.maximum(in_name, np.maximum(in_doc, np.minimum(body, 1.0)))
-    name, said, done, cover = (each @ gains for each in (in_name, in_doc, in_body, covered))
+    covered = np.maximum(names, np.maximum(in_doc, np.minimum(body, 1.0)))
+    name, said, done, cover = (each @ gains for each in (names, in_doc, in_body, covered))
     best = np.concatenate(
         [_best_cells(found, each) for found, each in zip(outlines, cells, strict=True)]
     )
@@ -104,7 +108,7 @@ def judge(
     size_of_name = np.concatenate([one.name_parts for one in counted])
     asked = bool(_ASKS.match(query.text))
     columns = {
-        "file": np.log(chances[owner] + 1e-3),
+        "file": np.log(chances[owner] + LEAST_CHANCE),
         "cell": np.log(best + 1e-2),
         "cell_rank": _log_rank(best),
         "name": name,
@@ -152,9 +156,15 @@ class _Counted:
     stubs: NDArray[np.bool_]
 
 
-def _counted(text: bytes, found: Sequence[Definition], terms: NDArray[np.uint32]) -> _Counted:
+def _counted(
+    text: bytes,
+    words: Scanned,
+    found: Sequence[Definition],
+    terms: NDArray[np.uint32],
+    kin: Floats,
+) -> _Counted:
     lines = text.split(b"\n")
-    counts = _counts(text, terms, len(lines) + 2)
+    counts = _counts(words, terms, len(lines) + 2) @ kin
     handed_on = [bool(_HANDS_ON.match(each[:300])) for each in lines]
     counts[1 : len(lines) + 1][handed_on] *= _HANDED
     totals = np.zeros((len(counts) + 1, counts.shape[1]), np.float32)
@@ -178,8 +188,8 @@ def _counted(text: bytes, found: Sequence[Definition], terms: NDArray[np.uint32]
     ]
     body = between(begins, ends)
     size = np.maximum(1, np.array(ends) - np.array(begins) + 1).astype(np.float32).reshape(-1)
-    joined = b"\n".join(each.last_name.encode("utf-8", "replace") for each in found)
-    names = _counts(joined, terms, len(found) + 1)[1:]
+    joined = scanned(b"\n".join(each.last_name.encode("utf-8", "replace") for each in found))
+    names = np.minimum(1.0, _counts(joined, terms, len(found) + 1)[1:] @ kin)
     stubs = [
         each.size <= _STUB_LINES
         and bool(_STUB.search(lines[min(each.end, len(lines)) - 1].strip()))
@@ -192,27 +202,25 @@ def _counted(text: bytes, found: Sequence[Definition], terms: NDArray[np.uint32]
     )
 
 
-def _counts(text: bytes, terms: NDArray[np.uint32], size: int) -> Floats:
+def _counts(text: Scanned, terms: NDArray[np.uint32], size: int) -> Floats:
     """How often each term occurs in each line; line 1 has row 1."""
-    array = np.frombuffer(PAD + text + PAD, np.uint8)
-    lines, words = lines_of(array), scan(array)
-    keep = np.flatnonzero(long_enough(words, array))
+    words = text.words
+    keep = np.flatnonzero(long_enough(words, text.array))
     part = keep[is_among(words.term[keep], terms)]
     whole = np.flatnonzero(words.compound)
     whole = whole[is_among(words.word_term[whole], terms)]
     at = np.concatenate([words.start[part], words.word_start[whole]])
     term = np.concatenate([words.term[part], words.word_term[whole]])
     # The pad before the text has as many line ends as bytes.
-    line = np.searchsorted(lines.newlines, at) - len(PAD) + 1
+    line = np.searchsorted(text.lines.newlines, at) - len(PAD) + 1
     key = line.astype(np.int64) * max(1, len(terms)) + np.searchsorted(terms, term)
     flat = np.bincount(key, minlength=size * max(1, len(terms)))
     return flat.astype(np.float32).reshape(size, -1)
 
 
-def _part_counts(joined: bytes, count: int) -> NDArray[np.int64]:
-    array = np.frombuffer(PAD + joined + PAD, np.uint8)
-    lines, words = lines_of(array), scan(array)
-    line = np.searchsorted(lines.newlines, words.start) - len(PAD)
+def _part_counts(names: Scanned, count: int) -> NDArray[np.int64]:
+    """How many parts the word in each line has, at least 1."""
+    line = np.searchsorted(names.lines.newlines, names.words.start) - len(PAD)
     return np.maximum(1, np.bincount(line, minlength=count)[:count])
 
 
@@ -293,4 +301,5 @@ def _is_named(name: str, text: str) -> bool:
     if len(name) < 2 or name not in text:
         return False
     marked = f"`{name}" in text or f"{name}(" in text or _CODE.search(name.strip("_"))
-    return bool(marked) and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+    # ``Class.method`` names the method, not the class.
+    return bool(marked) and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w|\.\w)", text))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.definitions import Definition, outline
-from explorer.scout.judging import FEATURES, Cells, extent, judge
+from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, extent, judge
 from explorer.scout.networks import Weights, score_all, sigmoid
 from explorer.scout.query import Query
 from explorer.scout.ranges import read_cells
@@ -19,41 +19,46 @@ from explorer.scout.tokens import Floats
 
 _WEIGHTS: Final = {
     "file": 1.2,
-    "cell": 0.6,
+    "cell": 0.67,
     "cell_rank": 0.15,
-    "name": 2.2,
-    "name_share": 1.2,
-    "name_parts": 1.1,
+    "name": 1.9,
+    "name_share": 0.5,
+    "name_parts": 1.15,
     "whole": 0.2,
-    "pairs": 0.3,
+    "pairs": 0.0,
     "exact": 3.0,
-    "qualified": 3.0,
-    "parent": 1.5,
-    "doc": 2.0,
-    "doc_share": 0.3,
-    "body_share": 0.4,
-    "body_rank": 0.25,
-    "cover": 0.8,
-    "cover_share": 0.3,
-    "handed": 0.5,
-    "size": 0.35,
+    "qualified": 5.0,
+    "parent": 4.0,
+    "doc": 2.3,
+    "doc_share": 0.1,
+    "body_share": 0.5,
+    "body_rank": 0.35,
+    "cover": 0.75,
+    "cover_share": 0.1,
+    "handed": 0.0,
+    "size": 0.6,
     "small": -0.5,
-    "function": 0.3,
-    "class": 0.0,
+    "function": 0.5,
+    "class": -0.3,
     "value": -1.0,
     "statements": -0.8,
-    "local": -0.5,
+    "local": 0.0,
     "stub": -1.0,
     "test": -0.5,
-    "dunder": -1.0,
-    "asked_class": -2.5,
+    "dunder": -1.5,
+    "asked_class": -2.8,
     "asked_value": -1.3,
     "asked_statements": -1.0,
 }
-"""How much each of the ``FEATURES`` counts, in log odds."""
+"""How much each of the ``FEATURES`` counts, in log odds: a conditional logit, fitted on 80 questions
+about 26 repositories with a prior by hand. Cross-validated by repository, the definition sought is
+first in 56%, among the first three in 74%, five in 86%; by hand 51, 68 and 81."""
 
 _COLUMN_WEIGHTS: Final = np.array([_WEIGHTS[name] for name in FEATURES])
 
+_DEFINITION_SHARE: Final = 0.3
+"""How much its best definition says about a file. Of 171 questions of ``benchmarks questions`` the
+first file is right in 64.3% with 0, 69.0% with 0.3, 66.7% with 1."""
 _FOCUS_CELLS: Final = 6
 _BESIDE: Final = 6
 """How many lines around a named one are cited where there is no definition, on each side."""
@@ -104,11 +109,18 @@ def rank_places(
         own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
         cells.append(Cells(field.first[begin:end], field.last[begin:end], own))
     scores = judge(texts, outlines, cells, chances, query, weight) @ _COLUMN_WEIGHTS
+    owner = np.repeat(np.arange(len(texts)), [len(found) for found in outlines])
+    likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
+    best = np.full(len(texts), -np.inf)
+    np.maximum.at(best, owner, scores - likely[owner])
+    first = int(np.argmax(likely + _DEFINITION_SHARE * best))
     shares = np.exp(scores - scores.max(initial=0.0))
     shares /= max(1e-9, float(shares.sum()))
     every = [(index, each) for index, found in enumerate(outlines) for each in found]
     places: list[Place] = []
-    for number in np.argsort(-scores, kind="stable").tolist():
+    order = np.argsort(-scores, kind="stable")
+    leading = order[owner[order] == first][:1]
+    for number in [*leading.tolist(), *order[order != leading].tolist()]:
         index, each = every[number]
         start, last = extent(each)
         focus = _focus(cells[index], start, last)

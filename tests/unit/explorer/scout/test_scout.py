@@ -401,9 +401,3 @@ async def test_the_answer_says_how_sure_it_is(tree):
 
     assert found.confidence in ("high", "medium", "low")
     assert "confidence" not in found.answer
-
-
-async def test_the_reason_names_the_words_that_were_found(tree):
-    found = await ask(tree, "apply_discount of a cart")
-
-    assert "apply_discount" in found.citations[0].reason

@@ -25,7 +25,7 @@ from server.exploring.report import (
 
 KEYS = [
     "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "confidence",
-    "citations",
+    "place_confidence", "citations", "further",
     "turns", "tool_calls", "usage", "elapsed_s", "notes",
 ]  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_the_object_has_exactly_the_promised_keys_in_order() -> None:
     made = to_object(report(cited()))
     assert list(made) == KEYS
     assert list(made["citations"][0]) == [
-        "path", "start", "end", "reason", "evidence"
+        "path", "start", "end", "name", "reason", "evidence", "part", "code", "links"
     ]  # fmt: skip
     assert json.loads(json.dumps(made)) == made
 
