@@ -1,5 +1,6 @@
 """Which files define the names of a question, and how much each stands out among them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,11 +21,14 @@ from explorer.scout.rows import Postings
 from explorer.scout.scores import PathIndex, share
 from explorer.scout.tokens import Floats, words_of
 
-_MOST_ALONE: Final = 160
+_MOST_ALONE: Final = 64
 """The most files that are searched for the definition of the one name that is asked for."""
 _MOST_EACH: Final = 6
 _MOST: Final = 32
 """The most files that are read because they may define a name mentioned."""
+
+
+_PRIVATE: Final = re.compile(r"(?:^|/)_?(?:private|internals?|compat|contrib)(?:/|\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def standing(
         - 1.5 * bool(paths.is_document[row])
         - 0.8 * (not paths.is_code[row])
         - 1.6 * bool(paths.is_old[row])
+        - 0.3 * bool(_PRIVATE.search(paths.paths[row]))
         - 0.1 * float(paths.depth[row])
         + 1.0 * float(near[row])
         + 4.0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explorer.scout.networks import LogisticModel, file_chances
 from explorer.scout.query import Query
 from explorer.scout.scores import PathIndex
-from explorer.scout.tokens import Floats, words_of
+from explorer.scout.tokens import PAD, Floats, Hashes, is_among, long_enough, scan, words_of
 
 _GAINS: Final = {
     "name said": 1.0,
@@ -37,27 +37,34 @@ _APART: Final = 1.0
 
 def extra_features(query: Query, paths: PathIndex, rows: Sequence[int]) -> Floats:
     """A row for each of the chosen files, with a column for each of ``_GAINS``."""
-    said = {part for _, parts, whole in words_of(query.text) for part in (*parts, whole)}
-    least = min((float(paths.depth[row]) for row in rows), default=0.0)
-    table = []
-    for row in rows:
-        folder, _, name = paths.paths[row].rpartition("/")
-        stem = _parts(name.lstrip(".").partition(".")[0])
-        within = _parts(folder.rpartition("/")[2])
-        table.append(
-            [
-                bool(stem) and all(part in said for part in stem),
-                sum(part in said for part in within) / max(1, len(within)),
-                paths.is_old[row],
-                min(4.0, float(paths.depth[row]) - least),
-                paths.is_aside[row],
-            ]
-        )
-    return np.array(table, np.float32).reshape(len(rows), len(_GAINS))
+    said = np.unique(
+        np.array([part for _, parts, _ in words_of(query.text) for part in parts], np.uint32)
+    )
+    folders = [paths.paths[row].rpartition("/")[0].rpartition("/")[2] for row in rows]
+    names = [paths.paths[row].rpartition("/")[2].lstrip(".").partition(".")[0] for row in rows]
+    of_name, of_folder = _said_share(names, said), _said_share(folders, said)
+    at = np.asarray(rows, np.int64)
+    depth = paths.depth[at]
+    columns = [
+        of_name == 1.0,
+        of_folder,
+        paths.is_old[at],
+        np.minimum(4.0, depth - depth.min(initial=np.inf)),
+        paths.is_aside[at],
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _parts(text: str) -> list[int]:
-    return [part for _, parts, _ in words_of(text) for part in parts]
+def _said_share(texts: Sequence[str], said: Hashes) -> Floats:
+    """The share of each text's parts of words that are said; 0 for a text without any."""
+    data = [text.encode("utf-8", "replace") for text in texts]
+    array = np.frombuffer(PAD + b"\n".join(data) + PAD, np.uint8)
+    found = scan(array)
+    keep = long_enough(found, array)
+    starts = np.cumsum([len(PAD)] + [len(text) + 1 for text in data[:-1]])
+    owner = np.searchsorted(starts, found.start[keep], side="right") - 1
+    heard = np.bincount(owner, is_among(found.term[keep], said), len(texts))
+    return (heard / np.maximum(1, np.bincount(owner, minlength=len(texts)))).astype(np.float32)
 
 
 def chances_of(
