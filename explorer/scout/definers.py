@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from explorer.repository.ripgrep import current_handle, rg_output
+from explorer.repository.workspace import Workspace
 from explorer.scout.names import (
     FOLDED,
     MODULE,
@@ -28,6 +30,8 @@ _MOST: Final = 32
 """The most files that are read because they may define a name mentioned."""
 
 
+_LOOK_S: Final = 1.0
+_MAX_OUTPUT_BYTES: Final = 1 << 20
 _PRIVATE: Final = re.compile(r"(?:^|/)_?(?:private|internals?|compat|contrib)(?:/|\.)")
 
 
@@ -69,6 +73,26 @@ def likely_definers(query: Query, found: Postings, paths: PathIndex, ranking: Fl
         if len(rows) >= _MOST and not name.alone:
             break
     return list(rows)
+
+
+def files_that_define(workspace: Workspace, name: Name) -> frozenset[str]:
+    """The files that may define a name of one letter, which the index does not have.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    last = re.escape(name.last)
+    pattern = rf"(?:^|\s)(?:def|class|type|fn|func|fun|function|var|let|const|val)\s+{last}\b"
+    options = ["--files-with-matches", "--null", "--color=never", *workspace.listing.rules]
+    output, _ = rg_output(
+        [*options, f"--regexp={pattern}|^{last}\\s*(?::|=[^=])", "--", "./"],
+        cwd_fd=workspace.descriptor,
+        max_bytes=_MAX_OUTPUT_BYTES,
+        timeout_s=_LOOK_S,
+        handle=current_handle(),
+    )
+    found = output.decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(path.strip().removeprefix("./") for path in found if path.strip())
 
 
 def defining(path: str, text: bytes, names: Sequence[Name]) -> Defining:

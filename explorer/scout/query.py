@@ -155,6 +155,10 @@ def parse_query(text: str) -> Query:
         for mark, holds in marks.items():
             marked[mark].update(terms if holds else ())
         sequence += [part for part in parts if part in weights] or [-1]
+    if names and names[0].alone and not weights:
+        # A name of one letter has no part that is long enough to be a term.
+        for word, _, complete in words_of(names[0].last):
+            weights[complete], written[complete] = 1.0, word
     kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
     place = {term: index for index, term in enumerate(kept)}
     return Query(

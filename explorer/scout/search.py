@@ -17,7 +17,14 @@ from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
-from explorer.scout.definers import NOTHING, Defining, defining, likely_definers, standing
+from explorer.scout.definers import (
+    NOTHING,
+    Defining,
+    defining,
+    files_that_define,
+    likely_definers,
+    standing,
+)
 from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
@@ -44,6 +51,7 @@ _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
 _EQUAL: Final = 0.5
 """Files that define the name asked for and stand out less by at most this are cited too."""
+_ONE_LETTER: Final = 64
 _DEFINERS: Final = 12
 """The most files that are ranked only because they define a name of the question."""
 _PART_FURTHER: Final = 3
@@ -192,6 +200,9 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
     chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
     likely = likely_definers(query, postings, paths, ranking)
+    if query.alone is not None and len(query.alone.last) == 1:
+        defined_in = files_that_define(index.workspace, query.alone)
+        likely += [row for row, path in enumerate(rows.paths) if path in defined_in][:_ONE_LETTER]
     read = {
         path: text
         for path, _, text in read_files(
