@@ -240,7 +240,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         weight=weight,
         named=lines,
         defining=[defines.get(row, NOTHING) for row in chosen],
-        extra=extra_features(query, paths, chosen),
+        extra=extra_features(query, paths, chosen, scores),
         standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
     )
 
