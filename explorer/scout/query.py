@@ -39,6 +39,12 @@ whole whose why will with within without work working works would www yet you yo
 _STOPPED: Final = frozenset(
     part for _, parts, whole in words_of(_STOP_WORDS) for part in (*parts, whole)
 )
+_NOUNS: Final = frozenset(
+    part
+    for _, parts, _ in words_of("call change example fix issue problem pull request result user")
+    for part in parts
+)
+"""Words that say nothing in a message, "as a result of this change", but are asked about."""
 
 _PATH: Final = re.compile(r"(?<![\w@:/])(?:[\w.+-]+[/\\])*[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z]\w{0,7}\b")
 _QUOTED: Final = re.compile(
@@ -51,6 +57,22 @@ _CODE_WORD: Final = re.compile(
 _SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
 _LONG: Final = re.compile(r"[^\s/]{200,}|\S{600,}")
 _PLAIN_CHARS: Final = 300
+_SEEKS: Final = {
+    "tests": re.compile(
+        r"\btests? (?:for|of|that|which|cover\w*|check\w*)\b|\btested\b|\btest (?:suites?|cases?)\b"
+        r"|\b(?:unit|integration|regression|e2e) tests?\b",
+        re.IGNORECASE,
+    ),
+    "documents": re.compile(
+        r"\b(?:docs|documentation|documented|readme|changelog)\b", re.IGNORECASE
+    ),
+    "settings": re.compile(
+        r"\bCI\b|\b(?:github actions?|workflow files?|(?:docker|make|gem|rake)file|pyproject|tox"
+        r"|pre-commit|package\.json|(?:build|lint\w*|project|release) (?:config\w*|settings)"
+        r"|config(?:uration)? files?)\b|\bci\b",
+        re.IGNORECASE,
+    ),
+}
 _TITLE_WEIGHT: Final = 1.6
 _CODE_WEIGHT: Final = 1.5
 
@@ -98,6 +120,13 @@ class Query:
         return self.names[0] if self.names and self.names[0].alone else None
 
     @property
+    def seeks(self) -> frozenset[str]:
+        """Which kinds of files other than sources it asks for: tests, documents, settings."""
+        if not self.is_plain:
+            return frozenset()
+        return frozenset(kind for kind, asks in _SEEKS.items() if asks.search(self.text))
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is a question of one line, not a message, an issue or a trace."""
         return "\n" not in self.text and len(self.text) <= _PLAIN_CHARS and not self.trace.frames
@@ -125,6 +154,7 @@ def parse_query(text: str) -> Query:
     marked = {mark: set[int]() for mark in ("title", "scope", "lead", "code", "whole")}
     sequence: list[int] = []
     position = 0
+    stopped = _STOPPED - _NOUNS if "\n" not in text and len(text) <= _PLAIN_CHARS else _STOPPED
     for word, parts, complete in words_of(text):
         found = text.find(word, position)
         begins = True
@@ -138,7 +168,7 @@ def parse_query(text: str) -> Query:
         is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position]) or word in named
         # In the middle of a sentence a capital says that a word is a name: ``the Request``.
         telling = is_code or (word[0].isupper() and not begins)
-        terms = [part for part in parts if part not in _STOPPED or telling]
+        terms = [part for part in parts if part not in stopped or telling]
         if len(parts) > 1:
             terms.append(complete)
             marked["whole"].add(complete)

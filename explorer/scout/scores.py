@@ -284,7 +284,20 @@ _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code":
 _TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
 
 
-def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
+def sought_kind(paths: PathIndex, seeks: frozenset[str]) -> Mask:
+    """Whether each file is of a kind that the question asks for beside sources."""
+    kinds = {
+        "tests": paths.is_test,
+        "documents": paths.is_document,
+        "settings": ~paths.is_code & ~paths.is_document,
+    }
+    sought = np.zeros(len(paths.paths), np.bool_)
+    for kind in seeks:
+        sought |= kinds[kind]
+    return sought
+
+
+def first_ranking(scores: Scores, paths: PathIndex, seeks: frozenset[str] = frozenset()) -> Floats:
     """How much each file is worth reading, by the index alone."""
     total = np.zeros(len(paths.paths), np.float32)
     for name, gain in _FIRST.items():
@@ -293,6 +306,7 @@ def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     prior *= np.where(paths.is_code, 1.0, _NO_CODE_GAIN) * np.where(
         paths.is_document, _DOCUMENT_GAIN, 1.0
     )
+    prior = np.where(sought_kind(paths, seeks), 1.0, prior)
     ranking = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
     return np.asarray(ranking, np.float32)
 

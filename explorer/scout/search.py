@@ -181,7 +181,7 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     rows = merge_rows(index.rows, counted)
     paths = index.path_index(rows.paths)
     scores, _ = score_files(find(rows, query.terms), rows.lengths, paths, query)
-    best = choose_candidates(first_ranking(scores, paths), len(rows.paths)).tolist()
+    best = choose_candidates(first_ranking(scores, paths, query.seeks), len(rows.paths)).tolist()
     lacking = frozenset(pending.paths)
     wanted = [rows.paths[row] for row in best if rows.paths[row] in lacking]
     return merge_rows(rows, *index.index_first(wanted, stopped))
@@ -195,7 +195,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     paths = index.path_index(rows.paths)
     postings = find(rows, query.terms)
     scores, weight = score_files(postings, rows.lengths, paths, query)
-    ranking = first_ranking(scores, paths)
+    ranking = first_ranking(scores, paths, query.seeks)
     frames = _frames(query, rows.paths)
     named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
     chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))

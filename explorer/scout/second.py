@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from explorer.scout.networks import LogisticModel, file_chances
 from explorer.scout.query import Query
-from explorer.scout.scores import PathIndex, Scores, share
+from explorer.scout.scores import PathIndex, Scores, share, sought_kind
 from explorer.scout.tokens import PAD, Floats, Hashes, is_among, long_enough, scan, words_of
 
-COLUMNS: Final = ("name said", "folder said", "old", "depth", "aside", "title", "name")
-_PLAIN_GAINS: Final = np.array([1.0, 0.6, -0.5, -0.2, -1.0, 0.0, 0.0])
-_LONG_GAINS: Final = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+COLUMNS: Final = ("name said", "folder said", "old", "depth", "aside", "title", "name", "sought")
+_PLAIN_GAINS: Final = np.array([1.0, 0.6, -0.5, -0.2, -1.0, 0.0, 0.0, 6.0])
+_LONG_GAINS: Final = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0])
 """What each column adds to a file's score, in log odds. Set by hand: fitted to documentation pairs
 of 35 repositories they rank these better and questions worse (``benchmarks/SCOUT.md``)."""
 PLAIN: Final = LogisticModel(np.array([1.086148, -0.260302, 0.566139, -0.342751]), 0.196904)
@@ -50,6 +50,7 @@ def extra_features(query: Query, paths: PathIndex, rows: Sequence[int], scores: 
         paths.is_aside[at],
         share(scores["title"])[at],
         share(scores["name"])[at],
+        sought_kind(paths, query.seeks)[at],
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -73,3 +73,20 @@ async def test_the_file_that_is_called_what_is_asked_for_comes_before_one_that_s
     tree: Path,
 ) -> None:
     assert (await asked(tree, "how a session is loaded")).citations[0].path == "shop/session.py"
+
+
+@pytest.mark.parametrize(
+    ("question", "path"),
+    [
+        ("which tests cover the request", "tests/test_http.py"),
+        ("where is the documentation of requests", "docs/http.md"),
+        ("how is CI configured to run the linter", "ci/lint.yml"),
+    ],
+)
+async def test_a_question_about_tests_documents_or_ci_finds_those(
+    tree: Path, question: str, path: str
+) -> None:
+    (tree / "ci").mkdir()
+    (tree / "ci/lint.yml").write_text("jobs:\n  lint:\n    run: ruff check\n")
+    (tree / "shop/linter.py").write_text("def run_linter(code):\n    return code\n")
+    assert (await asked(tree, question)).citations[0].path == path
