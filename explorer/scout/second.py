@@ -19,7 +19,7 @@ from explorer.scout.tokens import PAD, Floats, Hashes, is_among, long_enough, sc
 
 COLUMNS: Final = ("name said", "folder said", "old", "depth", "aside", "title", "name", "sought")
 _PLAIN_GAINS: Final = np.array([1.0, 0.6, -0.5, -0.2, -1.0, 0.0, 0.0, 6.0])
-_LONG_GAINS: Final = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0])
+_LONG_GAINS: Final = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0])
 """What each column adds to a file's score, in log odds. Set by hand: fitted to documentation pairs
 of 35 repositories they rank these better and questions worse (``benchmarks/SCOUT.md``)."""
 PLAIN: Final = LogisticModel(np.array([1.086148, -0.260302, 0.566139, -0.342751]), 0.196904)
