@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 
 from benchmarks.checkouts import lay_out
-from benchmarks.localisation_floor import floor_citations
+from benchmarks.localisation_floor import Floor
 from benchmarks.localisation_report import Answers, Prediction, report
 from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
 from explorer.repository.workspace import Workspace
@@ -100,6 +100,7 @@ def _options(args: Sequence[str]) -> argparse.Namespace:
 
 async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Answers]:
     answers: dict[str, Answers] = {"scout": {}}
+    counter = Floor()
     workspace: Workspace | None = None
     with ExitStack() as stack:
         peer = stack.enter_context(Semble(options.semble)) if options.semble else None
@@ -117,7 +118,7 @@ async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> 
                 first = await _ask_scout(Scout(workspace), task, look_first=True)
                 answers.setdefault("scout-first", {})[task_id] = first
             if not options.no_floor:
-                floor = _ask_floor(workspace, files, task)
+                floor = _ask_floor(counter, workspace, files, task)
                 answers.setdefault("floor", {})[task_id] = floor
             if peer is not None:
                 answers.setdefault("semble", {})[task_id] = peer.ask(task, tree)
@@ -146,9 +147,11 @@ async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = F
     }
 
 
-def _ask_floor(workspace: Workspace, files: tuple[str, ...], task: dict[str, Any]) -> Prediction:
+def _ask_floor(
+    floor: Floor, workspace: Workspace, files: tuple[str, ...], task: dict[str, Any]
+) -> Prediction:
     begun = time.perf_counter()
-    cited = floor_citations(workspace, files, task["query"])
+    cited = floor.cite(workspace, files, task["query"])
     seconds = round(time.perf_counter() - begun, 4)
     return {"id": task["id"], "citations": cited, "seconds": seconds, "index_s": 0.0}
 
@@ -184,15 +187,15 @@ class Semble(AbstractContextManager["Semble"]):
             self._process.stdout.close()
         self._home.cleanup()
 
-    def ask(self, task: dict[str, Any], tree: Path) -> Prediction:
-        """Its answer.
+    def ask(self, task: dict[str, Any], tree: Path, files: int = 5) -> Prediction:
+        """Its answer, with the best place of each of so many files.
 
         Raises:
             RuntimeError: it went away.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        question = {"root": str(tree.resolve()), "query": task["query"]}
+        question = {"root": str(tree.resolve()), "query": task["query"], "files": files}
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()

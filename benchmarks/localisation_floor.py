@@ -1,4 +1,4 @@
-"""The floor of the localisation benchmark: the best file by BM25, and its best window."""
+"""The floor of the benchmarks: the best files by BM25, and the best window of the first."""
 
 import math
 import re
@@ -37,47 +37,61 @@ def _stem(word: str) -> str:
     return word
 
 
-def floor_citations(
-    workspace: Workspace, files: tuple[str, ...], query: str
-) -> list[dict[str, Any]]:
-    """One citation: the best window of the best file; none when no word occurs."""
-    wanted = Counter(_words(query))
-    counts: dict[str, Counter[str]] = {}
-    sizes: dict[str, int] = {}
-    for path in files:
-        if not _CODE.search(path) or _TEST.search(path):
-            continue
-        words = _words("\n".join(_lines(workspace, path))) + 5 * _words(path)
-        sizes[path] = len(words)
-        counts[path] = Counter(word for word in words if word in wanted)
-    if not counts:
-        return []
-    mean = max(1.0, sum(sizes.values()) / len(sizes))
-    present = Counter(word for found in counts.values() for word in found)
-    files_count = len(counts)
-    rarity = {
-        word: math.log(1 + (files_count - number + 0.5) / (number + 0.5))
-        for word, number in present.items()
-    }
+class Floor:
+    """BM25 over files. The words of a text are kept, for the next question about it."""
 
-    def bm25(found: Counter[str], size: float) -> float:
-        norm = _K1 * (1 - _B + _B * size)
-        return sum(
-            wanted[word] * rarity[word] * n * (_K1 + 1) / (n + norm) for word, n in found.items()
-        )
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, Counter[str]]] = {}
 
-    best = max(counts, key=lambda path: bm25(counts[path], sizes[path] / mean))
-    if not counts[best]:
-        return []
-    text = _lines(workspace, best)
-    starts = range(0, max(1, len(text) - _WINDOW_LINES // 2), _WINDOW_LINES // 2)
+    def cite(
+        self, workspace: Workspace, files: tuple[str, ...], query: str, most: int = 1
+    ) -> list[dict[str, Any]]:
+        """The best files, the first with its best window; none when no word of the query occurs."""
+        wanted = Counter(_words(query))
+        counts: dict[str, Counter[str]] = {}
+        sizes: dict[str, int] = {}
+        for path in files:
+            if _CODE.search(path) and not _TEST.search(path):
+                words = self._counted(workspace, path)
+                sizes[path] = words.total()
+                counts[path] = Counter({word: words[word] for word in wanted if word in words})
+        if not counts:
+            return []
+        mean = max(1.0, sum(sizes.values()) / len(sizes))
+        present = Counter(word for found in counts.values() for word in found)
+        files_count = len(counts)
+        rarity = {
+            word: math.log(1 + (files_count - number + 0.5) / (number + 0.5))
+            for word, number in present.items()
+        }
 
-    def window(start: int) -> float:
-        words = _words("\n".join(text[start : start + _WINDOW_LINES]))
-        return bm25(Counter(word for word in words if word in rarity), 1.0)
+        def bm25(found: Counter[str], size: float) -> float:
+            norm = _K1 * (1 - _B + _B * size)
+            return sum(
+                wanted[word] * rarity[word] * n * (_K1 + 1) / (n + norm)
+                for word, n in found.items()
+            )
 
-    start = max(starts, key=window)
-    return [{"path": best, "start": start + 1, "end": min(len(text), start + _WINDOW_LINES)}]
+        def window(text: tuple[str, ...], start: int) -> float:
+            words = _words("\n".join(text[start : start + _WINDOW_LINES]))
+            return bm25(Counter(word for word in words if word in rarity), 1.0)
+
+        score = {path: bm25(counts[path], sizes[path] / mean) for path in counts if counts[path]}
+        cited = []
+        for path in sorted(score, key=lambda each: -score[each])[:most]:
+            text = _lines(workspace, path)
+            starts = range(0, max(1, len(text) - _WINDOW_LINES // 2), _WINDOW_LINES // 2)
+            start = max(starts, key=lambda at: window(text, at)) if not cited else 0
+            end = min(len(text), start + _WINDOW_LINES)
+            cited.append({"path": path, "start": start + 1, "end": end})
+        return cited
+
+    def _counted(self, workspace: Workspace, path: str) -> Counter[str]:
+        text = "\n".join(_lines(workspace, path))
+        digest = hash(text)
+        if path not in self._kept or self._kept[path][0] != digest:
+            self._kept[path] = digest, Counter(_words(text) + 5 * _words(path))
+        return self._kept[path][1]
 
 
 def _lines(workspace: Workspace, path: str) -> tuple[str, ...]:

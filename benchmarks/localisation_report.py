@@ -106,17 +106,20 @@ def _mean(scores: Sequence[Score], field: str) -> float:
     return float(np.mean([getattr(each, field) for each in scores]))
 
 
+def bootstrap(differences: Any) -> tuple[float, float, float]:
+    """The mean of the differences, one for each task, with its 95% bootstrap interval."""
+    chance = np.random.default_rng(0)
+    drawn = chance.integers(0, len(differences), (_SAMPLES, len(differences)))
+    low, high = np.percentile(differences[drawn].mean(axis=1), [2.5, 97.5])
+    return float(differences.mean()), float(low), float(high)
+
+
 def paired_interval(
-    ours: Sequence[Score], theirs: Sequence[Score], field: str, samples: int = 4_000
+    ours: Sequence[Score], theirs: Sequence[Score], field: str
 ) -> tuple[float, float, float]:
     """The mean difference in percent, with its 95% bootstrap interval over the same tasks."""
-    difference = np.array(
-        [getattr(a, field) - getattr(b, field) for a, b in zip(ours, theirs, strict=True)]
-    )
-    chance = np.random.default_rng(0)
-    means = difference[chance.integers(0, len(difference), (samples, len(difference)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return 100 * float(difference.mean()), 100 * float(low), 100 * float(high)
+    pairs = zip(ours, theirs, strict=True)
+    return bootstrap(np.array([100 * (getattr(a, field) - getattr(b, field)) for a, b in pairs]))
 
 
 Prediction = dict[str, Any]
@@ -126,6 +129,7 @@ Answers = dict[str, Prediction]
 Task = dict[str, Any]
 
 LARGE_TREE_FILES = 4_500
+_SAMPLES = 4_000
 _NOTHING: Prediction = {"citations": [], "seconds": 0.0, "index_s": 0.0}
 _COMPARED = [column for column in COLUMNS if column[0] in ("file F1", "line F1", "hit@1", "hit@3")]
 

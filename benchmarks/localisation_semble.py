@@ -1,6 +1,6 @@
 """Semble's answers, from a process of its own: run by a Python that has ``semble`` installed.
 
-Reads lines ``{"root", "query"}`` on stdin, writes lines ``{"citations", "index_s", "query_s"}``.
+Reads lines ``{"root", "query", "files"}`` on stdin, writes ``{"citations", "index_s", "query_s"}``.
 Its static vectors come from a hub. Without them its BM25 over chunks and its reranking remain, and
 these run here: the vectors have one dimension, and a weight of 0 in the sum. Its index is kept and
 updated between questions about one root, like those of the other explorers.
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import semble.index.index as semble_index
 
-FILES = 5
 _CHUNKS = 50
 
 
@@ -45,7 +44,7 @@ def main() -> None:
             files.add(chunk.file_path)
             place = {"path": chunk.file_path, "start": chunk.start_line, "end": chunk.end_line}
             citations.append(place)
-            if len(files) == FILES:
+            if len(files) == question["files"]:
                 break
         answer = {"citations": citations, "index_s": built - begun, "query_s": answered - built}
         sys.stdout.write(json.dumps(answer) + "\n")

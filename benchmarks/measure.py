@@ -135,5 +135,7 @@ def conditions() -> dict[str, object]:
 
 
 def _bare(argument: str) -> str:
-    """The argument; of an absolute path only the name, as where things lie is private."""
+    """The argument without what is private: the host of a URL, the folders above a file."""
+    if "://" in argument:
+        return "URL"
     return Path(argument).name if argument.startswith("/") else argument

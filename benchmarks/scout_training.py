@@ -42,7 +42,7 @@ from explorer.scout.networks import (
     sigmoid,
 )
 from explorer.scout.query import parse_query
-from explorer.scout.ranges import read_cells
+from explorer.scout.cells import read_cells
 from explorer.scout.search import candidates
 
 Matrix = NDArray[np.float64]

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
-import anyio.to_thread
 
 from explorer import prompt
 from explorer.answers.citations import Findings, nothing_found
@@ -21,6 +20,7 @@ from explorer.limits import Budget, Deadline, LoopSettings, Pace
 from explorer.prompt import Transcript, assistant, user
 from explorer.records import Exploration, StopReason
 from explorer.recovery import Situation, at_another_seed, recovery_for
+from explorer.repository.ripgrep import in_thread
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox
 from explorer.turn import Outcome, TurnReader
@@ -158,7 +158,7 @@ class _Run:
     async def _open(self) -> None:
         await self.workspace.files()
         query, schemas = self.findings.query, self.calls.schemas
-        opening = await anyio.to_thread.run_sync(prompt.opening, query, self.workspace)
+        opening = await in_thread(lambda _: prompt.opening(query, self.workspace))
         self.transcript = Transcript(opening, schemas)
         settings = {**self.settings.plain(), "deadline_s": self.pace.deadline.total_s}
         root, model = self.workspace.virtual_root, self.engine.model

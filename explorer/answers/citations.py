@@ -22,6 +22,7 @@ from explorer.errors import AnswerError, EngineTimeout
 from explorer.records import Citation, Exploration, Span, StopReason
 from explorer.repository.documents import Document, evidence_of
 from explorer.repository.paths import PathProblem, shown
+from explorer.repository.ripgrep import in_thread
 from explorer.repository.workspace import Workspace
 
 Range = tuple[int, int]
@@ -306,7 +307,7 @@ class Findings:
         salvaged: tuple[Citation, ...] = ()
         with anyio.CancelScope(shield=True), anyio.move_on_after(SALVAGE_S):
             work = partial(salvage, self.query, read, self._workspace, limit=self._max_citations)
-            salvaged = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            salvaged = await in_thread(lambda _: work())
         if not salvaged:
             return None
         return self._of(CheckedAnswer(citations=salvaged), stop_reason)

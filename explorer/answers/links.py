@@ -22,7 +22,9 @@ _COMMON: Final = 60
 """A name that more files have says too little; only its own file and folder are searched then."""
 _LEAST_CHARS: Final = 3
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_CALLED: Final = re.compile(r"\b([A-Za-z_]\w{3,})\s*[({!<]|\b([A-Z][A-Z_0-9]{3,})\b|\b([A-Z]\w{3,})\b")
+_CALLED: Final = re.compile(
+    r"\b([A-Za-z_]\w{3,})\s*[({!<]|\b([A-Z][A-Z_0-9]{3,})\b|\b([A-Z]\w{3,})\b"
+)
 _IMPORT: Final = re.compile(
     r"\s*(?:import|from|use|using|require|include|export\s*(?:\*|\{)|#\s*include|package)\b"
 )
@@ -31,7 +33,9 @@ _BESIDE: Final = frozenset(
     "ts tsx js jsx vue svelte html htm css scss sass less sql graphql proto erb h hpp c cc cpp mjs"
     " xml json xsd".split()
 )
-_TEST: Final = re.compile(r"(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$)", re.IGNORECASE)
+_TEST: Final = re.compile(
+    r"(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$)", re.IGNORECASE
+)
 
 Located = Mapping[str, Sequence[tuple[str, bool]]]
 """For each name the files that have it, and whether they define it."""
@@ -127,9 +131,10 @@ def _uses(
             opened += 1
             path = _nearest(citation.path, defining)[0]
             other = read(path)
-            each = next((d for d in other.outline if d.last_name == name), None) if other else None
-            if each is not None:
-                found.append(Link("uses", path, each.head, each.name))
+            outline = other.outline if other else ()
+            first = next((each for each in outline if each.last_name == name), None)
+            if first is not None:
+                found.append(Link("uses", path, first.head, first.name))
         if len(found) == MOST_USED:
             break
     return found

@@ -40,8 +40,6 @@ _NUMBER_BYTES: Final = 6
 _FENCE_BYTES: Final = 24
 
 
-
-
 def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
     """The run with the names of its places, and with what is one step away from the first.
 
@@ -127,11 +125,14 @@ class _Files:
         return replace(citation, name=mask_secrets(name))
 
     def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
-        """At most ``most`` lines of the place, in at most ``max_bytes``; fewer if it is too long."""
+        """At most ``most`` lines of the place, in at most ``max_bytes``."""
         file = self.source(citation.path)
         if file is None:
             return ()
-        start, end = citation.start, min(citation.end, citation.start + _MOST_MASKED, len(file.lines))
+        start, end = (
+            citation.start,
+            min(citation.end, citation.start + _MOST_MASKED, len(file.lines)),
+        )
         lines = _masked(file.lines, start, end)
         head, body = start, start + 1
         for each in file.outline:

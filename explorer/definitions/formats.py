@@ -66,9 +66,7 @@ def json_keys(lines: Sequence[str]) -> Iterator[Part]:
     yield from _keys(lines, lambda line: _JSON_KEY.match(line))
 
 
-def _keys(
-    lines: Sequence[str], key: Callable[[str], "re.Match[str] | None"]
-) -> Iterator[Part]:
+def _keys(lines: Sequence[str], key: Callable[[str], "re.Match[str] | None"]) -> Iterator[Part]:
     found: list[tuple[int, int, str]] = []
     indents = []
     for number, line in enumerate(lines, 1):
@@ -87,9 +85,7 @@ def _keys(
         above.append((indent, name, end - number >= _LARGE_LINES))
 
 
-def _deeper_until(
-    lines: Sequence[str], indents: Sequence[int], number: int, indent: int
-) -> int:
+def _deeper_until(lines: Sequence[str], indents: Sequence[int], number: int, indent: int) -> int:
     end = number
     for after in range(number + 1, len(indents) + 1):
         depth = indents[after - 1]
@@ -232,9 +228,9 @@ _TAGGED: Final = re.compile(
 
 
 def blocks(lines: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
-    """The outermost ``template``, ``script`` and ``style`` of a component: also what each begins with.
+    """The outermost ``template``, ``script`` and ``style`` of a component.
 
-    Yields the tag, its attributes, and the first and last line.
+    For each its tag, its attributes, and its first and last line.
     """
     at = 0
     while at < len(lines):

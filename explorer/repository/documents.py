@@ -16,7 +16,7 @@ import re
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,15 +158,24 @@ def read_document(descriptor: int, path: str) -> Document:
     return Document(path, split_lines(decode(data)), size, complete=complete)
 
 
-def read_window(descriptor: int, start: int, count: int, line_bytes: int) -> Window:
+def read_window(
+    descriptor: int,
+    start: int,
+    count: int,
+    line_bytes: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Window:
     """``count`` lines from line ``start`` on; memory does not grow with the file.
 
-    Lines are cut after ``line_bytes``. The total is known only if the file's end was reached.
+    Lines are cut after ``line_bytes``. The total is known only if the file's end was reached. Once
+    ``stopped`` is true, at the latest after another MiB, the lines are those found until then.
     """
     os.lseek(descriptor, 0, os.SEEK_SET)
     lines: list[bytes] = []
     number, current, first, ended = 1, bytearray(), True, False
     while chunk := os.read(descriptor, _CHUNK_BYTES):
+        if stopped():
+            return Window(start, _texts(lines), None)
         if first and is_binary(chunk):
             return Window(start, (), None, binary=True)
         first = False
@@ -208,6 +217,11 @@ def _skip_lines(chunk: bytes, number: int, start: int) -> tuple[int, int]:
 
 def _texts(lines: list[bytes]) -> tuple[str, ...]:
     return tuple(_clean(line.decode("utf-8", "replace")).removesuffix("\r") for line in lines)
+
+
+def begins_binary(descriptor: int) -> bool:
+    """True when the beginning of the open file is binary."""
+    return is_binary(os.pread(descriptor, _BINARY_PROBE_BYTES, 0))
 
 
 def is_binary(data: bytes) -> bool:

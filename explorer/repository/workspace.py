@@ -6,11 +6,10 @@ following links; one that leads outside is refused. A change between the steps f
 """
 
 import os
-import re
 import stat
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -22,6 +21,7 @@ from explorer.repository.documents import (
     DocumentCache,
     NotRegularError,
     Window,
+    begins_binary,
     identity_of,
     open_directory,
     open_file,
@@ -29,10 +29,11 @@ from explorer.repository.documents import (
     read_document,
     read_window,
 )
+from explorer.repository.git_directory import IndexCache
+from explorer.repository.listing import Listing, take_listing
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
-    Listing,
     PathProblem,
     Resolved,
     clean,
@@ -43,10 +44,10 @@ from explorer.repository.paths import (
     shown,
     similar,
     split,
-    take_listing,
+    virtual_name,
     without_line_suffix,
 )
-from explorer.repository.ripgrep import RgHandle, in_thread
+from explorer.repository.ripgrep import RgHandle, current_handle, in_thread, never_run_from
 
 
 class Workspace:
@@ -72,6 +73,7 @@ class Workspace:
         self._listing: Listing | None = None
         self._lock = threading.Lock()
         self._documents = DocumentCache()
+        self._indexes = IndexCache()
 
     @classmethod
     def open(
@@ -89,6 +91,7 @@ class Workspace:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             message = f"The repository {str(root)!r} cannot be opened: {reason}."
             raise WorkspaceError(message) from None
+        never_run_from(real)
         return cls(real, descriptor, virtual_name(name or real.name), include_hidden=include_hidden)
 
     def __enter__(self) -> "Workspace":
@@ -125,7 +128,6 @@ class Workspace:
         """Every file that may be shown, as sorted relative paths; kept until ``forget``.
 
         Raises:
-            RipgrepError: rg is missing or does not start.
             WorkspaceError: the walk failed.
         """
         listing = self._listing
@@ -168,14 +170,18 @@ class Workspace:
     @property
     def listing(self) -> Listing:
         """The list of files, with what was derived from it; taken, blocking, if there is none."""
-        return self._listing or self._take_listing(RgHandle())
+        return self._listing or self._take_listing(current_handle())
 
     def _take_listing(self, handle: RgHandle) -> Listing:
         with self._lock:
             if self._listing is None:
                 self.check()
                 self._listing = take_listing(
-                    self.descriptor, include_hidden=self.include_hidden, handle=handle
+                    self.descriptor,
+                    self.root,
+                    self._indexes,
+                    include_hidden=self.include_hidden,
+                    handle=handle,
                 )
             return self._listing
 
@@ -301,17 +307,34 @@ class Workspace:
                 self._documents.put(document, identity)
         return document
 
-    def window(self, path: str, start: int, count: int, *, line_bytes: int) -> Window:
+    def is_binary(self, path: str) -> bool:
+        """True when the file begins like a binary one.
+
+        Raises:
+            PathProblem: it may not be shown or cannot be read.
+        """
+        with self._opened(path) as descriptor:
+            return begins_binary(descriptor)
+
+    def window(
+        self,
+        path: str,
+        start: int,
+        count: int,
+        *,
+        line_bytes: int,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Window:
         """``count`` lines of a file of any size from line ``start`` on, in bounded memory.
 
-        Lines may be cut after ``line_bytes``.
+        Lines may be cut after ``line_bytes``. ``stopped`` ends the reading of a large file.
 
         Raises:
             PathProblem: it may not be shown or cannot be read.
         """
         with self._opened(path) as descriptor:
             if os.fstat(descriptor).st_size > MAX_DOCUMENT_BYTES:
-                return read_window(descriptor, start, count, line_bytes)
+                return read_window(descriptor, start, count, line_bytes, stopped)
             document = self._document(descriptor, path)
         lines = document.lines[start - 1 : start - 1 + count]
         return Window(start, lines, len(document.lines), document.binary)
@@ -389,11 +412,6 @@ class Workspace:
 
     def _name(self, path: str) -> str:
         return self.to_virtual(path) if is_one_line(path) else shown(path)
-
-
-def virtual_name(name: str) -> str:
-    """The name, with dashes for everything that could break a ``path:line`` citation."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

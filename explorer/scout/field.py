@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.folding import fold
 from explorer.scout.query import WORD_GROUP, WORD_GROUPS, Query
 from explorer.scout.tokens import (
     PAD,
@@ -115,6 +116,7 @@ class _Scanned:
 
 
 def _scanned(chunk: list[bytes]) -> _Scanned:
+    chunk = [fold(text) for text in chunk]
     joined = PAD + PAD.join(chunk) + PAD
     array = np.frombuffer(joined, np.uint8)
     lines, words = lines_of(array), scan(array)

@@ -6,6 +6,7 @@ estimated from sizes in bytes. The files that rank high by them are indexed firs
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from explorer.repository.ripgrep import RgHandle, rg_output
+from explorer.repository.ripgrep import current_handle, rg_output
 from explorer.repository.workspace import Workspace
+from explorer.scout.folding import fold
 from explorer.scout.index import Pending
 from explorer.scout.query import Query
 from explorer.scout.rows import MAX_COUNT, MAX_FILE_BYTES, IndexRows
@@ -83,16 +85,28 @@ def _words(query: Query) -> dict[bytes, _Word]:
         stems = [(stem, term) for stem, term in stems_of(text) if term in terms]
         for stem, term in stems:
             # A short word has to stand alone; a long one may go on behind its stem.
-            escaped = re.escape(stem.decode("utf-8", "replace"))
+            escaped = _either_form(stem.decode("utf-8", "replace"))
             pattern = escaped if len(stem) > _SHORT else rf"\b{escaped}\b"
             found.setdefault(stem, _Word(pattern, (term,)))
         (_, parts, whole), *more = words_of(text) or [("", [], 0)]
         if len(parts) > 1 and not more and whole in terms:
             pieces = [piece for piece in _PIECES.findall(text) if piece]
-            key = "".join(pieces).lower().encode()
-            pattern = "_?".join(re.escape(piece) for piece in pieces)
+            key = _key("".join(pieces).encode())
+            pattern = "_?".join(_either_form(piece) for piece in pieces)
             found.setdefault(key, _Word(pattern, (whole, *(term for _, term in stems))))
     return found
+
+
+def _either_form(text: str) -> str:
+    """A pattern for the text, its letters composed or decomposed."""
+    forms = dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    pattern = "|".join(re.escape(form) for form in forms)
+    return f"(?:{pattern})" if len(forms) > 1 else pattern
+
+
+def _key(matches: bytes) -> bytes:
+    """What matched, whatever its spelling."""
+    return fold(matches).lower().replace(b"_", b"")
 
 
 def _output(
@@ -102,13 +116,15 @@ def _output(
     longest = sorted(words, key=len, reverse=True)
     patterns = [f"--regexp={words[key].pattern}" for key in longest]
     options = ["--only-matching", "--ignore-case", "--heading", "--no-line-number", "--null"]
-    options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *workspace.listing.rules]
+    rules, ignored = workspace.listing.rg_rules()
+    options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *rules]
     output, _ = rg_output(
         [*options, *patterns, "--", "./"],
         cwd_fd=workspace.descriptor,
         max_bytes=_MAX_OUTPUT_BYTES,
         timeout_s=timeout_s,
-        handle=RgHandle(),
+        handle=current_handle(),
+        stdin=ignored,
         stopped=stopped,
     )
     return output
@@ -123,7 +139,7 @@ def _counted(output: bytes, words: dict[bytes, _Word], row_of: dict[str, int]) -
         if row is None:
             continue
         begin = row << 32
-        for match, count in Counter(matches.lower().replace(b"_", b"").split()).items():
+        for match, count in Counter(_key(matches).split()).items():
             word = words.get(match)
             for term in word.terms if word is not None else ():
                 keys[begin | term] = keys.get(begin | term, 0) + count

@@ -244,7 +244,7 @@ def _best_first(paths: tuple[str, ...]) -> list[str]:
 FORMAT: Final = 2
 """To be raised whenever the layout of the file changes."""
 
-_DEPENDS_ON: Final = ("tokens", "rows")
+_DEPENDS_ON: Final = ("folding", "tokens", "rows")
 """The modules that decide what is in an index; one written by another version is not used."""
 
 MAX_KEPT: Final = 40

@@ -2,8 +2,8 @@
 
 A definition is judged by its name, its own comment, what its body says and what it is handed: a
 parameter list, or an argument ``x=x`` that repeats a word of the question, says little about what
-the definition does, so there words count for little. ``networks`` judges cells of a few lines, which
-say which lines matter; here the definition is the unit.
+the definition does, so there words count for little. ``networks`` judges cells of a few lines,
+which say which lines matter; here the definition is the unit.
 """
 
 import re
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.definitions import Definition
+from explorer.scout.folding import fold
 from explorer.scout.query import Query
 from explorer.scout.related import Scanned, scanned, vocabulary, widened
 from explorer.scout.tokens import PAD, Floats, is_among, long_enough
 
 FEATURES: Final = (
-    "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc doc_share"
-    " body_share body_rank cover cover_share handed size small function class value statements"
-    " local stub test dunder asked_class asked_value asked_statements"
+    "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc"
+    " doc_share body_share body_rank cover cover_share handed size small function class value"
+    " statements local stub test dunder asked_class asked_value asked_statements"
 ).split()
 """The columns of ``judge``."""
 
@@ -43,7 +44,8 @@ _HANDS_ON: Final = re.compile(
 )
 _QUOTES: Final = (b'"""', b"'''", b'r"""')
 _STUB: Final = re.compile(
-    rb"(?:\.\.\.|pass|raise NotImplementedError.*|return NotImplemented|unimplemented!\(\)|todo!\(\))$"
+    rb"(?:\.\.\.|pass|raise NotImplementedError.*|return NotImplemented|unimplemented!\(\)"
+    rb"|todo!\(\))$"
 )
 _ASKS: Final = re.compile(r"\s*(?:how|where|when|why)\b", re.IGNORECASE)
 _CODE: Final = re.compile(r"[A-Z_0-9.]|[a-z][A-Z]")
@@ -79,7 +81,7 @@ def judge(
     the query counts: its rarity among the files times how much the query says it.
     """
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
-    read = [scanned(text) for text in texts]
+    read = [scanned(fold(text)) for text in texts]
     terms, kin = widened(query, heavy.tolist(), vocabulary(read))
     counted = [_counted(*each, terms, kin) for each in zip(texts, read, outlines, strict=True)]
     parts = [np.concatenate(each) for each in zip(*(one.parts for one in counted), strict=True)]
@@ -188,10 +190,11 @@ def _counted(
     ]
     body = between(begins, ends)
     size = np.maximum(1, np.array(ends) - np.array(begins) + 1).astype(np.float32).reshape(-1)
-    joined = scanned(b"\n".join(each.last_name.encode("utf-8", "replace") for each in found))
+    joined = scanned(fold("\n".join(each.last_name for each in found).encode("utf-8", "replace")))
     names = np.minimum(1.0, _counts(joined, terms, len(found) + 1)[1:] @ kin)
     stubs = [
-        each.size <= _STUB_LINES and bool(_STUB.search(lines[min(each.end, len(lines)) - 1].strip()))
+        each.size <= _STUB_LINES
+        and bool(_STUB.search(lines[min(each.end, len(lines)) - 1].strip()))
         for each in found
     ]
     return _Counted(
@@ -250,7 +253,10 @@ def _best_cells(found: Sequence[Definition], cells: Cells) -> NDArray[np.float64
     low = np.searchsorted(cells.last, extents[:, 0])
     high = np.searchsorted(cells.first, extents[:, 1], side="right")
     return np.array(
-        [cells.chance[a:b].max(initial=0.0) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        [
+            cells.chance[a:b].max(initial=0.0)
+            for a, b in zip(low.tolist(), high.tolist(), strict=True)
+        ]
     )
 
 
@@ -289,7 +295,7 @@ def _pairs(
     if not both.any():
         return np.zeros(len(in_name))
     count = (in_name[:, left[both]] & in_name[:, right[both]]).sum(axis=1)
-    return np.minimum(2.0, count)
+    return np.asarray(np.minimum(2.0, count), np.float64)
 
 
 def _is_named(name: str, text: str) -> bool:

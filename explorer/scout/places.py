@@ -14,7 +14,7 @@ from explorer.definitions import Definition, outline
 from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, extent, judge
 from explorer.scout.networks import Weights, score_all, sigmoid
 from explorer.scout.query import Query
-from explorer.scout.ranges import read_cells
+from explorer.scout.cells import read_cells
 from explorer.scout.tokens import Floats
 
 _WEIGHTS: Final = {
@@ -50,9 +50,11 @@ _WEIGHTS: Final = {
     "asked_value": -1.3,
     "asked_statements": -1.0,
 }
-"""How much each of the ``FEATURES`` counts, in log odds: a conditional logit, fitted on 80 questions
-about 26 repositories with a prior by hand. Cross-validated by repository, the definition sought is
-first in 56%, among the first three in 74%, five in 86%; by hand 51, 68 and 81."""
+"""How much each of the ``FEATURES`` counts, in log odds.
+
+A conditional logit, fitted on 80 questions about 26 repositories with a prior by hand.
+Cross-validated by repository, the definition sought is first in 56%, among the first three in 74%,
+the first five in 86%; by hand 51, 68 and 81."""
 
 _COLUMN_WEIGHTS: Final = np.array([_WEIGHTS[name] for name in FEATURES])
 

@@ -1,7 +1,4 @@
-"""A question taken apart: terms with weights, code names, paths, quoted text, title and body.
-
-Its trace holds the places that a stack trace, a compiler or a person names by path and line.
-"""
+"""A question taken apart: terms with weights, code names, paths, quoted text, title and body."""
 
 import re
 from dataclasses import dataclass
@@ -10,106 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.repository.paths import common_suffix
+from explorer.scout.folding import fold, plain, seamed
 from explorer.scout.tokens import Floats, Hashes, Indexes, Mask, words_of
-
-MAX_FRAMES: Final = 200
-"""The most frames that are looked at: the trace of a deep recursion repeats itself."""
-
-_MAX_LINE_CHARS: Final = 600
-_PATH_WORD: Final = r"[\w./\\@+~-]{1,200}\.[A-Za-z]\w{0,7}"
-_PYTHON: Final = re.compile(r"File \"([^\"\n]{1,300})\", line (\d{1,7})(?:, in (\S{1,100}))?")
-_JVM: Final = re.compile(r"\bat ([\w$.<>/-]{1,300})\(([\w$-]{1,100}\.\w{1,8}):(\d{1,7})\)")
-_PHP: Final = re.compile(rf"#\d+ ({_PATH_WORD})\((\d{{1,7}})\)")
-_DOTNET: Final = re.compile(rf" in (?:[A-Za-z]:)?({_PATH_WORD}):line (\d{{1,7}})")
-_PLAIN: Final = re.compile(rf"(?<![\w./\\@+~-])({_PATH_WORD}):(\d{{1,7}})(?!\w)")
-_TRACE_LINE: Final = re.compile(
-    r"\s*(?:Traceback|Caused by|Exception|goroutine |thread '|stack backtrace|panic|at |#?\d+:? "
-    r"|File \"|created by|\.\.\. \d+ more|\[\w+\]:|During handling|note: run with|[\w.$]+\("
-    r"|[\w.$:]*(?:Error|Exception|Panic|Warning)\b)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A place that the text names."""
-
-    path: str
-    """``/`` between parts, as written or from a class's name; rarely relative to the root."""
-    line: int
-    """1-based."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """The places that a text names."""
-
-    frames: tuple[Frame, ...]
-    """Distinct; those of a stack innermost first."""
-    bare: bool
-    """True when the text is little more than a trace."""
-
-
-def parse_trace(text: str) -> Trace:
-    """The frames of Python, JVM, JavaScript, Go, Rust, Ruby, PHP, .NET and native traces.
-
-    ``path:line`` in prose counts too. Python names the innermost frame last, all others first.
-    """
-    frames: list[Frame] = []
-    python = traced = lines = 0
-    indented = False
-    for line in text.splitlines():
-        line = line[:_MAX_LINE_CHARS]
-        found, is_python = _frames_of(line)
-        frames += found[: MAX_FRAMES - len(frames)]
-        python += is_python
-        if line.strip():
-            lines += 1
-            # The source line below a frame belongs to it.
-            traced += bool(found) or indented or bool(_TRACE_LINE.match(line))
-        indented = is_python
-    ordered = reversed(frames) if 2 * python > len(frames) else frames
-    return Trace(tuple(dict.fromkeys(ordered)), bool(frames) and 4 * traced >= 3 * lines)
-
-
-def _frames_of(line: str) -> tuple[list[Frame], bool]:
-    """The frames of a line, and whether it is Python's form."""
-    if match := _PYTHON.search(line):
-        return [_frame(match[1], match[2])], True
-    if match := _JVM.search(line):
-        # Package, class and method; what comes before the last slash is a module's name.
-        package = match[1].rpartition("/")[2].split(".")[:-2]
-        return [_frame("/".join((*package, match[2])), match[3])], False
-    for pattern in (_PHP, _DOTNET):
-        if match := pattern.search(line):
-            return [_frame(match[1], match[2])], False
-    return [_frame(match[1], match[2]) for match in _PLAIN.finditer(line)], False
-
-
-def _frame(path: str, line: str) -> Frame:
-    return Frame(path.replace("\\", "/").lstrip("./~"), int(line))
-
-
-def resolve(frame: Frame, by_name: dict[str, list[str]]) -> str | None:
-    """The repository's file that the frame is in; None when no file fits, or several do.
-
-    ``by_name`` has the paths by their last parts. The longest common end decides. A frame's path
-    may begin above the root or lack a part of it (``site-packages/``), so two parts suffice.
-    """
-    parts = frame.path.split("/")
-    candidates = by_name.get(parts[-1], [])
-    if not candidates:
-        return None
-    common = {path: common_suffix(path.split("/"), parts) for path in candidates}
-    most = max(common.values())
-    best = [path for path, count in common.items() if count == most]
-    if len(best) > 1:
-        # A whole path fits better than the end of a longer one: ``a.py``, not ``src/a.py``.
-        best = [path for path in best if path.count("/") + 1 == most]
-    if len(best) != 1 or (most < 2 and len(parts) > 1 and "/" in best[0]):
-        return None
-    return best[0]
-
+from explorer.scout.trace import Trace, parse_trace
 
 MAX_QUERY_CHARS: Final = 20_000
 """How much of a query is read: of a longer one the beginning and the end, where errors are."""
@@ -142,7 +42,7 @@ _PATH: Final = re.compile(r"(?<![\w@:/])(?:[\w.+-]+[/\\])*[\w+-]+(?:\.[\w+-]+)*\
 _QUOTED: Final = re.compile(
     r"`([^`\n]{3,120})`|\"([^\"\n]{4,120})\"|(?<!\w)'([^'\n]{4,120})'(?!\w)"
 )
-_TICKED: Final = re.compile(r"`+[^`\n]{1,200}`+")
+_TICKED: Final = re.compile(r"(?<!`)`++[^`\n]{1,200}`++")
 _CODE_WORD: Final = re.compile(
     r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|^_+[a-z]|^[A-Z]{2,}\d*$|^[A-Z]+[A-Z][a-z]"
 )
@@ -190,10 +90,12 @@ class Query:
 
 def parse_query(text: str) -> Query:
     """The question's terms and parts. Any text is accepted; an empty one gives an empty query."""
-    if len(text) > MAX_QUERY_CHARS:
+    unseamed = plain(text)
+    if len(unseamed) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
-        text = text[:half] + "\n" + text[-half:]
-    text = text.strip()
+        unseamed = unseamed[:half] + "\n" + unseamed[-half:]
+    unseamed = unseamed.strip()
+    text = seamed(unseamed)
     title_end = _title_end(text)
     prefix = _SCOPE.match(text)
     scope_end = prefix.end() if prefix else 0
@@ -211,7 +113,8 @@ def parse_query(text: str) -> Query:
         if found >= 0:
             if _breaks(text[position:found]):
                 sequence.append(-1)
-            position = found + len(word)
+            # Pairs of characters overlap: the second begins inside the first.
+            position = found + (1 if len(word) == 2 and not word.isascii() else len(word))
         in_title = position <= title_end
         is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position])
         terms = [part for part in parts if part not in _STOPPED or is_code]
@@ -242,8 +145,8 @@ def parse_query(text: str) -> Query:
         },
         words=tuple(written[term] for term in kept),
         sequence=np.array([place.get(term, -1) for term in sequence], np.int32),
-        paths=_paths(text, trace),
-        quoted=_quoted(text),
+        paths=_paths(f"{text}\n{unseamed}" if text != unseamed else text, trace),
+        quoted=_quoted(unseamed),
         trace=trace,
         text=text,
     )
@@ -272,9 +175,9 @@ def _paths(text: str, trace: Trace) -> tuple[str, ...]:
     found: dict[str, None] = {}
     # No path has names of that length, and looking for one there takes quadratic time.
     for match in _PATH.finditer(_LONG.sub(" ", text)):
-        found[match[0].replace("\\", "/").removeprefix("./").lower()] = None
+        found[match[0].replace("\\", "/").removeprefix("./").casefold()] = None
     for frame in trace.frames:
-        found[frame.path.lower()] = None
+        found[frame.path.casefold()] = None
     return tuple(found)[:100]
 
 
@@ -282,7 +185,7 @@ def _quoted(text: str) -> tuple[bytes, ...]:
     found: dict[bytes, None] = {}
     for match in _QUOTED.finditer(text):
         inner = next(group for group in match.groups() if group is not None)
-        found[inner.strip().lower().encode("utf-8", "replace")] = None
+        found[fold(inner.encode("utf-8", "replace")).strip().lower()] = None
     return tuple(found)[:40]
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from explorer.repository.documents import decode, is_binary, open_directory
 from explorer.repository.workspace import Workspace
+from explorer.scout.folding import fold
 from explorer.scout.tokens import (
     PAD,
     Hashes,
@@ -218,8 +219,9 @@ def build_rows(files: Iterable[FileText], stopped: Callable[[], bool] = lambda: 
 
 
 def _rows_of_chunk(chunk: list[FileText]) -> IndexRows:
-    text = np.frombuffer(PAD + PAD.join(data for _, _, data in chunk) + PAD, np.uint8)
-    sizes = np.array([len(data) + len(PAD) for _, _, data in chunk], np.int64)
+    texts = [fold(data) for _, _, data in chunk]
+    text = np.frombuffer(PAD + PAD.join(texts) + PAD, np.uint8)
+    sizes = np.array([len(each) + len(PAD) for each in texts], np.int64)
     begins = np.cumsum(sizes) - sizes + len(PAD)
     found = scan(text)
     keep = long_enough(found, text)

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.folding import fold, plain
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
 from explorer.scout.tokens import (
@@ -135,7 +136,7 @@ def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:
         chunk: list[bytes] = []
         size = 0
         while begin + len(chunk) < len(texts) and size < MAX_SCAN_BYTES // 4:
-            chunk.append(texts[begin + len(chunk)].encode("utf-8", "replace"))
+            chunk.append(fold(texts[begin + len(chunk)].encode("utf-8", "replace")))
             size += len(chunk[-1]) + 1
         array = np.frombuffer(PAD + b"\n".join(chunk) + PAD, np.uint8)
         starts = np.cumsum([len(PAD)] + [len(text) + 1 for text in chunk[:-1]])
@@ -268,7 +269,7 @@ def _mentions(paths: PathIndex, query: Query) -> Floats:
     by_name: dict[str, list[int]] = {}
     wanted = {each.rpartition("/")[2] for each in query.paths}
     for index, path in enumerate(paths.paths):
-        name = path.rpartition("/")[2].lower()
+        name = plain(path.rpartition("/")[2]).casefold()
         if name in wanted:
             by_name.setdefault(name, []).append(index)
     for each in query.paths:
@@ -276,7 +277,7 @@ def _mentions(paths: PathIndex, query: Query) -> Floats:
         for index in by_name.get(name, ()):
             value = 1.0 / len(by_name[name])
             if directory:
-                value += _common_tail(paths.paths[index].lower(), each)
+                value += _common_tail(plain(paths.paths[index]).casefold(), each)
             result[index] = max(result[index], value)
     return result
 

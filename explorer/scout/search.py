@@ -3,17 +3,18 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
 import numpy as np
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.field import build_field
@@ -21,12 +22,13 @@ from explorer.scout.first_look import count_words
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
-from explorer.scout.query import Query, parse_query, resolve
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import Place, choose_places, rank_places
+from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.tokens import Floats, words_of
+from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
 """How much source is indexed before an answer; if there is more, ripgrep looks first."""
@@ -39,6 +41,8 @@ _MOST_FILES: Final = 6
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
 _PART_FURTHER: Final = 3
+_KNOWN_SHARE: Final = 0.34
+"""A part of a question of whose words fewer occur in the repository has found nothing."""
 _UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
 """The files whose definitions are ranked."""
@@ -97,7 +101,7 @@ def search(
         rows = index.rows
     notes = index.notes(len(paths), looked=looked)
     if not rows.paths or most <= 0:
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     parts = parts_of(query)
     if not parts:
         answer = _search(index, parsed, rows, most, cancelled)
@@ -105,6 +109,9 @@ def search(
     answers = []
     for part in parts:
         asked = parse_query(in_context(part, parts[0]))
+        if _says_nothing(asked, rows):
+            answers.append(ScoutAnswer((), ""))
+            continue
         answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
     return _together(parts, answers, notes)
 
@@ -115,8 +122,16 @@ def _search(
     """The answer to one question, or one part of a question, from the rows."""
     found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()))
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
     return _answer(query, found, load_weights(), most)
+
+
+def _says_nothing(query: Query, rows: IndexRows) -> bool:
+    """Whether most of what the question says occurs nowhere."""
+    found = np.zeros(len(query.terms), np.bool_)
+    found[find(rows, query.terms).term] = True
+    known = float(query.weight[found].sum())
+    return not query.paths and known < _KNOWN_SHARE * float(query.weight.sum())
 
 
 def _together(
@@ -149,7 +164,10 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     """
     pending = index.pending
     with ThreadPoolExecutor(1, "scout-look") as pool:
-        counting = pool.submit(count_words, index.workspace, query, pending, stopped, timeout_s)
+        # In this context, so that rg ends with the question.
+        counting = pool.submit(
+            copy_context().run, count_words, index.workspace, query, pending, stopped, timeout_s
+        )
         # rg is a process of its own: meanwhile the paths are looked at here.
         index.path_index(tuple(sorted({*pending.paths, *index.rows.paths})))
         counted = counting.result()
@@ -207,15 +225,15 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     """The files that the query names with a line number, by their rows, and the lines."""
     if not query.trace.frames:
         return []
-    names = {frame.path.rpartition("/")[2] for frame in query.trace.frames}
-    by_name: dict[str, list[str]] = {}
+    tails = {tail_of(frame.path) for frame in query.trace.frames}
+    by_tail: dict[str, list[str]] = {}
     row_of: dict[str, int] = {}
     for row, path in enumerate(paths):
-        name = path.rpartition("/")[2]
-        if name in names:
-            by_name.setdefault(name, []).append(path)
+        tail = tail_of(path)
+        if tail in tails:
+            by_tail.setdefault(tail, []).append(path)
             row_of[path] = row
-    resolved = ((resolve(frame, by_name), frame.line) for frame in query.trace.frames)
+    resolved = ((resolve(frame, by_tail), frame.line) for frame in query.trace.frames)
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
@@ -345,19 +363,15 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
 
-        def work() -> bool:
+        def work(handle: RgHandle) -> bool:
             with self._lock:
                 index = self._opened()
-                index.refresh(paths, lambda: cancelled.is_set() or not deadline.left_s)
+                index.refresh(paths, lambda: handle.killed or not deadline.left_s)
                 return not index.pending.paths
 
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(work)
 
     async def answer(
         self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
@@ -373,13 +387,8 @@ class Scout:
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
-        cancelled = threading.Event()
         paths = await self._workspace.files()
-        work = partial(self._answer, query, paths, max_citations, deadline, cancelled.is_set)
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        finally:
-            cancelled.set()
+        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
 
     def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
         """For each name the indexed files that have it, and whether they define it.
@@ -400,10 +409,10 @@ class Scout:
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
-        cancelled: Callable[[], bool],
+        handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
-            if cancelled():
+            if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
             answer = search(
@@ -412,7 +421,7 @@ class Scout:
                 paths,
                 most=most,
                 deadline=deadline,
-                cancelled=cancelled,
+                cancelled=lambda: handle.killed,
                 look_first=True,
             )
             if index.pending.paths and self._behind is None:

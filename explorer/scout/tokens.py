@@ -5,7 +5,8 @@ acronyms (``HTTPServer``) consist of; each is stemmed lightly. A word of several
 as a whole, the same for every spelling: ``fooBar``, ``foo_bar`` and ``FOO_BAR`` are ``foobar``.
 
 Text and query go through the same function, so that equal terms have equal hashes. Everything is
-array arithmetic: a loop in Python over the words of 5,000 files would take several seconds.
+array arithmetic: a loop in Python over the words of 5,000 files would take several seconds. Text
+beyond ASCII comes in as ``folding.fold`` leaves it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from explorer.scout.folding import apart, fold, folded, plain
 
 Bytes = NDArray[np.uint8]
 Hashes = NDArray[np.uint32]
@@ -185,7 +188,8 @@ def _stem_ends(lower: Bytes, start: Indexes, end: Indexes) -> Indexes:
     last = take(end - 1)
     cut(((last == ord("y")) | (last == ord("i"))) & (end - start >= 4), 1)
     last = take(end - 1)
-    cut((last == take(end - 2)) & (last > ord("9")) & (end - start >= 4), 1)
+    letter = (last > ord("9")) & (last < 128)
+    cut((last == take(end - 2)) & letter & (end - start >= 4), 1)
     return end
 
 
@@ -212,7 +216,7 @@ def long_enough(scanned: Scan, text: Bytes) -> Mask:
 
 def stems_of(word: str) -> list[tuple[bytes, int]]:
     """For each part of a word its stem in lower case and the stem's hash."""
-    data = word.encode("utf-8", "replace")[: MAX_SCAN_BYTES - 2 * len(PAD)]
+    data = fold(word.encode("utf-8", "replace"))[: MAX_SCAN_BYTES - 2 * len(PAD)]
     array = np.frombuffer(PAD + data + PAD, np.uint8)
     found = scan(array)
     keep = long_enough(found, array)
@@ -227,20 +231,33 @@ def stems_of(word: str) -> list[tuple[bytes, int]]:
 
 
 def words_of(text: str) -> list[tuple[str, list[int], int]]:
-    """Each word of a short text as (word, hashes of its parts, hash of the whole), in order."""
-    data = text.encode("utf-8", "replace")[: MAX_SCAN_BYTES - 2 * len(PAD)]
-    array = np.frombuffer(PAD + data + PAD, np.uint8)
-    found = scan(array)
-    keep = long_enough(found, array)
+    """Each word of a short text as (word, hashes of its parts, hash of the whole), in order.
+
+    The words are written as in ``folding.plain`` text; the hashes are those of folded words.
+    """
+    written = apart(plain(text))
+    array, found = _scanned(folded(written))
+    if written.isascii():
+        same, shown = array, found
+    else:
+        # Folding changes what is inside words alone, so there are as many of them.
+        same, shown = _scanned(written)
+    data = same.tobytes()
     result: list[tuple[str, list[int], int]] = []
-    offset = len(PAD)
     for begin, end, whole in zip(
-        found.word_start.tolist(), found.word_end.tolist(), found.word_term.tolist(), strict=True
+        shown.word_start.tolist(), shown.word_end.tolist(), found.word_term.tolist(), strict=True
     ):
-        result.append((data[begin - offset : end - offset].decode("utf-8", "replace"), [], whole))
+        result.append((data[begin:end].decode("utf-8", "replace"), [], whole))
+    keep = long_enough(found, array)
     for index, term in zip(found.word[keep].tolist(), found.term[keep].tolist(), strict=True):
         result[index][1].append(term)
     return result
+
+
+def _scanned(text: str) -> tuple[Bytes, Scan]:
+    data = text.encode("utf-8", "replace")[: MAX_SCAN_BYTES - 2 * len(PAD)]
+    array = np.frombuffer(PAD + data + PAD, np.uint8)
+    return array, scan(array)
 
 
 _KEYWORDS: Final = (

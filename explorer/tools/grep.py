@@ -31,6 +31,7 @@ from explorer.tools.rg_search import (
     RgCommand,
     command_for,
     count_rows,
+    frugal,
     order_of,
     regex_error,
     repaired,
@@ -39,7 +40,7 @@ from explorer.tools.rg_search import (
 
 _PARALLEL_BYTES = 4 << 20
 """If there is more output, the search is repeated in order of paths, only as far as is shown."""
-_REPAIRS = 2
+_REPAIRS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,13 @@ def grep(
         return problem(str(error), max_chars)
     if scope.file:
         path = _join(scope.directory, scope.file)
-        if workspace.window(path, 1, 1, line_bytes=1).binary:
+        if workspace.is_binary(path):
             name = workspace.to_virtual(path)
             return problem(f"{name} is a binary file and is not searched.", max_chars)
-    command = command_for(arguments, scope.globs, workspace.listing.rules, limits, scope.file)
+    rules, ignored = workspace.listing.rg_rules(scope.directory)
+    if scope.file:
+        rules, ignored = workspace.listing.rules, b""
+    command = command_for(arguments, scope.globs, rules, limits, scope.file, ignored)
     found = _search(workspace, scope, command, wanted, limits, max_chars, handle)
     if found.end.returncode == 2 and not found.parts and found.end.stderr.strip():
         reason = cut_line(regex_error(found.end.stderr), 200)
@@ -150,6 +154,7 @@ def _search(
                 sink=collector,
                 timeout_s=limits.timeout_s,
                 handle=handle,
+                stdin=command.ignored,
             )
             collector.close()
             return collector, end
@@ -159,6 +164,8 @@ def _search(
             better = None
             if end.returncode == 2 and not collector.parts:
                 better = repaired(command, end.stderr)
+            elif end.crashed and not handle.killed:
+                better = frugal(command)
             if better is None:
                 break
             command = better
@@ -166,7 +173,7 @@ def _search(
         if collector.full:
             command = replace(command, in_order=True)
             collector, end = run(command, 4 * max_chars + 65_536)
-    complete = not (collector.full or end.timed_out)
+    complete = not (collector.full or end.timed_out or end.crashed)
     return _Matches(collector.parts, end, command, complete)
 
 
@@ -213,6 +220,8 @@ class _MatchesText:
         if found.end.timed_out:
             seconds = f"{self._limits.timeout_s:g} s"
             notes.append(f"... (stopped after {seconds}: incomplete; narrow the search)")
+        elif found.end.crashed:
+            notes.append("... (ripgrep ran out of memory, as on a huge line: incomplete)")
         elif not (fits and found.complete):
             notes.append(self._truncation(found))
         if not self._shown:

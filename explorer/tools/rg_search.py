@@ -17,11 +17,13 @@ MAX_PATTERN_CHARS = 2_000
 
 _MAX_FILE = "64M"
 """Larger files are left out of a search through directories: rg holds a whole line in memory."""
+_MAX_FILE_FRUGAL = "2M"
+"""Small enough for every thread of rg to hold one in memory."""
 _MAX_FILE_MULTILINE = "16M"
 """With --multiline rg holds the whole file."""
 _LONGEST_TOKEN_CHARS = 300
 """So much more of a line is asked for than is shown, as half a token is not known for a secret."""
-_REGEX_LIMITS = ("--regex-size-limit=20M", "--dfa-size-limit=50M")
+_REGEX_LIMITS = ("--regex-size-limit=20M", "--dfa-size-limit=20M")
 _MODEL_TYPE = "fastcontextmodel"
 
 _UNBALANCED = (
@@ -53,10 +55,14 @@ class RgCommand:
     fixed: bool = False
     in_order: bool = False
     file_type: str = ""
+    frugal: bool = False
+    """Whether only small files are searched, because rg ran out of memory."""
     name_globs: tuple[str, ...] = ()
     """Globs for file names; files with other names cannot be wanted."""
     notes: tuple[str, ...] = ()
     """What was changed because rg had refused a command."""
+    ignored: bytes = b""
+    """The ignore file that rg reads on its standard input."""
 
     def args(self) -> list[str]:
         """The options of rg; the pattern behind ``-e``, the path behind ``--``."""
@@ -94,7 +100,10 @@ class RgCommand:
         args = []
         if self.target != "./":
             args.append("--text")  # It was probed: NUL bytes further down do not end the search.
-        if self.multiline:
+            args.append("--no-mmap")  # The memory that rg may use is less than a file can have.
+        if self.frugal:
+            args.append(f"--max-filesize={_MAX_FILE_FRUGAL}")
+        elif self.multiline:
             args.append(f"--max-filesize={_MAX_FILE_MULTILINE}")
         elif self.target == "./":
             args.append(f"--max-filesize={_MAX_FILE}")
@@ -121,6 +130,7 @@ def command_for(
     rules: tuple[str, ...],
     limits: ToolLimits,
     file: str = "",
+    ignored: bytes = b"",
 ) -> RgCommand:
     """The first command for a search through directories or, if it is named, one file."""
     before, after = arguments.context_lines()
@@ -140,6 +150,7 @@ def command_for(
         line_chars=limits.grep_line_chars + _LONGEST_TOKEN_CHARS,
         file_type=file_type,
         name_globs=tuple(name for name in names if name) if narrow else (),
+        ignored=ignored,
     )
 
 
@@ -160,6 +171,14 @@ def repaired(command: RgCommand, stderr: str) -> RgCommand | None:
         note = f"({pattern} is not a regular expression: {reason}; searched for as text)"
         return replace(command, fixed=True, notes=(*command.notes, note))
     return None
+
+
+def frugal(command: RgCommand) -> RgCommand | None:
+    """A command that needs little memory, for rg ran out of it; None when there is none."""
+    if command.frugal or command.target != "./":
+        return None
+    note = f"(ripgrep ran out of memory: files larger than {_MAX_FILE_FRUGAL}iB were left out)"
+    return replace(command, frugal=True, notes=(*command.notes, note))
 
 
 def regex_error(stderr: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from explorer.limits import Deadline
 from explorer.records import Span, ToolCall, ToolResult
 from explorer.repository.documents import Window
 from explorer.repository.paths import PathProblem
@@ -26,9 +27,15 @@ _LEAST_CHARS = 20
 
 
 def read(
-    workspace: Workspace, arguments: ReadArguments, limits: ToolLimits, max_chars: int
+    workspace: Workspace,
+    arguments: ReadArguments,
+    limits: ToolLimits,
+    max_chars: int,
+    handle: RgHandle,
 ) -> ToolResult:
-    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows. Blocks.
+    """A fence that opens with ``path:start-end`` and holds ``N|line`` rows.
+
+    Blocks; killing the ``handle`` ends it.
 
     Raises:
         PathProblem: the path leads to nothing that may be shown.
@@ -39,12 +46,22 @@ def read(
     start, count = _range(arguments, limits)
     # UTF-8 needs at most four bytes a character; one more character shows that a line was cut.
     line_bytes = 4 * (limits.read_line_chars + 1)
-    window = workspace.window(found.path, start, count, line_bytes=line_bytes)
+    deadline = Deadline(limits.timeout_s)
+    window = workspace.window(
+        found.path,
+        start,
+        count,
+        line_bytes=line_bytes,
+        stopped=lambda: handle.killed or not deadline.left_s,
+    )
     name = workspace.to_virtual(found.path)
     if window.binary:
         return problem(f"{name} is a binary file and is not shown.", max_chars)
     if window.total == 0:
         return ToolResult("File is empty.")
+    if not window.lines and window.total is None:
+        seconds = f"{limits.timeout_s:g} s"
+        return problem(f"Line {start} of {name} was not reached in {seconds}.", max_chars)
     if not window.lines:
         return problem(_past_the_end(name, start, window.total), max_chars)
     asked = arguments.limit is not None or arguments.end is not None
@@ -146,7 +163,7 @@ class ToolBox:
     def _work(self, arguments: Arguments, room: int) -> Callable[[RgHandle], ToolResult]:
         workspace, limits = self.workspace, self.limits
         if isinstance(arguments, ReadArguments):
-            return lambda _: read(workspace, arguments, limits, room)
+            return lambda handle: read(workspace, arguments, limits, room, handle)
         if isinstance(arguments, GlobArguments):
             return lambda _: glob(workspace, arguments, limits, room)
         return lambda handle: grep(workspace, arguments, limits, room, handle)

@@ -16,8 +16,9 @@ INSTRUCTIONS = """\
 Call the `explore_repository` tool (server `fastcontext`) first when a task needs code whose place \
 you do not know: how a feature works, where a behaviour comes from, which files a change touches, \
 what lies behind an error message. Ask one full question with the names, messages and symptoms \
-that you have. It answers with `path:start-end` citations, and every cited line was read in the \
-working tree; read those ranges before you search further.
+that you have. It answers with `path:start-end` citations and the code of the first ones, and \
+every cited line was read in the working tree: work from that code, without reading it again, \
+before you search further.
 
 Use grep or open the file yourself when you know the exact identifier or path, or for a single \
 fact in a known file: that is faster. An answer of low confidence is a hint to check, not a fact.

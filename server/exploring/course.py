@@ -116,7 +116,17 @@ class Course:
         return await self._fall_back(choice, attempt)
 
     def _reported(self, explorer: ExplorerName, reason: str, run: Exploration) -> Report:
-        notes = (*self.question.notes, *run.notes)
+        from explorer.repository.mentions import hidden_mentions
+
+        workspace = self.repository.workspace
+        hidden = hidden_mentions(workspace, self.question.query)
+        if hidden and explorer == "scout":
+            # Whatever else shares words with the question, the file that it names was not read.
+            sure: Confidence | None = "low" if run.citations else None
+            run = dataclasses.replace(run, answer=f"{hidden[0]} {run.answer}", confidence=sure)
+            hidden = hidden[1:]
+        told = (note for note in workspace.listing.notes if note != run.answer)
+        notes = (*self.question.notes, *hidden, *told, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
 

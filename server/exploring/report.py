@@ -286,7 +286,9 @@ def _as_unicode(path: Path) -> str:
 def _item(number: int, citation: Citation) -> list[str]:
     name = _code_span(path_text(citation.name))
     where = f"{number}. {_code_span(place(citation))} {name}".rstrip()
-    evidence, *_ = [code(each) for each in details(dataclasses.replace(citation, reason=""))] or [""]
+    evidence, *_ = [code(each) for each in details(dataclasses.replace(citation, reason=""))] or [
+        ""
+    ]
     parts = [where, evidence, prose(citation.reason, _REASON_CHARS)]
     lines = [" - ".join(part for part in parts if part)]
     if shown := numbered(citation):

@@ -1,8 +1,8 @@
 """Chooses the directory that an exploration looks at, and refuses those that it must not.
 
 Order: the caller's path, the client's roots, the configured roots, ``CLAUDE_PROJECT_DIR``, the
-working directory if it lies in a repository. If any roots are configured, only directories whose
-real path lies inside one of them are explored.
+repository around the working directory, or else that directory itself. If any roots are
+configured, only directories whose real path lies inside one of them are explored.
 """
 
 import os
@@ -85,9 +85,19 @@ class Resolver:
         found.extend((root, "client roots", _others(root, declared)) for root in declared)
         found.extend(self._configured())
         found.extend((place, "CLAUDE_PROJECT_DIR", "") for place in self._project())
-        if self.cwd is not None and (top := repository_top(self.cwd)) is not None:
-            found.append((top, "working directory", ""))
+        if (place := self.working_directory()) is not None:
+            found.append((place, "working directory", ""))
         return found
+
+    def working_directory(self) -> Path | None:
+        """The repository around the working directory, or else that directory itself.
+
+        None if neither may be explored.
+        """
+        if self.cwd is None:
+            return None
+        places = (repository_top(self.cwd), self.cwd)
+        return next((each for each in places if each and not self.refusal(_real(each))), None)
 
     def _project(self) -> list[Path]:
         """The directory in ``CLAUDE_PROJECT_DIR``, if it can be a path."""
@@ -258,10 +268,5 @@ def default_for_command() -> str:
 
     Empty, which leaves the choice to the resolver, if neither may be explored.
     """
-    resolver = from_process((), "")
-    if resolver.cwd is None:
-        return ""
-    for place in (repository_top(resolver.cwd), resolver.cwd):
-        if place is not None and not resolver.refusal(_real(place)):
-            return str(place)
-    return ""
+    place = from_process((), "").working_directory()
+    return "" if place is None else str(place)

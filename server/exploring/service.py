@@ -11,6 +11,7 @@ import anyio.abc
 
 from explorer.engines.protocol import Engine
 from explorer.events import Listener
+from explorer.repository.ripgrep import never_run_from
 from server.exploring.course import Course
 from server.exploring.engines import Engines, EngineStatus, endpoint_client
 from server.exploring.open_repositories import OpenRepositories, OpenRepository
@@ -39,6 +40,8 @@ class ExplorationService:
     ) -> None:
         """``listener`` hears the events of every run by the model."""
         self.settings = settings
+        for root in settings.roots:
+            never_run_from(root)
         self.listener = listener
         self.engines = Engines(settings, engine_factory)
         self.repositories = OpenRepositories(index_dir())

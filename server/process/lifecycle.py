@@ -86,7 +86,9 @@ def leave_soon(status: int = 0) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """Leave the process now, with what was printed."""
+    """Leave the process now, with what was printed and without what was started."""
+    if searches := sys.modules.get("explorer.repository.ripgrep"):
+        searches.kill_all()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -19,15 +19,9 @@ import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.mcpserver.resolve import ListRoots, Resolve
-from mcp.shared.exceptions import MCPError
-from mcp.types import (
-    CallToolResult,
-    ListRootsRequest,
-    ListRootsResult,
-    TextContent,
-    ToolAnnotations,
-)
+from mcp.server.mcpserver.resolve import Resolve
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from explorer.engines.protocol import Engine
@@ -36,6 +30,7 @@ from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
 from server.protocol import descriptions, extras, stdio
+from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
 if TYPE_CHECKING:
@@ -49,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 EngineFactory = Callable[["Settings"], Engine]
 
-ROOTS_WAIT_S = 3.0
-"""How long a client may take to name its roots."""
-_FIRST_INPUT_REQUIRED = "2026-07-28"
 # Claude Code saves a longer result to a file and shows the model the first 2 kB of it.
 _RESULT_CHARS = 50_000
 
@@ -164,6 +156,7 @@ def build_server(
     log_to_stderr()
     server = ExplorerServer(
         "fastcontext",
+        tools=_tools(),
         title="FastContext",
         description="Finds the code that a question is about",
         instructions=descriptions.INSTRUCTIONS,
@@ -171,9 +164,9 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
+        middleware=[extras.without_resources, only_files],
     )
     server.load_settings = load
-    _add_tools(server)
     extras.add_prompt(server)
     return server
 
@@ -194,51 +187,54 @@ def _load_settings() -> "Settings":
     return load_settings()
 
 
-async def _client_roots(path: str, ctx: Context[Backend, Any]) -> ListRootsResult | ListRoots:
-    """The client's roots, empty if it has none, does not answer, or none are needed."""
-    nothing = ListRootsResult(roots=[])
-    capabilities = ctx.client_capabilities
-    absolute = path.strip().startswith(("/", "~", "file:"))
-    if absolute or capabilities is None or capabilities.roots is None:
-        return nothing
-    if (ctx.protocol_version or "") >= _FIRST_INPUT_REQUIRED:
-        return ListRoots()
-    try:
-        with anyio.fail_after(ROOTS_WAIT_S):
-            request = ListRootsRequest()
-            named: ListRootsResult = await ctx.session.send_request(request, ListRootsResult)
-            return named
-    except (MCPError, TimeoutError) as error:
-        logger.info("the client did not name its roots: %s", error)
-        return nothing
-
-
-def _add_tools(server: ExplorerServer) -> None:
+def _tools() -> list[Tool]:
     hints = ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
-    explore = hints.model_copy(update={"title": descriptions.EXPLORE_TITLE})
-    server.add_tool(
+    explore = Tool.from_function(
         explore_repository,
         title=descriptions.EXPLORE_TITLE,
         description=descriptions.EXPLORE_DESCRIPTION,
-        annotations=explore,
-        meta={"anthropic/maxResultSizeChars": _RESULT_CHARS, **extras.VIEW_META},
+        annotations=hints,
+        meta={
+            # Claude Code otherwise names the tool in the first turn without its schema.
+            "anthropic/alwaysLoad": True,
+            "anthropic/maxResultSizeChars": _RESULT_CHARS,
+            **extras.VIEW_META,
+        },
         structured_output=False,
     )
-    server.add_tool(
+    status = Tool.from_function(
         engine_status,
         title=descriptions.STATUS_TITLE,
         description=descriptions.STATUS_DESCRIPTION,
-        annotations=hints.model_copy(update={"title": descriptions.STATUS_TITLE}),
+        annotations=hints,
         structured_output=False,
     )
+    for tool in (explore, status):
+        tool.parameters = _smallest(tool.parameters)
+    return [explore, status]
+
+
+def _smallest(schema: dict[str, Any]) -> dict[str, Any]:
+    """A flat schema without titles, and without defaults, which strict clients refuse.
+
+    smolagents refuses calls that leave out an argument, unless that is marked as ``nullable``.
+    """
+    required = schema.get("required", ())
+    properties: dict[str, Any] = {
+        name: {key: each[key] for key in ("type", "description")}
+        | ({} if name in required else {"nullable": True})
+        for name, each in schema["properties"].items()
+    }
+    slim = {"type": "object", "properties": properties}
+    return slim | {"required": required} if required else slim
 
 
 async def explore_repository(
     query: Annotated[str, Field(description=descriptions.QUERY)],
     ctx: Context[Backend, Any],
-    roots: Annotated[ListRootsResult, Resolve(_client_roots)],
+    roots: Annotated[ListRootsResult, Resolve(client_roots)],
     path: Annotated[str, Field(description=descriptions.PATH)] = "",
     max_turns: Annotated[int, Field(description=descriptions.MAX_TURNS)] = 0,
     max_citations: Annotated[int, Field(description=descriptions.MAX_CITATIONS)] = 0,

@@ -1,64 +1,51 @@
-"""The texts that agents read about the server. Clients cut each one after 2,048 characters."""
+"""The texts that agents read about the server.
+
+Every client's model carries the two tools through every conversation, in about 500 tokens with
+their schemas. Clients cut each text after 2,048 characters.
+"""
 
 EXPLORE_TITLE = "Explore repository"
 
 EXPLORE_DESCRIPTION = """\
-Find the code that a question is about, in one read-only call. A small explorer searches the \
-repository by itself (many greps and reads, in parallel) and returns the few places that answer \
-the question, as path:start-end with one line of each, so that you read only those.
+Use this first when you do not know where in a repository something is: how a feature works, where \
+a behaviour or an error message comes from, what a bug report points to, what a change touches. \
+It searches and reads files by itself and returns the few places that answer, as path:start-end, \
+and shows the code of the first places, so that you need not read it again. Every cited line was \
+read. Use grep or read when you know the exact name or file. Independent questions can run in \
+parallel.
 
-Use it when you do not know where something is: how a feature works, which code handles an error, \
-where a behaviour is decided, what a bug report or a stack trace points to, what has to change for \
-a feature. Call it before you run a series of greps yourself, and in parallel for independent \
-questions.
-Use grep or read instead when you already know the exact name, string or file: that is faster.
-
-Write the query as a full sentence with everything you know: symbols, error texts, file names, the \
-symptom. You may paste a whole bug report.
-Good: "Where is the retry delay after an HTTP 429 computed, and which setting limits it?"
-Good: "Bug: uploads over 2 GB fail with OverflowError in send_body; find the size arithmetic and \
-its callers"
-Poor: "retry"
-
-Paths in the answer are relative to the repository and exist; ranges are 1-based and inclusive. \
-The explorer read every cited line. Read a place yourself before you rely on it. Confidence (high, \
-medium, low) says how likely it is that the first file is right. The answer says which explorer \
-answered and why."""
+Ask a full sentence with all symbols, error texts and symptoms that you know, or a whole bug report:
+"Where is the retry delay after an HTTP 429 computed, and which setting limits it?\""""
 
 STATUS_TITLE = "Explorer status"
 
 STATUS_DESCRIPTION = """\
-Say which explorer will answer explore_repository, whether it is ready, and why. Call it only when \
-an answer says that the model failed, or when a person asks about the setup."""
+Use this when an answer says that the model failed, or when the user asks about the setup: which \
+explorer answers next, whether it is ready, and why."""
 
 INSTRUCTIONS = """\
 fastcontext finds code. Call explore_repository first whenever you do not know where something in \
-a repository is: it searches by itself and returns a few path:start-end places instead of pages of \
-search output. Then read those places. Use grep when you know the exact name or string, and read \
-when you know the file. It only reads; independent questions may be asked in parallel. An answer \
-takes seconds, at most the configured deadline. Without a model, a lexical search answers, and the \
-answer says so."""
+a repository is: one call returns the few path:start-end places that answer, instead of pages of \
+search output, and shows the code of the first places, so that you need not read it again. Use \
+grep when you know the exact name or string, and read when you know the file. It only reads; \
+independent questions may be asked in parallel. An answer takes seconds, at most the configured \
+deadline. Without a model, a lexical search answers, and the answer says so."""
 
-QUERY = "The question as a full sentence, with known symbols, error texts and file names."
+QUERY = "The question."
 PATH = (
-    "Absolute path or file:// URI of the repository, or a path relative to the client's roots. "
-    "Empty: the client's root or the directory that the server was started in."
+    "Repository: absolute path or file:// URI. Default: the client's root or where the server runs."
 )
-MAX_TURNS = "Maximum model requests. 0: the configured number (8 unless set)."
-MAX_CITATIONS = "Maximum number of places. 0: the configured number (10 unless set)."
-MAX_BYTES = (
-    "Maximum size of the answer's text in bytes. 0: the configured size (10,000 unless set)."
-)
-INCLUDE_HIDDEN = (
-    "Also search dotfiles, secrets and files that git ignores. Only if the user asked for those."
-)
+MAX_TURNS = "Most model requests. 0: as configured (8)."
+MAX_CITATIONS = "Most places. 0: as configured (10)."
+MAX_BYTES = "Longest answer. 0: as configured (10,000)."
+INCLUDE_HIDDEN = "Also dotfiles, secrets and git-ignored files; only if the user asks for those."
 
 PROMPT_TITLE = "Explore"
 PROMPT_DESCRIPTION = "Find the code that a question is about before changing or explaining it"
 PROMPT = """\
 Call explore_repository with this question, as a full sentence and with everything that you know \
-about it from our conversation (symbols, error texts, file names). Then read the places that it \
-returns, and answer from what they say, with path:line references.
+about it from our conversation (symbols, error texts, file names). Then answer from the code that \
+it shows, with path:line references; read the places that it names without their code.
 
 Question: {question}"""
 PROMPT_QUESTION = "What to find, as a full sentence."

@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.resources.types import FunctionResource
-from mcp.types import ClientCapabilities
+from mcp.types import ClientCapabilities, InitializeRequestParams
 from pydantic import Field
 
 from server.protocol import descriptions
@@ -34,6 +35,26 @@ def apps() -> Apps:
 def shows_views(client: ClientCapabilities | None) -> bool:
     """Whether a client declares MCP Apps, with whatever settings."""
     return client is not None and EXTENSION_ID in (client.extensions or {})
+
+
+async def without_resources(
+    ctx: ServerRequestContext[Any, Any], call_next: CallNext
+) -> HandlerResult:
+    """Middleware that names resources to clients with views only: the view is the only one.
+
+    Claude Code, Codex, Gemini CLI and opencode otherwise give their model tools that list and read
+    resources, 2,000 characters that lead nowhere.
+    """
+    result = await call_next(ctx)
+    if ctx.method not in ("initialize", "server/discover") or not isinstance(result, dict):
+        return result
+    client = ctx.session.client_capabilities
+    if ctx.method == "initialize":
+        client = InitializeRequestParams.model_validate(ctx.params).capabilities
+    if not shows_views(client):
+        named = result["capabilities"]
+        result["capabilities"] = {key: named[key] for key in named if key != "resources"}
+    return result
 
 
 def add_prompt(server: MCPServer[Any]) -> None:

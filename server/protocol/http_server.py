@@ -2,10 +2,11 @@
 
 import hmac
 import logging
+import re
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn
@@ -22,6 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from explorer.engines.endpoint import is_loopback
 from server.errors import UsageError
 from server.process import lifecycle
+from server.protocol.http_connections import (
+    BACKLOG,
+    BoundedConnection,
+    Waiting,
+    most_connections,
+)
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,6 +37,9 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8931
 PATH = "/mcp"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _TOKEN_BYTES = 32
+MAX_SESSIONS = 64
+SESSION_IDLE_S = 600.0
+"""A session without a request or an open stream ends after this time; its client begins anew."""
 _GRACE_S = 1
 """Time for open streams to end, in whole seconds; ``lifecycle.CLEANUP_S`` comes after."""
 
@@ -64,19 +74,43 @@ def http_app(server: MCPServer, settings: Settings, host: str, token: SecretStr)
     names = [*_LOOPBACK, *settings.http_hosts]
     if host not in ("0.0.0.0", "::", *names):
         names.append(f"[{host}]" if ":" in host else host)
-    security = TransportSecuritySettings(
-        allowed_hosts=[pattern for name in names for pattern in (name, f"{name}:*")],
-        allowed_origins=[
-            f"{scheme}://{name}{port}"
-            for name in names
-            for scheme in ("http", "https")
-            for port in ("", ":*")
-        ],
-    )
     app = server.streamable_http_app(
-        streamable_http_path=PATH, transport_security=security, host=host
+        streamable_http_path=PATH,
+        # KnownNames checks Host and Origin: the SDK takes 127.0.0.1:1:evil.com for a loopback name.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        session_idle_timeout=SESSION_IDLE_S,
+        max_sessions=MAX_SESSIONS,
+        host=host,
     )
-    return BearerToken(app, token)
+    return BearerToken(KnownNames(app, names), token)
+
+
+class KnownNames:
+    """ASGI middleware that lets a request pass only if Host and Origin are names of this server.
+
+    That keeps out pages in a browser, as after DNS rebinding.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
+        self._app = app
+        host = rf"(?:{'|'.join(map(re.escape, names))})(?::\d{{1,5}})?"
+        self._host = re.compile(host, re.IGNORECASE)
+        self._origin = re.compile(rf"https?://{host}", re.IGNORECASE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 421 or 403, or pass the request on."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            refusal = None
+            if not self._host.fullmatch(headers.get("host", "")):
+                hint = "hint: FASTCONTEXT_HTTP_HOSTS lists further host names to serve"
+                refusal = PlainTextResponse(f"unknown host name\n{hint}\n", 421)
+            elif (origin := headers.get("origin")) and not self._origin.fullmatch(origin):
+                refusal = PlainTextResponse("unknown origin\n", 403)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class BearerToken:
@@ -143,8 +177,16 @@ class _Server(uvicorn.Server):
 
 async def _serve(app: ASGIApp, listening: socket.socket) -> None:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=_GRACE_S
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=_GRACE_S,
+        http=partial(BoundedConnection, waiting=Waiting(most_connections())),  # type: ignore[arg-type]
+        backlog=BACKLOG,
     )
+    # It warns of each request that is none, which anybody can send.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = _Server(config)
 
     async def stop_when_cancelled() -> None:

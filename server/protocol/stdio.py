@@ -5,15 +5,26 @@ a child or the interpreter itself writes there goes to stderr, even after servin
 """
 
 import io
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TextIO
 
 import anyio
 import anyio.to_thread
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +62,60 @@ async def streams(wire: Wire) -> AsyncIterator[tuple[Any, Any]]:
         os.fdopen(wire.read_fd, "rb", closefd=False), encoding="utf-8", errors="replace"
     )
     writer = io.TextIOWrapper(os.fdopen(wire.write_fd, "wb", closefd=False), encoding="utf-8")
-    lines: Any = _lines(reader)
-    async with stdio_server(lines, anyio.wrap_file(writer)) as pair:
-        yield pair
+    lines = _Lines(reader)
+    stdin: Any = lines
+    async with stdio_server(stdin, anyio.wrap_file(writer)) as (read, write):
+        lines.answers = write
+        yield read, write
 
 
-async def _lines(reader: TextIO) -> AsyncIterator[str]:
-    """The client's lines. Cancelling abandons the thread that waits for the next line.
+class _Lines:
+    """The client's lines, without those that the SDK would drop and never answer."""
 
-    anyio's own file would wait for that thread, which only the client can end.
-    """
-    while line := await anyio.to_thread.run_sync(reader.readline, abandon_on_cancel=True):
-        yield line
+    answers: Any = None
+    """Where a line that is no message is answered."""
+
+    def __init__(self, reader: TextIO) -> None:
+        self._reader = reader
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        # anyio's own file would wait for the thread that reads, which only the client can end.
+        readline = partial(anyio.to_thread.run_sync, self._reader.readline, abandon_on_cancel=True)
+        while line := await readline():
+            if "\\ud" in line.lower():
+                line = _with_whole_characters(line)
+            try:
+                jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValidationError:
+                if (error := _refusal(line)) is not None:
+                    await self.answers.send(SessionMessage(error))
+                continue
+            yield line
+
+
+def _with_whole_characters(line: str) -> str:
+    """The line with ``?`` for half a surrogate pair: a text that was cut inside an emoji."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
+
+
+def _refusal(line: str) -> JSONRPCError | None:
+    """The answer to a line that is no message; None to a response, a notification and a blank."""
+    if not line.strip():
+        return None
+    error = ErrorData(code=PARSE_ERROR, message="the line is not JSON")
+    number = None
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return JSONRPCError(jsonrpc="2.0", id=None, error=error)
+    if isinstance(message, dict):
+        if {"result", "error"} & set(message) or ("method" in message and "id" not in message):
+            return None
+        given = message.get("id")
+        number = given if isinstance(given, (str, int)) and not isinstance(given, bool) else None
+    error = ErrorData(code=INVALID_REQUEST, message="the line is not a JSON-RPC 2.0 message")
+    return JSONRPCError(jsonrpc="2.0", id=number, error=error)

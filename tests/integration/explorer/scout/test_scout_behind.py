@@ -150,3 +150,20 @@ async def test_hidden_and_ignored_files_are_not_looked_through(tmp_path: Path) -
 
     assert rows.paths == ("a.py",)
     assert len(rows.terms) == 1
+
+
+async def test_the_first_look_finds_words_beyond_ascii_in_any_case_and_form(tmp_path: Path) -> None:
+    tree = {
+        "a.py": "# VERZÖGERUNG\n",
+        "b.py": "# Verzo\u0308gerung\n",
+        "c.py": "# 计算重试延迟\n",
+        "d.py": "# nothing\n",
+    }
+    with Workspace.open(write_tree(tmp_path, tree)) as workspace:
+        query = parse_query("Verzögerung，重试延迟在哪里")
+        paths = await workspace.files()
+        pending = Pending(paths, stamps(workspace, paths))
+        rows = count_words(workspace, query, pending, lambda: False, 20.0)
+        looked = find(rows, query.terms)
+
+    assert sorted({rows.paths[row] for row in looked.file.tolist()}) == ["a.py", "b.py", "c.py"]

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.server.apps import APP_MIME_TYPE
 from mcp.types import CallToolResult, ListRootsResult, Root, TextContent
 
 from explorer.engines.protocol import Engine
@@ -117,6 +118,21 @@ async def test_a_client_that_shows_the_view_gets_the_same_facts_as_an_object_too
     assert "`a.py:1-2`" in text_of(result)
 
 
+@pytest.mark.parametrize(("mode", "version"), [("legacy", "2025-11-25"), ("auto", "2026-07-28")])
+async def test_resources_are_named_to_clients_that_show_the_view_alone(
+    mode: Any, version: str
+) -> None:
+    for views in (False, True):
+        async with connect(mode=mode, views=views) as client:
+            assert client.protocol_version == version
+            named = client.server_capabilities
+            page = (await client.read_resource(descriptions.VIEW_URI)).contents[0]
+        assert (named.resources is not None) is views
+        assert named.tools is not None
+        assert named.prompts is not None
+        assert page.mime_type == APP_MIME_TYPE
+
+
 @pytest.mark.parametrize("mode", ERAS)
 async def test_without_an_endpoint_the_scout_answers_and_says_why(
     repository: Path, mode: Any
@@ -135,20 +151,26 @@ async def test_the_tools_are_announced_flat_complete_and_short_enough(mode: Any)
     async with connect(mode=mode) as client:
         tools = (await client.list_tools()).tools
     assert [tool.name for tool in tools] == ["explore_repository", "engine_status"]
+    wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    # 2,098 characters were 486 tokens of o200k_base and 493 of Claude 2's tokenizer.
+    assert len(json.dumps(wire, separators=(",", ":"))) <= 2_110
     for tool in tools:
-        schema = json.dumps(tool.input_schema)
-        assert "anyOf" not in schema
-        assert "$ref" not in schema
+        assert set(tool.input_schema) <= {"type", "properties", "required"}
+        for name, each in tool.input_schema["properties"].items():
+            optional = {"nullable"} if name != "query" else set()
+            assert set(each) == {"type", "description"} | optional
         assert tool.description is not None
-        assert len(tool.description) < 2_048
+        assert tool.description.startswith("Use this ")
+        assert " when " in tool.description.split(".")[0]
         assert tool.title
         hints = tool.annotations
         assert hints is not None
         assert (hints.read_only_hint, hints.destructive_hint) == (True, False)
         assert (hints.idempotent_hint, hints.open_world_hint) == (True, False)
     assert tools[0].input_schema["required"] == ["query"]
-    assert all("description" in each for each in tools[0].input_schema["properties"].values())
+    assert "required" not in tools[1].input_schema
     assert tools[0].meta == {
+        "anthropic/alwaysLoad": True,
         "anthropic/maxResultSizeChars": 50_000,
         "ui": {"resourceUri": "ui://fastcontext/answer.html"},
     }
@@ -264,6 +286,22 @@ async def test_the_clients_root_is_explored_when_no_path_is_given(
 ) -> None:
     async def roots(_context: Any) -> ListRootsResult:
         return ListRootsResult(roots=[Root(uri=repository.as_uri())])  # type: ignore[arg-type]
+
+    async with connect(mode=mode, roots=roots) as client:
+        result = await client.call_tool("explore_repository", {"query": "retry delay"})
+    assert f"`{repository}`" in text_of(result)
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # The client's, of these roots.
+@pytest.mark.parametrize("mode", ERAS)
+async def test_roots_that_are_no_directory_of_this_machine_are_skipped(
+    repository: Path, mode: Any
+) -> None:
+    uris = ["vscode-vfs://github/some/project", "untitled:x", "/no/uri", repository.as_uri()]
+
+    async def roots(_context: Any) -> ListRootsResult:
+        named = [Root.model_construct(uri=uri) for uri in uris]
+        return ListRootsResult.model_construct(roots=named)
 
     async with connect(mode=mode, roots=roots) as client:
         result = await client.call_tool("explore_repository", {"query": "retry delay"})

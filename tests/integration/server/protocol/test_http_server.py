@@ -2,12 +2,16 @@
 
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import anyio
 import httpx
 import httpx2
 import pytest
@@ -17,7 +21,9 @@ from pydantic import SecretStr
 
 from explorer.engines.endpoint import is_loopback
 from server.errors import UsageError
+from server.protocol import http_connections, http_server
 from server.protocol.app import build_server
+from server.protocol.http_connections import BACKLOG, most_connections
 from server.protocol.http_server import http_app, parse_address, run_http
 from server.settings import Settings
 from tests.tooling import write_tree
@@ -93,6 +99,20 @@ async def test_a_foreign_host_name_is_refused_even_with_the_token(
     # What a page behind DNS rebinding would send.
     headers = bearer(TOKEN) | {"Host": "evil.example:8931"}
     assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 421
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1:evil.com", "localhost:@evil.com", "127.0.0.1.evil.com", "x[::1]", ""]
+)
+async def test_a_name_that_only_begins_like_a_local_one_is_refused(
+    client: httpx.AsyncClient, host: str
+) -> None:
+    headers = bearer(TOKEN) | {"Host": host}
+    assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 421
+    if host:
+        headers = bearer(TOKEN) | {"Origin": f"http://{host}"}
+        assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 403
 
 
 @pytest.mark.anyio
@@ -224,3 +244,58 @@ def test_a_port_that_is_taken_is_an_error_with_a_hint(
     assert done.returncode == 2
     assert done.stderr.startswith("error: cannot listen on")
     assert "hint:" in done.stderr
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[str, int]]:
+    """The address of a server in this process."""
+    settings = Settings()
+    app = http_app(build_server(settings), settings, "127.0.0.1", SecretStr(TOKEN))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with anyio.create_task_group() as group:
+            group.start_soon(http_server._serve, app, listening)
+            yield listening.getsockname()
+            group.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_silent_connections_give_way_to_one_that_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "most_connections", lambda: 8)
+    async with serving() as (host, port):
+        silent = [await anyio.connect_tcp(host, port) for _ in range(40)]
+        await silent[-1].send(b"POST /mcp HTTP/1.1\r\nHost: ")
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers=ACCEPT) as client:
+            answer = await client.post("/mcp", json=INITIALIZE, headers=bearer(TOKEN))
+        assert answer.status_code == 200
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await silent[0].receive()
+        for each in silent:
+            await each.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /mcp HTTP/1.1\r\nHost: x", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG"]
+)
+async def test_a_connection_that_sends_no_whole_head_in_time_is_closed(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(http_connections, "HEADERS_S", 0.05)
+    async with serving() as (host, port), await anyio.connect_tcp(host, port) as connection:
+        if sent:
+            await connection.send(sent)
+        # Otherwise the test's own time-out ends this.
+        with suppress(anyio.BrokenResourceError):
+            async for _ in connection:
+                pass
+
+
+def test_the_bound_on_connections_leaves_descriptors_for_the_work() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert most_connections() + BACKLOG <= 128
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

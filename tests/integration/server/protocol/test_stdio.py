@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.fakes.openai_server import says, serving
-from tests.serving import MAIN, ROOT, bare_environment, served
+from tests.serving import MAIN, ROOT, Served, bare_environment, served
 from tests.tooling import write_tree
 
 BIN = Path(sys.executable).parent
@@ -227,6 +228,49 @@ def test_the_interpreter_says_nothing_when_stdin_is_not_json(tmp_path: Path) -> 
     assert b"Traceback" not in done.stderr
     for line in done.stdout.splitlines():
         assert json.loads(line)["jsonrpc"] == "2.0"
+
+
+def answered(server: Served, line: bytes) -> dict[str, Any]:
+    """The next message after a line that is sent as it is."""
+    assert server.process.stdin is not None
+    server.process.stdin.write(line + b"\n")
+    server.process.stdin.flush()
+    return server.receive()
+
+
+def test_every_request_gets_an_answer_however_it_is_written(
+    tmp_path: Path, repository: Path
+) -> None:
+    call = (
+        '{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "explore_repository'
+        f'", "arguments": {{"path": "{repository}", "query": "%s"}}}}}}'
+    )
+    with served(tmp_path) as server:
+        server.initialize()
+        for half in (r"retry delay \ud83d", r"\uDE00 retry delay", r"retry \\ delay \ud83d\ud83d"):
+            message = answered(server, (call % half).encode())
+            assert message["id"] == 7
+            assert "a.py" in message["result"]["content"][0]["text"]
+        for line, number, code in (
+            (b"hello", None, -32700),
+            (b'{"jsonrpc": "2.0", "id": 8, "method": "ping"', None, -32700),
+            (b"[" * 100_000, None, -32700),
+            (b'[{"jsonrpc": "2.0", "id": 8, "method": "ping"}]', None, -32600),
+            (b'{"id": 8, "method": "ping"}', 8, -32600),
+            (b'{"jsonrpc": "2.0", "id": "a", "method": 5}', "a", -32600),
+            (b'{"jsonrpc": "2.0", "id": 8, "method": "ping", "params": [1]}', 8, -32600),
+        ):
+            message = answered(server, line)
+            assert (message["id"], message["error"]["code"]) == (number, code)
+
+
+def test_what_is_no_request_gets_no_answer(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        server.initialize()
+        assert server.process.stdin is not None
+        server.process.stdin.write(b'\n{"jsonrpc": "2.0", "method": 5}\n{"id": 3, "result": 5}\n')
+        number = server.send("ping")
+        assert server.receive()["id"] == number
 
 
 def test_a_closed_stderr_does_not_put_anything_on_the_wire(tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def test_parts_have_the_names_that_a_person_would_use(
 
 
 @pytest.mark.parametrize("path", ["a.md", "a.yaml", "a.json", "a.sql", "a.css", "a.vue", "a.ipynb"])
-@pytest.mark.parametrize("text", [b"", b"\n", b"{", b"a: b: c", b"<script>", b'"source": [', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"{", b"a: b: c", b"<script>", b'"source": [', b"\xff"]
+)
 def test_any_text_is_accepted(path: str, text: bytes) -> None:
     assert all(1 <= each.start <= each.end for each in outline(path, text))

@@ -185,7 +185,11 @@ CASES = [
             ("LIMIT", "value", 11, 11),
         ],
     ),
-    ("a.c", "/* Adds. */\nstatic int *add(int a)\n{\n  return 0;\n}\n", [("add", "function", 1, 5)]),
+    (
+        "a.c",
+        "/* Adds. */\nstatic int *add(int a)\n{\n  return 0;\n}\n",
+        [("add", "function", 1, 5)],
+    ),
     (
         "a.js",
         "app.get('/users', (req, res) => {\n  res.end();\n});\nexports.run = function () {};\n",

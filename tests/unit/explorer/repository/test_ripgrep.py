@@ -1,5 +1,6 @@
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,20 @@ import pytest
 from explorer.errors import RipgrepError
 from explorer.limits import Deadline
 from explorer.repository import ripgrep
-from explorer.repository.ripgrep import RgEnd, RgHandle, Sink, find_rg, in_thread, run_rg
+from explorer.repository.ripgrep import (
+    MAX_MEMORY_BYTES,
+    RgEnd,
+    RgHandle,
+    Sink,
+    current_handle,
+    find_rg,
+    in_thread,
+    rg_output,
+    run_rg,
+)
+from explorer.repository.workspace import Workspace
+from server.exploring.service import ExplorationService
+from server.settings import Settings
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +159,60 @@ async def test_cancelling_kills_the_whole_group(fake_rg: FakeRg, here: int) -> N
     assert all_ended(pids)
 
 
+async def test_cancelling_kills_a_stopped_child_that_deeper_work_has_started(
+    fake_rg: FakeRg, tmp_path: Path, here: int
+) -> None:
+    pids = fake_rg("open('up', 'w').close()\nos.kill(os.getpid(), 19)\n")
+
+    def deeper() -> bytes:
+        # It is not given the handle.
+        handle = current_handle()
+        return rg_output([], cwd_fd=here, max_bytes=1, timeout_s=30, handle=handle)[0]
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(in_thread, lambda _: deeper())
+        while not (tmp_path / "up").exists():
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert all_ended(pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+async def test_no_child_takes_more_memory_than_it_may(fake_rg: FakeRg, here: int) -> None:
+    body = "import resource\nwhile resource.getrlimit(9)[0] < 0:\n    time.sleep(0.001)\n"
+    fake_rg(body + "print(resource.getrlimit(9), flush=True)\nbytearray(500 << 20)\n")
+    chunks: list[bytes] = []
+    end = await stream_rg(
+        [], cwd_fd=here, sink=lambda chunk: not chunks.append(chunk), timeout_s=30
+    )
+    assert b"".join(chunks).decode() == f"({MAX_MEMORY_BYTES}, {MAX_MEMORY_BYTES})\n"
+    assert MAX_MEMORY_BYTES < 512_000_000
+    assert "MemoryError" in end.stderr
+
+
+def test_a_process_that_leaves_takes_its_searches_with_it(tmp_path: Path) -> None:
+    slow = tmp_path / "slow-rg"
+    slow.write_text("#!/bin/sh\necho $$ > pids\necho up\nexec sleep 300\n")
+    slow.chmod(0o755)
+    subprocess.run(
+        [sys.executable, "-c", _LEAVING, str(slow)], cwd=tmp_path, timeout=30, check=True
+    )
+    assert all_ended(tmp_path / "pids")
+
+
+_LEAVING = """
+import os, sys
+from explorer.repository import ripgrep
+from server.process import lifecycle
+
+ripgrep.find_rg = lambda: sys.argv[1]
+here = os.open(".", os.O_RDONLY)
+ripgrep.run_rg(
+    [], cwd_fd=here, sink=lambda _: lifecycle.leave(0), timeout_s=30, handle=ripgrep.RgHandle()
+)
+"""
+
+
 async def test_a_killed_handle_starts_nothing(fake_rg: FakeRg, here: int) -> None:
     pids = fake_rg("print('ran')\n")
     handle = RgHandle()
@@ -219,10 +287,10 @@ def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             path.chmod(0o755)
         return path
 
-    def found(*, bundled: str | None, system: str | None) -> str:
+    def found(*, bundled: str | None, system: str | None, first: Path | str = "relative") -> str:
         inside, outside = place("bundled", bundled), place("system", system)
         monkeypatch.setattr(ripgrep, "_bundled_paths", lambda: [inside])
-        monkeypatch.setenv("PATH", f"relative:.:{outside.parent}")
+        monkeypatch.setenv("PATH", f"{first}:.:{outside.parent}")
         find_rg.cache_clear()
         return Path(find_rg()).parent.name
 
@@ -245,6 +313,29 @@ def test_the_systems_rg_is_used_only_where_it_is_newer(
     choose: Callable[..., str], bundled: str | None, system: str | None, chosen: str
 ) -> None:
     assert choose(bundled=bundled, system=system) == chosen
+
+
+@pytest.mark.parametrize("how", ["entry", "entry through a link", "link on PATH", "allowed root"])
+def test_no_rg_is_run_from_a_directory_to_be_explored(
+    choose: Callable[..., str], tmp_path: Path, how: str
+) -> None:
+    root = tmp_path / "root"
+    planted = write_tree(root, {"node_modules/.bin/rg": "#!/bin/sh\necho 'ripgrep 99.0.0'\n"})
+    planted /= "node_modules/.bin/rg"
+    planted.chmod(0o755)
+    entry = planted.parent
+    if how == "entry through a link":
+        (tmp_path / "link").symlink_to(entry)
+        entry = tmp_path / "link"
+    elif how == "link on PATH":
+        entry = tmp_path / "bin"
+        entry.mkdir()
+        (entry / "rg").symlink_to(planted)
+    if how == "allowed root":
+        ExplorationService(Settings(roots=(root,)))
+    else:
+        Workspace.open(root).close()
+    assert choose(bundled=None, system="14.0.0", first=entry) == "system"
 
 
 def test_no_rg_at_all_says_what_to_install(choose: Callable[..., str]) -> None:

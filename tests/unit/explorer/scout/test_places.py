@@ -99,7 +99,10 @@ async def test_a_definition_that_the_question_names_comes_first(
 async def test_matching_members_and_the_best_place_of_other_files_have_ranges(
     tmp_path: Path,
 ) -> None:
-    files = {"client.py": CLIENT, "transport.py": "def send(request):\n    return request.redirects\n"}
+    files = {
+        "client.py": CLIENT,
+        "transport.py": "def send(request):\n    return request.redirects\n",
+    }
     found = await ask(tmp_path, files, "Where are redirects followed and limited?")
     places = [(each.path, each.name) for each in (*found.citations, *found.further)]
     assert ("client.py", "Client.get") in places

@@ -3,8 +3,9 @@
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout
-from explorer.scout.query import Frame, parse_trace, resolve
+from explorer.scout import Scout, query
+from explorer.scout.folding import plain, seamed
+from explorer.scout.trace import MAX_FRAMES, Frame, parse_trace, resolve
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -102,11 +103,94 @@ async def test_a_place_named_in_prose_is_cited_with_its_line(tmp_path):
         ("app/models/cart.rb:12:in `total'", Frame("app/models/cart.rb", 12)),
         ("   at Shop.Cart.Total() in /src/Shop/Cart.cs:line 9", Frame("src/Shop/Cart.cs", 9)),
         ("src/pool.c:12:5: error: expected ';'", Frame("src/pool.c", 12)),
+        ("lib/cart.ex:12: Cart.total/1", Frame("lib/cart.ex", 12)),
+        ('File "bin/main.ml", lines 12-15, characters 5-10:', Frame("bin/main.ml", 12)),
+        ('{"m": "File \\"/srv/a.py\\", line 12, in f"}', Frame("srv/a.py", 12)),
+        ("src/Main.hs:(12,5)-(14,20): error:", Frame("src/Main.hs", 12)),
+        ("app/orders.ts[12, 3]: missing semicolon", Frame("app/orders.ts", 12)),
+        ("src/app.ts L12", Frame("src/app.ts", 12)),
+        ("src/app.ts (lines 12-15)", Frame("src/app.ts", 12)),
+        ("src/app.ts starting at line 12", Frame("src/app.ts", 12)),
+        ("src/app.ts, Zeile 12", Frame("src/app.ts", 12)),
+        ("src/app.ts第12行", Frame("src/app.ts", 12)),
+        ("src/app.tsの12行目", Frame("src/app.ts", 12)),
+        ("line 12 of src/app.ts", Frame("src/app.ts", 12)),
+        ("in lines 12-15 in `src/app.ts`", Frame("src/app.ts", 12)),
+        ("At line 12 of file src/solve.f90", Frame("src/solve.f90", 12)),
+        ("Syntax error on line 12 of /etc/httpd/a.conf:", Frame("etc/httpd/a.conf", 12)),
+        ('in "config.yml", line 12, column 3', Frame("config.yml", 12)),
+        ("appears to be in '/x/site.yml': line 12, column 3", Frame("x/site.yml", 12)),
+        ("deploy.sh: 12: foo: not found", Frame("deploy.sh", 12)),
+        ("  app.scss 12:5  root stylesheet", Frame("app.scss", 12)),
+        ("src/a.c|12 col 3| error", Frame("src/a.c", 12)),
+        ("::error file=src/app.js,line=12,col=5::x", Frame("src/app.js", 12)),
+        ('{"filename": "src/app.py", "line": 12}', Frame("src/app.py", 12)),
+        ('<error file="src/app.py" line="12"/>', Frame("src/app.py", 12)),
+        ("CMake Error at CMakeLists.txt:12 (add_executable):", Frame("CMakeLists.txt", 12)),
+        ("Makefile:12: *** missing separator.  Stop.", Frame("Makefile", 12)),
+        ("docker/Dockerfile:12", Frame("docker/Dockerfile", 12)),
+        (".gitlab-ci.yml line 12", Frame(".gitlab-ci.yml", 12)),
+        ("https://x.org/a/-/blob/main/src/a.ts?ref_type=heads#L12-15", Frame("a.ts", 12)),
+        ("https://github.com/a/b/blob/main/a.md?plain=1#L12C3-L15C1", Frame("a.md", 12)),
+        ("https://bitbucket.org/a/b/src/main/a.ts#lines-12:15", Frame("a.ts", 12)),
+        ("https://git.x.org/cgit/r.git/tree/a.c?h=v1#n12", Frame("a.c", 12)),
+        ("https://dev.x.com/_git/r?path=/src/a.cs&version=GBmain&line=12", Frame("a.cs", 12)),
+        ("src/app/users.ts：12", Frame("src/app/users.ts", 12)),
+        ("@@ see “src/app/users.ts”, line 12", Frame("src/app/users.ts", 12)),
         ("\tat kafka.Log$$anon.append(Log.scala:8)", Frame("kafka/Log.scala", 8)),
     ],
 )
 def test_a_frame_of_each_form_is_recognised(line, frame):
-    assert parse_trace(line).frames == (frame,)
+    (found,) = parse_trace(seamed(plain(line))).frames
+
+    assert found.line == frame.line
+    assert found.path == frame.path or ("://" in line and found.path.endswith(f"/{frame.path}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("+++ b/src/pool.c\n@@ -10,6 +12,8 @@ int take(void)\n", [("b/src/pool.c", 12)]),
+        ("/srv/web/app.js\n  12:5  error  'x' is unused\n", [("srv/web/app.js", 12)]),
+        ("src/app.ts\n12:  return total\n", [("src/app.ts", 12)]),
+        ('"file": "src/app.ts",\n"line": 12,\n', [("src/app.ts", 12)]),
+        ("in a.ts, line 12 of b.ts", [("b.ts", 12)]),
+        ("a.ts:3 and b.ts:4", [("a.ts", 3), ("b.ts", 4)]),
+        ("open a.ts. Line 12 is wrong", []),
+        ("a.ts has 12 lines", []),
+        ("a.ts: 12 errors", []),
+        ("the 12th line", []),
+    ],
+)
+def test_the_places_of_a_text_are_those_that_it_names(text, places):
+    assert [(frame.path, frame.line) for frame in parse_trace(text).frames] == places
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (r"   at Enemy.Hit() in C:\Users\dev\My Game\src\Enemy.cs:line 12", "src/Enemy.cs"),
+        (r"in C:\dev\src\My Game\Enemy.cs:line 12", "src/My Game/Enemy.cs"),
+        ("docs/release notes.md:12", "docs/release notes.md"),
+        ("see release notes.md line 12", "docs/release notes.md"),
+        ("app/shop/[slug]/page.tsx(12,3)", "app/shop/[slug]/page.tsx"),
+        ("app/(shop)/page.tsx:12", "app/(shop)/page.tsx"),
+        ("https://github.com/a/b/blob/main/src/My%20Game/Enemy.cs#L12", "src/My Game/Enemy.cs"),
+        ("at f (webpack:///./src/app/users.ts?9c1d:12:3)", "src/app/users.ts"),
+        ("at f (http://localhost:5173/src/app/users.ts?t=17:12:3)", "src/app/users.ts"),
+        ("请看src/app/users.ts:12的错误", "src/app/users.ts"),
+        ("文档/设计v2.md:12", "文档/设计v2.md"),
+        ("src/Gro\u0308ße.py:12", "src/Größe.py"),
+    ],
+)
+async def test_the_cited_range_holds_the_line_that_is_named(tmp_path, line, path):
+    others = ["src/Enemy.cs", "other/Enemy.cs", "notes.md", "app/page.tsx", "app/users.ts", "v2.md"]
+    root = write_tree(tmp_path, dict.fromkeys([*others, path], BODY))
+    with Workspace.open(root) as workspace:
+        found = await Scout(workspace).answer(line)
+
+    assert found.citations[0].path == path
+    assert any(each.path == path and each.start <= 12 <= each.end for each in found.citations)
 
 
 def test_a_bare_trace_is_told_from_a_question_that_holds_one():
@@ -140,10 +224,13 @@ def test_the_longest_common_end_decides_and_a_tie_decides_nothing(path, found):
 
 
 @pytest.mark.parametrize(
-    "piece", ["a-", "a.", "a/", "at a(", "`a", '"', "x.py:1 ", "1: a/b.c", "::"]
-)
-def test_a_query_of_100_kb_of_anything_is_read_in_time(piece):
-    from explorer.scout.query import parse_query
+    "piece",
+    ["a-", "a.", "a/", "at a(", "`", "`a", '"', "1: a/b.c", "\\", "[", "<", "a b.c ", "?a=b&", " ",
+     "x.c#a.", "“", "计", "\ufdfa", "A\u0308"],
+)  # fmt: skip
+def test_no_step_goes_back_over_what_it_has_read(piece, monkeypatch):
+    monkeypatch.setattr(query, "MAX_QUERY_CHARS", 150_000)
+    text = piece * (150_000 // len(piece))
 
-    # Patterns that go back over what they read would take minutes, which the timeout notices.
-    assert len(parse_query(piece * (100_000 // len(piece))).trace.frames) <= 200
+    # A step that is quadratic in the question would take minutes, which the timeout notices.
+    assert len(query.parse_query(text).trace.frames) <= MAX_FRAMES

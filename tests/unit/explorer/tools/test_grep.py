@@ -1,9 +1,11 @@
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from explorer.records import Span
+from explorer.repository import ripgrep
 from explorer.repository.paths import PathProblem
 from explorer.repository.ripgrep import RgHandle
 from explorer.repository.workspace import Workspace
@@ -250,6 +252,36 @@ async def test_a_directory_that_may_not_be_entered_is_a_problem_of_its_own(box: 
     with without_root(), pytest.raises(PathProblem, match="permission denied"):
         grep_module.grep(workspace, arguments, ToolLimits(), 2_000, RgHandle())
     (workspace.root / "a").chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+async def test_a_line_too_long_for_memory_ends_the_search_but_not_what_was_found(
+    tmp_path: Path,
+) -> None:
+    root = write_tree(tmp_path / "huge", {"a.txt": "needle = 1\n" * 20_000, "b.txt": "needle\n"})
+    with (root / "a.txt").open("r+b") as file:
+        file.truncate(1 << 30)
+    with Workspace.open(root) as workspace:
+        box = ToolBox(workspace)
+        found = await run(box, "Grep", pattern="needle", path="a.txt", head_limit=1)
+        missed = await run(box, "Grep", pattern="absent", path="a.txt")
+        assert "1:needle = 1" in found.text
+        for result in (found, missed):
+            assert result.truncated
+            assert result.text.endswith(
+                "... (ripgrep ran out of memory, as on a huge line: incomplete)"
+            )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+async def test_a_search_that_runs_out_of_memory_goes_on_without_large_files(
+    box: ToolBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tree(box.workspace.root, {"large.txt": "load" * (5 << 20)})
+    monkeypatch.setattr(ripgrep, "MAX_MEMORY_BYTES", 48 << 20)
+    result = await run(box, "Grep", pattern="load", output_mode="files_with_matches")
+    assert "(ripgrep ran out of memory: files larger than 2MiB were left out)" in result.text
+    assert "/testbed/p/src/io.py" in result.text
 
 
 def feed(output: bytes, mode: str, wanted: set[str], size: int) -> dict[str, bytes]:

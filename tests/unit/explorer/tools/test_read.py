@@ -5,8 +5,11 @@ import pytest
 
 from explorer.records import Span
 from explorer.repository import workspace as workspace_module
+from explorer.repository.ripgrep import RgHandle
 from explorer.repository.workspace import Workspace
 from explorer.tools import ToolBox, ToolLimits
+from explorer.tools.arguments import ReadArguments
+from explorer.tools.toolbox import read
 from tests.tooling import run, write_tree
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +33,18 @@ def box(tmp_path: Path) -> Iterator[ToolBox]:
     )
     with Workspace.open(root) as workspace:
         yield ToolBox(workspace)
+
+
+def test_a_read_far_into_a_huge_file_ends_when_it_is_cancelled(box: ToolBox) -> None:
+    path = box.workspace.root / "huge.log"
+    with path.open("wb") as file:
+        file.write(b"a line of log\n" * 20_000)
+        file.truncate(1 << 40)
+    handle = RgHandle()
+    handle.kill()
+    arguments = ReadArguments(path="huge.log", offset=10**9)
+    result = read(box.workspace, arguments, ToolLimits(), 2_000, handle)
+    assert result.text == "Line 1000000000 of /testbed/project/huge.log was not reached in 10 s."
 
 
 async def test_a_file_is_a_fence_of_numbered_rows(box: ToolBox) -> None:

@@ -54,9 +54,22 @@ def test_a_working_directory_inside_a_repository_means_the_repository(tmp_path: 
     assert resolver(tmp_path, cwd=top / "src/deep").resolve().root == top
 
 
-def test_a_working_directory_outside_of_any_repository_is_not_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["work", "home/me/work"])
+def test_a_working_directory_without_version_control_is_explored_itself(
+    tmp_path: Path, folder: str
+) -> None:
+    # Someone keeps the home directory itself under version control.
+    make_repository(tmp_path / "home/me")
+    (tmp_path / folder).mkdir()
+    chosen = resolver(tmp_path, cwd=tmp_path / folder).resolve()
+    assert (chosen.root, chosen.source) == (tmp_path / folder, "working directory")
+
+
+@pytest.mark.parametrize("folder", ["/", "/tmp", "/usr/lib", "home/me", "home", "home/me/.ssh"])
+def test_a_working_directory_that_no_one_works_in_is_not_taken(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "home/me/.ssh").mkdir(parents=True)
     with pytest.raises(RepositoryError, match="no repository") as caught:
-        resolver(tmp_path, cwd=tmp_path).resolve()
+        resolver(tmp_path, cwd=tmp_path / folder).resolve()
     assert "FASTCONTEXT_ROOTS" in caught.value.hint
 
 
