@@ -171,12 +171,11 @@ def _body(node: "tree_sitter.Node") -> int:
         return node.start_point.row + 1
     first = inner.start_point.row + 1
     # A brace ends the signature's line, Python's body begins the next.
-    return first + 1 if first < _end_row(inner) and inner.child_count and _opens(inner) else first
+    return first + 1 if first < _end_row(inner) and _opens(inner) else first
 
 
 def _opens(body: "tree_sitter.Node") -> bool:
-    first = body.child(0)
-    return first is not None and first.type in ("{", "(")
+    return body.child_count > 0 and body.child(0).type in ("{", "(")
 
 
 _SPACE: Final = re.compile(r"\s+")

@@ -35,8 +35,11 @@ _HANDED: Final = 0.25
 """How much a word counts in an argument or field that only passes it on."""
 _SAID: Final = 0.5
 """The count from which on a definition says a term: it is more than handed on."""
+_SUBJECT: Final = 0.8
+"""What is asked for is said first: how much more the first word counts, the next ones less so."""
 _MAX_TERMS: Final = 96
 _USUAL_LINES: Final = 20
+_LONG_LINES: Final = 40
 _STUB_LINES: Final = 14
 _HANDS_ON: Final = re.compile(
     rb"\s*(?:(?:self|this)\.)?_?(\w+)\s*[:=]\s*(?:(?:self|this|options|kwargs|props)\.)?_?\1,?;?\s*$"
@@ -80,6 +83,7 @@ def judge(
     ``chances`` are those of the texts to be sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
+    asked = bool(_ASKS.match(query.text))
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
     read = [scanned(fold(text)) for text in texts]
     terms, kin = widened(query, heavy.tolist(), vocabulary(read))
@@ -92,6 +96,8 @@ def judge(
     # A term that most definitions have says little about which of them is sought.
     having = ((names + doc + body) >= _SAID).sum(axis=0)
     gains = weight[heavy] * np.log(1.0 + (len(every) - having + 0.5) / (having + 0.5))
+    if asked:
+        gains *= 1.0 + _SUBJECT / (1.0 + _order_said(query, heavy))
     gains /= max(1e-6, float(gains.sum()))
     in_name = names >= _SAID
     norm = 0.5 + 0.5 * lines[:, None] / _USUAL_LINES
@@ -108,14 +114,15 @@ def judge(
     sizes = np.array([np.diff(extent(each))[0] + 1 for each in every])
     last_names = [each.last_name for each in every]
     size_of_name = np.concatenate([one.name_parts for one in counted])
-    asked = bool(_ASKS.match(query.text))
+    # In a name, too, a word that most definitions have says nothing.
+    telling = np.minimum(1.0, gains * len(gains)) * ~query.whole[heavy]
     columns = {
         "file": np.log(chances[owner] + LEAST_CHANCE),
         "cell": np.log(best + 1e-2),
         "cell_rank": _log_rank(best),
         "name": name,
         "name_share": name / max(1e-6, float(name.max())),
-        "name_parts": np.minimum(1.0, in_name[:, ~query.whole[heavy]].sum(axis=1) / size_of_name),
+        "name_parts": np.minimum(1.0, in_name @ telling / size_of_name),
         "whole": (in_name & query.whole[heavy]).any(axis=1),
         "pairs": _pairs(in_name, heavy, query),
         "exact": [_is_named(each, query.text) for each in last_names],
@@ -131,7 +138,7 @@ def judge(
         "cover": cover,
         "cover_share": cover / max(1e-6, float(cover.max())),
         "handed": np.minimum(handed * ~in_name, 1.0) @ gains,
-        "size": np.log(sizes),
+        "size": np.log(np.minimum(sizes, _LONG_LINES)),
         "small": sizes <= 2,
         "function": kinds == "function",
         "class": kinds == "class",
@@ -281,6 +288,13 @@ def _in_functions(outlines: Sequence[Sequence[Definition]]) -> list[bool]:
 def _log_rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ordered = np.sort(-values)
     return -np.log1p(np.searchsorted(ordered, -values, side="left"))
+
+
+def _order_said(query: Query, heavy: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The place of each term among those of the question, 0 for the one said first."""
+    said = list(dict.fromkeys(query.sequence[query.sequence >= 0].tolist()))
+    place = {term: number for number, term in enumerate(said)}
+    return np.array([place.get(term, len(said)) for term in heavy.tolist()], np.float64)
 
 
 def _pairs(

@@ -149,10 +149,9 @@ def summary(report: Report) -> str:
     if run.turns:
         work = f"{_count(run.turns, 'turn')}, {_count(run.tool_calls, 'tool call')}, {work}"
     ended = "" if run.stop_reason in ("answered", "fallback") else f"; stopped: {run.stop_reason}"
-    sure = f" Confidence: file {run.confidence}" if run.confidence else ""
+    sure = f" Confidence: {run.confidence}." if run.confidence else ""
     if run.confidence and run.place_confidence:
-        sure += f", place {run.place_confidence}"
-    sure += "." if sure else ""
+        sure = f" Confidence: file {run.confidence}, place {run.place_confidence}."
     return f"Answered by {who} ({because}{ended}): {work}.{sure}"
 
 
