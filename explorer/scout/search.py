@@ -23,7 +23,9 @@ from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
 from explorer.scout.parts import in_context, parts_of
-from explorer.scout.places import Place, choose_places, rank_places
+from explorer.scout.places import HIGH as PLACE_HIGH
+from explorer.scout.places import MEDIUM as PLACE_MEDIUM
+from explorer.scout.places import Place, choose_places, rank_places, sureness
 from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
@@ -269,7 +271,7 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         _sentence(citations),
         (),
         _confidence(float(chances[looked[cited[0].file]]), weights.high, weights.medium),
-        _confidence(cited[0].chance, weights.place_high, weights.place_medium),
+        _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
         tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
     )
 
