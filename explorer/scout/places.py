@@ -73,7 +73,7 @@ _BESIDE: Final = 6
 _LIKELY: Final = 0.3
 """A place is cited if its chance is at least this share of the best one's."""
 _MOST_CITED: Final = 5
-_LEAST_CITED: Final = 3
+_LEAST_CITED: Final = 4
 _TWIN_LINES: Final = 2
 _MEMBERS: Final = 6
 _OTHER_FILES: Final = 4
