@@ -1,8 +1,9 @@
 """The code that an answer shows: of which places, and which of their lines.
 
 The first places are shown as a whole up to some 45 lines; of a longer one its head and the lines
-that matter. How many are shown depends on how sure the first is: one or two where
-it is sure, up to four where it is not, in the room that the answer has. The model's places and the scout's are shown alike.
+that matter. How many are shown depends on how sure the first is: one or two where it is sure, up to
+four where it is not, in the room that the answer has. The model's places and the scout's are shown
+alike.
 """
 
 from collections.abc import Sequence
