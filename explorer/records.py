@@ -63,9 +63,9 @@ class Citation:
     evidence: str = ""
     """The first definition in the range, or else its first telling line, stripped; may be empty."""
     name: str = ""
-    """The qualified name of the definition that the range is or lies in; empty if there is none."""
+    """The qualified name of the definition that the range is or lies in; empty without one."""
     code: tuple[Excerpt, ...] = ()
-    """The lines that the answer shows of it, in their order; empty for a place that is only named."""
+    """The lines that the answer shows of it, in their order; empty for one that is only named."""
     focus: tuple[Span, ...] = ()
     """The parts of it that matter, the one that matters most first; for whoever shows a part."""
     links: tuple[Link, ...] = ()

@@ -131,9 +131,10 @@ def _uses(
             opened += 1
             path = _nearest(citation.path, defining)[0]
             other = read(path)
-            each = next((d for d in other.outline if d.last_name == name), None) if other else None
-            if each is not None:
-                found.append(Link("uses", path, each.head, each.name))
+            outline = other.outline if other else ()
+            first = next((each for each in outline if each.last_name == name), None)
+            if first is not None:
+                found.append(Link("uses", path, first.head, first.name))
         if len(found) == MOST_USED:
             break
     return found

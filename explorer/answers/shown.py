@@ -1,8 +1,9 @@
 """The code that an answer shows: of which places, and which of their lines.
 
 The first places are shown as a whole up to some 45 lines; of a longer one its head and the lines
-that matter. How many are shown depends on how sure the first is: all the room for one that is
-sure, two or three otherwise. The model's places and the scout's are shown alike.
+that matter. How many are shown depends on how sure the first is: one or two where it is sure, up to
+four where it is not, in the room that the answer has. The model's places and the scout's are shown
+alike.
 """
 
 from collections.abc import Sequence
@@ -18,11 +19,11 @@ from explorer.repository.workspace import Workspace
 
 _LINES: Final[dict[Confidence, tuple[int, ...]]] = {
     "high": (45, 14),
-    "medium": (45, 28, 14),
-    "low": (40, 28, 20),
+    "medium": (45, 28, 20),
+    "low": (40, 28, 20, 20),
 }
 """The most lines of the first place, the second and so on, by how sure the first is."""
-_MOST_OF_PARTS: Final = (3, 2)
+_MOST_OF_PARTS: Final = (4, 2)
 """The most places that are shown of a question, and of each part of one with several."""
 _SAME_SHARE: Final = 0.6
 _LEAST_LINES: Final = 3
@@ -125,7 +126,7 @@ class _Files:
         return replace(citation, name=mask_secrets(name))
 
     def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
-        """At most ``most`` lines of the place, in at most ``max_bytes``; fewer if it is too long."""
+        """At most ``most`` lines of the place, in at most ``max_bytes``."""
         file = self.source(citation.path)
         if file is None:
             return ()

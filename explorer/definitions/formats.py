@@ -228,9 +228,9 @@ _TAGGED: Final = re.compile(
 
 
 def blocks(lines: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
-    """The outermost ``template``, ``script`` and ``style`` of a component: also what each begins with.
+    """The outermost ``template``, ``script`` and ``style`` of a component.
 
-    Yields the tag, its attributes, and the first and last line.
+    For each its tag, its attributes, and its first and last line.
     """
     at = 0
     while at < len(lines):

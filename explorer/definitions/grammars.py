@@ -68,8 +68,8 @@ def definitions_in(name: str, text: bytes) -> "list[Captured] | None":
     except ValueError:
         # It was cancelled.
         return None
-    root = None if tree is None else tree.root_node
-    if root is None or (root.has_error and root.child_count > _MAX_PIECES):
+    root = tree.root_node
+    if root.has_error and root.child_count > _MAX_PIECES:
         return None
     cursor = tree_sitter.QueryCursor(query, match_limit=_MAX_MATCHES)
     # Given a progress callback, this call ends the process (tree-sitter 0.26.1).

@@ -163,21 +163,19 @@ def _body(node: "tree_sitter.Node") -> int:
     """The first line after the node's signature."""
     inner = node.child_by_field_name("body")
     if inner is None:
-        value = next(
-            (each for each in node.named_children if each.child_by_field_name("value")), None
-        )
-        value = value.child_by_field_name("value") if value is not None else None
-        inner = (value or node).child_by_field_name("body")
+        # ``const f = () => {}``: the function is the value of what is declared.
+        holder = next((n for n in node.named_children if n.child_by_field_name("value")), node)
+        value = holder.child_by_field_name("value") or node
+        inner = value.child_by_field_name("body")
     if inner is None:
         return node.start_point.row + 1
     first = inner.start_point.row + 1
     # A brace ends the signature's line, Python's body begins the next.
-    return first + 1 if first < _end_row(inner) and inner.child_count and _opens(inner) else first
+    return first + 1 if first < _end_row(inner) and _opens(inner) else first
 
 
 def _opens(body: "tree_sitter.Node") -> bool:
-    first = body.child(0)
-    return first is not None and first.type in ("{", "(")
+    return body.child_count > 0 and body.child(0).type in ("{", "(")
 
 
 _SPACE: Final = re.compile(r"\s+")
@@ -268,7 +266,8 @@ def _with_lead(lines: Sequence[str], start: int, lowest: int) -> int:
 
 
 _IMPORT: Final = re.compile(
-    r"(?:import|from|use|using|package|require|include|extern crate|require_relative)\b|#\s*include\b"
+    r"(?:import|from|use|using|package|require|include|extern crate|require_relative)\b"
+    r"|#\s*include\b"
     r"|(?:const|var|let)\s.*=\s*require\(|export\s*(?:\*|\{.*)\s*from\b"
 )
 

@@ -1,25 +1,21 @@
-"""The paths of a repository: which may be shown, how rg lists them, and which one a text means.
+"""The paths of a repository: which names are hidden, and which path a text means.
 
 Three things are hidden unless a workspace is opened with ``include_hidden``:
 
 * dotfiles and all below dot directories: ``.git``, ``.env*``, ``.ssh``, ``.npmrc``, ``.github``;
 * files whose name says that they hold a secret, as ``secrets`` lists them;
-* what git ignores: ``.gitignore`` files, ``.git/info/exclude`` and the user's global excludes.
-  ``.ignore`` and ``.rgignore`` are not consulted: their ``!`` lines could show what git ignores.
+* what git ignores and does not track: ``explorer.repository.walk``. ``.ignore`` and ``.rgignore``
+  are not consulted: their ``!`` lines could show what git ignores.
 
 Names that cannot be written as one line of UTF-8 are always left out: a model could neither read
 nor repeat them. So is ``.git`` itself: it holds no source, but credentials.
 """
 
-import os
 import re
-import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from explorer.errors import WorkspaceError
-from explorer.repository.ripgrep import RgHandle, rg_output
 from explorer.repository.secrets import has_secret_name
 
 RG_HIDING = ("--iglob=!.*",)
@@ -43,94 +39,9 @@ def is_one_line(path: str) -> bool:
     return _UNPRINTABLE.search(path) is None
 
 
-RULES = ("--no-ignore-dot", "--no-require-git", "--no-ignore-messages", "--no-messages")
-"""rg options: ``.gitignore`` counts outside git too, ``.ignore`` and ``.rgignore`` never do."""
-
-_TIMEOUT_S = 60.0
-_MAX_LISTING_BYTES = 256 << 20
-# The kernel stamps files with its last tick's time, up to 10 ms before time.time_ns().
-_CLOCK_SLACK_NS = 20_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Every file that may be shown, and the directories that hold them."""
-
-    files: tuple[str, ...]
-    """Sorted."""
-    file_set: frozenset[str]
-    directories: frozenset[str]
-    """Every directory with a file in it or below it; ``""`` is the root."""
-    rules: tuple[str, ...] = field(repr=False)
-    """The rg options that gave this listing, those that hide included."""
-    taken_ns: int = 0
-    """A file whose ``st_ctime_ns`` is later than this may be missing."""
-
-
-def take_listing(root_fd: int, *, include_hidden: bool, handle: RgHandle) -> Listing:
-    """A fresh listing of the directory behind ``root_fd``. Blocks.
-
-    Ignore files above the root count, as they do for git; but if they hide the whole root (a
-    package in an ignored virtual environment, opened on purpose), only those inside it do.
-
-    Raises:
-        RipgrepError: rg is missing or does not start.
-        WorkspaceError: the walk failed or took too long.
-    """
-    if include_hidden:
-        rules: tuple[str, ...] = ("--no-messages", "--hidden", "--no-ignore", "--iglob=!.git")
-        return _take(root_fd, rules, handle)
-    rules = (*RULES, *RG_HIDING)
-    listing = _take(root_fd, rules, handle)
-    if listing.files:
-        return listing
-    inside = _take(root_fd, (*rules, "--no-ignore-parent"), handle)
-    return inside if inside.files else listing
-
-
-def _take(root_fd: int, rules: tuple[str, ...], handle: RgHandle) -> Listing:
-    taken_ns = time.time_ns() - _CLOCK_SLACK_NS
-    output, end = rg_output(
-        ["--files", "-0", *rules, "--", "./"],
-        cwd_fd=root_fd,
-        max_bytes=_MAX_LISTING_BYTES,
-        timeout_s=_TIMEOUT_S,
-        handle=handle,
-    )
-    if handle.killed:
-        raise WorkspaceError("Listing the repository's files was cancelled.")
-    if end.timed_out or end.stopped:
-        raise WorkspaceError("The repository's files cannot be listed: they are too many.")
-    if end.returncode < 0:
-        raise WorkspaceError("The repository's files cannot be listed: ripgrep crashed.")
-    files = tuple(sorted(_paths(output)))
-    if RG_HIDING[0] in rules:
-        files = tuple(path for path in files if not is_hidden_name(path))
-    return Listing(files, frozenset(files), _directories_of(files), rules, taken_ns)
-
-
-def _paths(output: bytes) -> list[str]:
-    text = os.fsdecode(output)
-    paths = [path.removeprefix("./") for path in text.split("\0") if path]
-    # One look at all of them together shows whether any has to be left out.
-    if is_one_line(text.replace("\0", "")):
-        return paths
-    return [path for path in paths if is_one_line(path)]
-
-
-def _directories_of(files: tuple[str, ...]) -> frozenset[str]:
-    """All directories above the sorted ``files``; ``""`` is the root and always among them."""
-    found: set[str] = {""}
-    last = ""
-    for path in files:
-        directory = path.rpartition("/")[0]
-        if directory == last:
-            continue
-        last = directory
-        while directory not in found:
-            found.add(directory)
-            directory = directory.rpartition("/")[0]
-    return frozenset(found)
+def virtual_name(name: str) -> str:
+    """The name, with dashes for everything that could break a ``path:line`` citation."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 
 MAX_PATH_CHARS = 4096  # Linux' PATH_MAX.

@@ -1,9 +1,10 @@
 """Running rg: which binary, in which environment, and ended with all its children.
 
-rg runs without a shell, with stdin closed, in a session and process group of its own, and on Linux
-with bounded memory. Its output goes chunk by chunk to a sink that may end the run at any time, so
-memory stays bounded here too, whatever rg prints. A blocking function in a worker thread reads the
-pipes: parsing never holds up the event loop, and callers without a loop use the same function.
+rg runs without a shell, with nothing or an ignore file on stdin, in a session and process group of
+its own, and on Linux with bounded memory. Its output goes chunk by chunk to a sink that may end the
+run at any time, so memory stays bounded here too, whatever rg prints. A blocking function in a
+worker thread reads the pipes: parsing never holds up the event loop, and callers without a loop use
+the same function.
 
 Whatever a question starts is killed with it: ``in_thread`` runs the work under a handle, and all
 that the work starts, however deep, belongs to this handle.
@@ -80,7 +81,9 @@ class RgHandle:
         """True once ``kill`` was called."""
         return self._killed
 
-    def start(self, argv: Sequence[str], cwd: str) -> subprocess.Popen[bytes] | None:
+    def start(
+        self, argv: Sequence[str], cwd: str, *, writes: bool
+    ) -> subprocess.Popen[bytes] | None:
         """The started process, or None when the handle was killed before.
 
         Raises:
@@ -92,7 +95,7 @@ class RgHandle:
             try:
                 process = subprocess.Popen(
                     argv,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
@@ -175,14 +178,23 @@ def _limit_memory(pid: int) -> None:
 
 
 def run_rg(
-    args: Sequence[str], *, cwd_fd: int, sink: Sink, timeout_s: float, handle: RgHandle
+    args: Sequence[str],
+    *,
+    cwd_fd: int,
+    sink: Sink,
+    timeout_s: float,
+    handle: RgHandle,
+    stdin: bytes = b"",
 ) -> RgEnd:
     """How rg ended, after running with ``args`` in the directory of ``cwd_fd``. Blocks.
+
+    ``stdin`` is what it finds on standard input, which is closed behind that.
 
     Raises:
         RipgrepError: rg is missing or does not start.
     """
-    process = handle.start([find_rg(), "--no-config", *args], _path_of(cwd_fd))
+    command = [find_rg(), "--no-config", *args]
+    process = handle.start(command, _path_of(cwd_fd), writes=bool(stdin))
     if process is None:
         return RgEnd(-signal.SIGKILL, "")
     stderr = bytearray()
@@ -190,8 +202,10 @@ def run_rg(
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        outcome = _pump(process.stdout.fileno(), process.stderr.fileno(), sink, stderr, timeout_s)
+        outcome = _pump(process, stdin, sink, stderr, timeout_s)
     finally:
+        if process.stdin is not None:
+            process.stdin.close()
         returncode = handle.reap(process, _REAP_TIMEOUT_S if outcome == "end" else 0.0)
         process.stdout.close()
         process.stderr.close()
@@ -206,6 +220,7 @@ def rg_output(
     max_bytes: int,
     timeout_s: float,
     handle: RgHandle,
+    stdin: bytes = b"",
     stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[bytes, RgEnd]:
     """What rg printed, and how it ended; ``max_bytes`` of output or ``stopped`` end it. Blocks.
@@ -219,15 +234,29 @@ def rg_output(
         output.extend(chunk)
         return len(output) < max_bytes and not stopped()
 
-    end = run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle)
+    end = run_rg(args, cwd_fd=cwd_fd, sink=sink, timeout_s=timeout_s, handle=handle, stdin=stdin)
     return bytes(output), end
 
 
-def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: float) -> str:
+def _pump(
+    process: "subprocess.Popen[bytes]",
+    stdin: bytes,
+    sink: Sink,
+    errors: bytearray,
+    timeout_s: float,
+) -> str:
+    assert process.stdout is not None
+    assert process.stderr is not None
     deadline = Deadline(timeout_s)
     poller = select.poll()
-    poller.register(stdout, select.POLLIN)
+    stderr = process.stderr.fileno()
+    poller.register(process.stdout.fileno(), select.POLLIN)
     poller.register(stderr, select.POLLIN)
+    feed = -1
+    if process.stdin is not None:
+        feed = process.stdin.fileno()
+        os.set_blocking(feed, False)
+        poller.register(feed, select.POLLOUT)
     open_pipes = 2
     while open_pipes:
         left_s = deadline.left_s
@@ -235,6 +264,13 @@ def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: fl
         if not ready and not left_s:
             return "timeout"
         for descriptor, _ in ready:
+            if descriptor == feed:
+                stdin = stdin[_written(feed, stdin) :]
+                if not stdin and process.stdin is not None:
+                    poller.unregister(feed)
+                    process.stdin.close()
+                    feed = -1
+                continue
             chunk = os.read(descriptor, _CHUNK_BYTES)
             if not chunk:
                 poller.unregister(descriptor)
@@ -246,6 +282,15 @@ def _pump(stdout: int, stderr: int, sink: Sink, errors: bytearray, timeout_s: fl
         if not left_s:
             return "timeout"
     return "end"
+
+
+def _written(descriptor: int, data: bytes) -> int:
+    try:
+        return os.write(descriptor, data[:_CHUNK_BYTES])
+    except BlockingIOError:
+        return 0
+    except OSError:  # It ended without reading all.
+        return len(data)
 
 
 async def in_thread(function: Callable[[RgHandle], T]) -> T:

@@ -36,11 +36,15 @@ def has_secret_name(path: str) -> bool:
     """True when a part of the relative path says that it is a secret or a secret's backup."""
     folder, _, name = path.lower().rpartition("/")
     return (
-        _PART.fullmatch(name) is not None
-        or _FILE.fullmatch(name) is not None
+        _is_secret_file(name)
         or _is_secret_folder(folder)
         or (name == "config" and folder.endswith("kube"))
     )
+
+
+@lru_cache(1 << 16)  # Each question lists the same names again.
+def _is_secret_file(name: str) -> bool:
+    return _PART.fullmatch(name) is not None or _FILE.fullmatch(name) is not None
 
 
 @lru_cache(4096)

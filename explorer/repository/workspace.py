@@ -6,7 +6,6 @@ following links; one that leads outside is refused. A change between the steps f
 """
 
 import os
-import re
 import stat
 import threading
 from bisect import bisect_left
@@ -30,10 +29,11 @@ from explorer.repository.documents import (
     read_document,
     read_window,
 )
+from explorer.repository.git_directory import IndexCache
+from explorer.repository.listing import Listing, take_listing
 from explorer.repository.paths import (
     MAX_CANDIDATES,
     Kind,
-    Listing,
     PathProblem,
     Resolved,
     clean,
@@ -44,7 +44,7 @@ from explorer.repository.paths import (
     shown,
     similar,
     split,
-    take_listing,
+    virtual_name,
     without_line_suffix,
 )
 from explorer.repository.ripgrep import RgHandle, current_handle, in_thread, never_run_from
@@ -73,6 +73,7 @@ class Workspace:
         self._listing: Listing | None = None
         self._lock = threading.Lock()
         self._documents = DocumentCache()
+        self._indexes = IndexCache()
 
     @classmethod
     def open(
@@ -127,7 +128,6 @@ class Workspace:
         """Every file that may be shown, as sorted relative paths; kept until ``forget``.
 
         Raises:
-            RipgrepError: rg is missing or does not start.
             WorkspaceError: the walk failed.
         """
         listing = self._listing
@@ -177,7 +177,11 @@ class Workspace:
             if self._listing is None:
                 self.check()
                 self._listing = take_listing(
-                    self.descriptor, include_hidden=self.include_hidden, handle=handle
+                    self.descriptor,
+                    self.root,
+                    self._indexes,
+                    include_hidden=self.include_hidden,
+                    handle=handle,
                 )
             return self._listing
 
@@ -408,11 +412,6 @@ class Workspace:
 
     def _name(self, path: str) -> str:
         return self.to_virtual(path) if is_one_line(path) else shown(path)
-
-
-def virtual_name(name: str) -> str:
-    """The name, with dashes for everything that could break a ``path:line`` citation."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "repository"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

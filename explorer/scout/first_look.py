@@ -116,13 +116,15 @@ def _output(
     longest = sorted(words, key=len, reverse=True)
     patterns = [f"--regexp={words[key].pattern}" for key in longest]
     options = ["--only-matching", "--ignore-case", "--heading", "--no-line-number", "--null"]
-    options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *workspace.listing.rules]
+    rules, ignored = workspace.listing.rg_rules()
+    options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *rules]
     output, _ = rg_output(
         [*options, *patterns, "--", "./"],
         cwd_fd=workspace.descriptor,
         max_bytes=_MAX_OUTPUT_BYTES,
         timeout_s=timeout_s,
         handle=current_handle(),
+        stdin=ignored,
         stopped=stopped,
     )
     return output

@@ -2,8 +2,8 @@
 
 A definition is judged by its name, its own comment, what its body says and what it is handed: a
 parameter list, or an argument ``x=x`` that repeats a word of the question, says little about what
-the definition does, so there words count for little. ``networks`` judges cells of a few lines, which
-say which lines matter; here the definition is the unit.
+the definition does, so there words count for little. ``networks`` judges cells of a few lines,
+which say which lines matter; here the definition is the unit.
 """
 
 import re
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.definitions import Definition
+from explorer.scout.folding import fold
 from explorer.scout.query import Query
 from explorer.scout.related import Scanned, scanned, vocabulary, widened
 from explorer.scout.tokens import PAD, Floats, is_among, long_enough
 
 FEATURES: Final = (
-    "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc doc_share"
-    " body_share body_rank cover cover_share handed size small function class value statements"
-    " local stub test dunder asked_class asked_value asked_statements"
+    "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc"
+    " doc_share body_share body_rank cover cover_share handed size small function class value"
+    " statements local stub test dunder asked_class asked_value asked_statements"
 ).split()
 """The columns of ``judge``."""
 
@@ -34,8 +35,11 @@ _HANDED: Final = 0.25
 """How much a word counts in an argument or field that only passes it on."""
 _SAID: Final = 0.5
 """The count from which on a definition says a term: it is more than handed on."""
+_SUBJECT: Final = 0.8
+"""What is asked for is said first: how much more the first word counts, the next ones less so."""
 _MAX_TERMS: Final = 96
 _USUAL_LINES: Final = 20
+_LONG_LINES: Final = 40
 _STUB_LINES: Final = 14
 _HANDS_ON: Final = re.compile(
     rb"\s*(?:(?:self|this)\.)?_?(\w+)\s*[:=]\s*(?:(?:self|this|options|kwargs|props)\.)?_?\1,?;?\s*$"
@@ -43,7 +47,8 @@ _HANDS_ON: Final = re.compile(
 )
 _QUOTES: Final = (b'"""', b"'''", b'r"""')
 _STUB: Final = re.compile(
-    rb"(?:\.\.\.|pass|raise NotImplementedError.*|return NotImplemented|unimplemented!\(\)|todo!\(\))$"
+    rb"(?:\.\.\.|pass|raise NotImplementedError.*|return NotImplemented|unimplemented!\(\)"
+    rb"|todo!\(\))$"
 )
 _ASKS: Final = re.compile(r"\s*(?:how|where|when|why)\b", re.IGNORECASE)
 _CODE: Final = re.compile(r"[A-Z_0-9.]|[a-z][A-Z]")
@@ -78,8 +83,9 @@ def judge(
     ``chances`` are those of the texts to be sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
+    asked = bool(_ASKS.match(query.text))
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
-    read = [scanned(text) for text in texts]
+    read = [scanned(fold(text)) for text in texts]
     terms, kin = widened(query, heavy.tolist(), vocabulary(read))
     counted = [_counted(*each, terms, kin) for each in zip(texts, read, outlines, strict=True)]
     parts = [np.concatenate(each) for each in zip(*(one.parts for one in counted), strict=True)]
@@ -90,6 +96,8 @@ def judge(
     # A term that most definitions have says little about which of them is sought.
     having = ((names + doc + body) >= _SAID).sum(axis=0)
     gains = weight[heavy] * np.log(1.0 + (len(every) - having + 0.5) / (having + 0.5))
+    if asked:
+        gains *= 1.0 + _SUBJECT / (1.0 + _order_said(query, heavy))
     gains /= max(1e-6, float(gains.sum()))
     in_name = names >= _SAID
     norm = 0.5 + 0.5 * lines[:, None] / _USUAL_LINES
@@ -106,14 +114,15 @@ def judge(
     sizes = np.array([np.diff(extent(each))[0] + 1 for each in every])
     last_names = [each.last_name for each in every]
     size_of_name = np.concatenate([one.name_parts for one in counted])
-    asked = bool(_ASKS.match(query.text))
+    # In a name, too, a word that most definitions have says nothing.
+    telling = np.minimum(1.0, gains * len(gains)) * ~query.whole[heavy]
     columns = {
         "file": np.log(chances[owner] + LEAST_CHANCE),
         "cell": np.log(best + 1e-2),
         "cell_rank": _log_rank(best),
         "name": name,
         "name_share": name / max(1e-6, float(name.max())),
-        "name_parts": np.minimum(1.0, in_name[:, ~query.whole[heavy]].sum(axis=1) / size_of_name),
+        "name_parts": np.minimum(1.0, in_name @ telling / size_of_name),
         "whole": (in_name & query.whole[heavy]).any(axis=1),
         "pairs": _pairs(in_name, heavy, query),
         "exact": [_is_named(each, query.text) for each in last_names],
@@ -129,7 +138,7 @@ def judge(
         "cover": cover,
         "cover_share": cover / max(1e-6, float(cover.max())),
         "handed": np.minimum(handed * ~in_name, 1.0) @ gains,
-        "size": np.log(sizes),
+        "size": np.log(np.minimum(sizes, _LONG_LINES)),
         "small": sizes <= 2,
         "function": kinds == "function",
         "class": kinds == "class",
@@ -188,7 +197,7 @@ def _counted(
     ]
     body = between(begins, ends)
     size = np.maximum(1, np.array(ends) - np.array(begins) + 1).astype(np.float32).reshape(-1)
-    joined = scanned(b"\n".join(each.last_name.encode("utf-8", "replace") for each in found))
+    joined = scanned(fold("\n".join(each.last_name for each in found).encode("utf-8", "replace")))
     names = np.minimum(1.0, _counts(joined, terms, len(found) + 1)[1:] @ kin)
     stubs = [
         each.size <= _STUB_LINES
@@ -281,6 +290,13 @@ def _log_rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return -np.log1p(np.searchsorted(ordered, -values, side="left"))
 
 
+def _order_said(query: Query, heavy: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The place of each term among those of the question, 0 for the one said first."""
+    said = list(dict.fromkeys(query.sequence[query.sequence >= 0].tolist()))
+    place = {term: number for number, term in enumerate(said)}
+    return np.array([place.get(term, len(said)) for term in heavy.tolist()], np.float64)
+
+
 def _pairs(
     in_name: NDArray[np.bool_], heavy: NDArray[np.int64], query: Query
 ) -> NDArray[np.float64]:
@@ -293,7 +309,7 @@ def _pairs(
     if not both.any():
         return np.zeros(len(in_name))
     count = (in_name[:, left[both]] & in_name[:, right[both]]).sum(axis=1)
-    return np.minimum(2.0, count)
+    return np.asarray(np.minimum(2.0, count), np.float64)
 
 
 def _is_named(name: str, text: str) -> bool:

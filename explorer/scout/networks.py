@@ -133,9 +133,6 @@ class Weights:
     high: float
     """The chance from which on the confidence in the first file is high."""
     medium: float
-    place_high: float
-    """The chance from which on the confidence in the first place is high."""
-    place_medium: float
 
 
 @cache
@@ -169,8 +166,6 @@ def parse_weights(data: dict[str, Any], arrays: Mapping[str, NDArray[np.floating
         networks_of(arrays, "cells"),
         float(confidence["high"]),
         float(confidence["medium"]),
-        float(confidence["place_high"]),
-        float(confidence["place_medium"]),
     )
 
 

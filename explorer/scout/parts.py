@@ -12,7 +12,8 @@ _ITEM: Final = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•]|\(?[a-d][.)])\s+(.+)$"
 _INLINE_ITEM: Final = re.compile(r"(?:^|\s)\(?[1-9][.)]\s+")
 _SENTENCE: Final = re.compile(r"[^?]+\?")
 _CONJUNCTION: Final = re.compile(
-    rf"\s*(?:[,;]\s*(?:and|or|then|also|as well as)?|\s(?:and|as well as))\s+(?:also\s+)?(?={_ASKS})",
+    r"\s*(?:[,;]\s*(?:and|or|then|also|as well as)?|\s(?:and|as well as))\s+(?:also\s+)?"
+    rf"(?={_ASKS})",
     re.IGNORECASE,
 )
 _BEGINS: Final = re.compile(

@@ -31,7 +31,9 @@ from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.parts import in_context, parts_of
-from explorer.scout.places import Place, choose_places, rank_places
+from explorer.scout.places import HIGH as PLACE_HIGH
+from explorer.scout.places import MEDIUM as PLACE_MEDIUM
+from explorer.scout.places import Place, choose_places, rank_places, sureness
 from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
@@ -55,6 +57,8 @@ _ONE_LETTER: Final = 64
 _DEFINERS: Final = 12
 """The most files that are ranked only because they define a name of the question."""
 _PART_FURTHER: Final = 3
+_KNOWN_SHARE: Final = 0.34
+"""A part of a question of whose words fewer occur in the repository has found nothing."""
 _UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
 """The files whose definitions are ranked."""
@@ -119,7 +123,7 @@ def search(
         rows = index.rows
     notes = index.notes(len(paths), looked=looked)
     if not rows.paths or most <= 0:
-        return ScoutAnswer((), _sentence(()), notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
     parts = parts_of(query)
     if not parts:
         answer = _search(index, parsed, rows, most, cancelled)
@@ -127,6 +131,9 @@ def search(
     answers = []
     for part in parts:
         asked = parse_query(in_context(part, parts[0]))
+        if _says_nothing(asked, rows):
+            answers.append(ScoutAnswer((), ""))
+            continue
         answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
     return _together(parts, answers, notes)
 
@@ -137,8 +144,16 @@ def _search(
     """The answer to one question, or one part of a question, from the rows."""
     found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
-        return ScoutAnswer((), _sentence(()))
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
     return _answer(query, found, load_weights(), most)
+
+
+def _says_nothing(query: Query, rows: IndexRows) -> bool:
+    """Whether most of what the question says occurs nowhere."""
+    found = np.zeros(len(query.terms), np.bool_)
+    found[find(rows, query.terms).term] = True
+    known = float(query.weight[found].sum())
+    return not query.paths and known < _KNOWN_SHARE * float(query.weight.sum())
 
 
 def _together(
@@ -300,7 +315,7 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         _sentence(citations),
         (),
         _confidence(float(chances[looked[cited[0].file]]), high, weights.medium),
-        _confidence(cited[0].chance, weights.place_high, weights.place_medium),
+        _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
         tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
     )
 

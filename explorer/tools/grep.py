@@ -88,7 +88,10 @@ def grep(
         if workspace.is_binary(path):
             name = workspace.to_virtual(path)
             return problem(f"{name} is a binary file and is not searched.", max_chars)
-    command = command_for(arguments, scope.globs, workspace.listing.rules, limits, scope.file)
+    rules, ignored = workspace.listing.rg_rules(scope.directory)
+    if scope.file:
+        rules, ignored = workspace.listing.rules, b""
+    command = command_for(arguments, scope.globs, rules, limits, scope.file, ignored)
     found = _search(workspace, scope, command, wanted, limits, max_chars, handle)
     if found.end.returncode == 2 and not found.parts and found.end.stderr.strip():
         reason = cut_line(regex_error(found.end.stderr), 200)
@@ -151,6 +154,7 @@ def _search(
                 sink=collector,
                 timeout_s=limits.timeout_s,
                 handle=handle,
+                stdin=command.ignored,
             )
             collector.close()
             return collector, end

@@ -61,6 +61,8 @@ class RgCommand:
     """Globs for file names; files with other names cannot be wanted."""
     notes: tuple[str, ...] = ()
     """What was changed because rg had refused a command."""
+    ignored: bytes = b""
+    """The ignore file that rg reads on its standard input."""
 
     def args(self) -> list[str]:
         """The options of rg; the pattern behind ``-e``, the path behind ``--``."""
@@ -128,6 +130,7 @@ def command_for(
     rules: tuple[str, ...],
     limits: ToolLimits,
     file: str = "",
+    ignored: bytes = b"",
 ) -> RgCommand:
     """The first command for a search through directories or, if it is named, one file."""
     before, after = arguments.context_lines()
@@ -147,6 +150,7 @@ def command_for(
         line_chars=limits.grep_line_chars + _LONGEST_TOKEN_CHARS,
         file_type=file_type,
         name_globs=tuple(name for name in names if name) if narrow else (),
+        ignored=ignored,
     )
 
 

@@ -116,7 +116,17 @@ class Course:
         return await self._fall_back(choice, attempt)
 
     def _reported(self, explorer: ExplorerName, reason: str, run: Exploration) -> Report:
-        notes = (*self.question.notes, *run.notes)
+        from explorer.repository.mentions import hidden_mentions
+
+        workspace = self.repository.workspace
+        hidden = hidden_mentions(workspace, self.question.query)
+        if hidden and explorer == "scout":
+            # Whatever else shares words with the question, the file that it names was not read.
+            sure: Confidence | None = "low" if run.citations else None
+            run = dataclasses.replace(run, answer=f"{hidden[0]} {run.answer}", confidence=sure)
+            hidden = hidden[1:]
+        told = (note for note in workspace.listing.notes if note != run.answer)
+        notes = (*self.question.notes, *hidden, *told, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
 
@@ -263,6 +273,7 @@ class SecondOpinion:
     """How likely the model's answer is right, judged by the scout's."""
 
     confidence: Confidence
+    """In the first file."""
     notes: tuple[str, ...]
     """At most one note, which names a strong match that the model never looked at."""
 
@@ -306,8 +317,27 @@ def with_opinion(run: Exploration, scout: Exploration | None) -> Exploration:
     sure = (scout.confidence if scout is not None else None) or "low"
     opinion = second_opinion(run.citations, found, sure, run.observed)
     return dataclasses.replace(
-        run, confidence=opinion.confidence, notes=(*run.notes, *opinion.notes)
+        run,
+        confidence=opinion.confidence,
+        place_confidence=place_opinion(run.citations, found, sure),
+        notes=(*run.notes, *opinion.notes),
     )
+
+
+def place_opinion(
+    model: Sequence[Citation], scout: Sequence[Citation], scout_confidence: Confidence
+) -> Confidence:
+    """The confidence in the model's first place in the light of the scout's.
+
+    High if it overlaps the scout's first place, and medium then if the scout's own confidence is
+    low. Medium if it overlaps another of its places, or if both are in one file; else low.
+    """
+    if not model or not scout:
+        return "low"
+    if _overlaps_any(model[0], tuple(scout[:1])):
+        return "medium" if scout_confidence == "low" else "high"
+    near = _overlaps_any(model[0], tuple(scout)) or model[0].path == scout[0].path
+    return "medium" if near else "low"
 
 
 def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
@@ -320,11 +350,13 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
     kept = partial.citations
     rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
     notes = (*partial.notes, *scout.notes)
-    confidence = scout.confidence
+    confidence, place_confidence = scout.confidence, scout.place_confidence
     if kept:
         which = "first place was" if len(kept) == 1 else f"first {len(kept)} places were"
         notes = (f"the {which} read by the model before it failed", *notes)
-        confidence = second_opinion(kept, scout.citations, scout.confidence or "low").confidence
+        sure = scout.confidence or "low"
+        confidence = second_opinion(kept, scout.citations, sure).confidence
+        place_confidence = place_opinion(kept, scout.citations, sure)
     return dataclasses.replace(
         partial,
         explorer="scout",
@@ -333,6 +365,8 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
         citations=(*kept, *rest)[:limit],
         notes=notes,
         confidence=confidence,
+        place_confidence=place_confidence,
+        further=scout.further,
     )
 
 

@@ -14,6 +14,7 @@ QUERY_CHARS = 16_000
 """About 4,000 tokens. Longer queries are cut in the middle: bug reports end with the error."""
 _TAIL_CHARS = 4_000
 MIN_ANSWER_BYTES = 1_000
+"""The shortest answer that can be asked for; the settings know the same bound."""
 
 
 def clean_query(query: str) -> tuple[str, str]:

@@ -149,10 +149,9 @@ def summary(report: Report) -> str:
     if run.turns:
         work = f"{_count(run.turns, 'turn')}, {_count(run.tool_calls, 'tool call')}, {work}"
     ended = "" if run.stop_reason in ("answered", "fallback") else f"; stopped: {run.stop_reason}"
-    sure = f" Confidence: file {run.confidence}" if run.confidence else ""
+    sure = f" Confidence: {run.confidence}." if run.confidence else ""
     if run.confidence and run.place_confidence:
-        sure += f", place {run.place_confidence}"
-    sure += "." if sure else ""
+        sure = f" Confidence: file {run.confidence}, place {run.place_confidence}."
     return f"Answered by {who} ({because}{ended}): {work}.{sure}"
 
 
@@ -286,7 +285,9 @@ def _as_unicode(path: Path) -> str:
 def _item(number: int, citation: Citation) -> list[str]:
     name = _code_span(path_text(citation.name))
     where = f"{number}. {_code_span(place(citation))} {name}".rstrip()
-    evidence, *_ = [code(each) for each in details(dataclasses.replace(citation, reason=""))] or [""]
+    evidence, *_ = [code(each) for each in details(dataclasses.replace(citation, reason=""))] or [
+        ""
+    ]
     parts = [where, evidence, prose(citation.reason, _REASON_CHARS)]
     lines = [" - ".join(part for part in parts if part)]
     if shown := numbered(citation):

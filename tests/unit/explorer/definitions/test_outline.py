@@ -202,7 +202,7 @@ CASES = [
     ),
     (
         "a.cs",
-        "namespace B {\n  class R {\n    public string F(int a) => a.X;\n    int N { get; }\n  }\n}\n",
+        "namespace B {\n  class R {\n    string F(int a) => a.X;\n    int N { get; }\n  }\n}\n",
         [("B.R.F", "function", 3, 3), ("B.R.N", "field", 4, 4)],
     ),
     (

@@ -20,8 +20,10 @@ from explorer.repository.ripgrep import (
     RgEnd,
     RgHandle,
     Sink,
+    current_handle,
     find_rg,
     in_thread,
+    rg_output,
     run_rg,
 )
 from explorer.repository.workspace import Workspace
@@ -158,20 +160,20 @@ async def test_cancelling_kills_the_whole_group(fake_rg: FakeRg, here: int) -> N
 
 
 async def test_cancelling_kills_a_stopped_child_that_deeper_work_has_started(
-    fake_rg: FakeRg, tmp_path: Path
+    fake_rg: FakeRg, tmp_path: Path, here: int
 ) -> None:
     pids = fake_rg("open('up', 'w').close()\nos.kill(os.getpid(), 19)\n")
 
-    async def resolve(workspace: Workspace) -> None:
-        # It knows nothing of the handle, and has to list the files for itself.
-        await in_thread(lambda _: workspace.resolve("a.py"))
+    def deeper() -> bytes:
+        # It is not given the handle.
+        handle = current_handle()
+        return rg_output([], cwd_fd=here, max_bytes=1, timeout_s=30, handle=handle)[0]
 
     async with anyio.create_task_group() as group:
-        with Workspace.open(tmp_path) as workspace:
-            group.start_soon(resolve, workspace)
-            while not (tmp_path / "up").exists():
-                await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()
+        group.start_soon(in_thread, lambda _: deeper())
+        while not (tmp_path / "up").exists():
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
     assert all_ended(pids)
 
 

@@ -137,7 +137,8 @@ async def test_a_large_class_stands_for_its_head(tmp_path: Path) -> None:
 async def test_words_of_the_code_that_are_related_to_those_of_the_question_count(
     tmp_path: Path,
 ) -> None:
-    text = """def _merge_queryparams(one, two):
+    text = """# What a query is made of.
+def _merge_queryparams(one, two):
     return {**one, **two}
 
 
