@@ -28,9 +28,9 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
+    from explorer.visible import json_text
     from server.exploring.report import one_line
     from server.view.records import RECORD_ONE, list_records
-    from server.visible import json_text
 
     place = _folder(folder)
     known, damaged = list_records(place)

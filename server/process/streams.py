@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from server.visible import spelled
+from explorer.visible import spelled
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from explorer.visible import spelled
 from server.view.chart import Chart, chart_of, length_s
 from server.view.model import RunView
-from server.visible import spelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,16 @@ def spelled(text: str) -> str:
 def json_text(value: Any, *, narrow: bool = False) -> str:
     """The value as JSON in which the same characters are escapes, so that it reads back the same.
 
-    With ``narrow``, so are all characters beyond ASCII.
+    With ``narrow``, so are all characters beyond ASCII. Half a surrogate pair, which is no
+    character, becomes a question mark.
     """
-    text = json.dumps(value, ensure_ascii=narrow, indent=2, default=str)
-    return _NOT_PLAIN.sub(
-        lambda found: json.dumps(found[0])[1:-1] if _unseen(found) else found[0], text
-    )
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    text = text.encode(errors="replace").decode()
+
+    def written(found: re.Match[str]) -> str:
+        return json.dumps(found[0])[1:-1] if narrow or _unseen(found) else found[0]
+
+    return _NOT_PLAIN.sub(written, text)
 
 
 def _spelled(found: re.Match[str]) -> str:
