@@ -200,14 +200,9 @@ class RepositoryIndex:
                 f"{self.left_out} of {files} files were left out: the scout indexes {MAX_FILES} "
                 f"files or {MAX_SOURCE_BYTES >> 20} MiB; ask about a directory to search all of it."
             )
-        pending = len(self.pending.paths)
-        if pending and not looked:
+        if self.pending.paths and not looked:
+            pending = len(self.pending.paths)
             notes.append(f"{pending} of {files} files were not searched: time was short.")
-        elif pending:
-            notes.append(
-                f"{pending} of {files} files are not indexed yet and were only searched for the "
-                "query's words; asked again, the ranking may be better."
-            )
         return tuple(notes)
 
     def _settle(self) -> None:

@@ -11,10 +11,13 @@ from server.exploring.progress import Say, call_in_words, ignore
 from server.exploring.report import (
     Report,
     details,
+    further,
+    links,
+    numbered,
     one_line,
     plain,
-    quoted_place,
     summary,
+    titled,
     to_object,
 )
 
@@ -120,11 +123,17 @@ def _coloured(report: Report) -> "Text":
     if run.answer:
         shown.append(one_line(run.answer, 1_500) + "\n\n")
     for citation in run.citations:
-        shown.append(quoted_place(citation) + "\n", style="bold cyan")
-        for number, line in enumerate(details(citation)):
-            shown.append(f"    {line}\n", style="" if number else "green")
+        shown.append(titled(citation) + "\n", style="bold cyan")
+        for line in details(citation):
+            shown.append(f"    {line}\n", style="green")
+        for line in numbered(citation):
+            shown.append(f"    {line}\n")
+        for lead, places in links(citation):
+            shown.append(f"    {lead}: {'; '.join(places)}\n", style="green")
     if not run.citations:
         shown.append("No place was found.\n", style="yellow")
+    for lead, places in further(run):
+        shown.append(f"{lead}: {'; '.join(places)}\n")
     failed = run.stop_reason == "fallback"
     shown.append("\n" + summary(report), style="yellow" if failed else "dim")
     for note in run.notes:

@@ -196,6 +196,7 @@ def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     [package] = read_json(ROOT / "server.json")["packages"]
     assert server["command"] == package["runtimeHint"]
     assert server["args"] == [package["identifier"], "serve"]
+    assert server["alwaysLoad"] is True
     [listed] = read_json(ROOT / ".claude-plugin/marketplace.json")["plugins"]
     assert listed["name"] == manifest["name"]
     assert (ROOT / listed["source"]).resolve() == PLUGIN.resolve()

@@ -467,12 +467,6 @@ async def test_the_answer_says_how_sure_it_is(tree):
     assert "confidence" not in found.answer
 
 
-async def test_the_reason_names_the_words_that_were_found(tree):
-    found = await ask(tree, "apply_discount of a cart")
-
-    assert "apply_discount" in found.citations[0].reason
-
-
 LOCKED = '"retry": {"backoff": "1"},\n"fetch-retry": {"exponential-backoff": "2"},\n'
 
 
