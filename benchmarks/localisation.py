@@ -140,7 +140,7 @@ async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = F
         "citations": [
             {"path": each.path, "start": each.start, "end": each.end} for each in answer.citations
         ],
-        "further": list(answer.further),
+        "further": list(dict.fromkeys(each.path for each in answer.further)),
         "seconds": round(answered - indexed, 4),
         "index_s": round(indexed - begun, 4),
         "confidence": answer.confidence,

@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from benchmarks.checkouts import lay_out
 from benchmarks.localisation import Semble
@@ -31,10 +33,14 @@ from benchmarks.questions_report import (
     report,
     same_file,
 )
+from explorer.answers.shown import show
+from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 
 _DEADLINE_S = 300.0
+_MAX_BYTES = 6_000
+"""The code of an answer, as by default."""
 _DEFINES = (
     r"\b(?:class|def|defp|defmacro|defmodule|defprotocol|func|fun|fn|function|interface|trait|type"
     r"|struct|enum|union|object|protocol|module|namespace|actor|extension|typedef|macro_rules!"
@@ -151,7 +157,7 @@ async def _ask_all(
                 files = await workspace.files()
                 for name in lacking:
                     if name == "scout":
-                        answer = await _ask_scout(scout, task)
+                        answer = await _ask_scout(scout, workspace, task)
                     elif name == "floor":
                         answer = _ask_floor(floor, workspace, files, task)
                     else:
@@ -174,19 +180,34 @@ def _root(kind: str, task: Task, scope: str, options: argparse.Namespace) -> Pat
     return tree / task["root"] if scope == "root" else tree
 
 
-async def _ask_scout(scout: Scout, task: Task) -> Prediction:
+async def _ask_scout(scout: Scout, workspace: Workspace, task: Task) -> Prediction:
     await scout.index()
     begun = time.perf_counter()
     answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
+    took_s = time.perf_counter() - begun
+    run = Exploration(
+        task["query"],
+        "scout",
+        "answered",
+        answer.answer,
+        answer.citations,
+        place_confidence=answer.place_confidence,
+    )
+    shown = await anyio.to_thread.run_sync(partial(show, run, workspace, max_bytes=_MAX_BYTES))
     return {
         "id": task["id"],
         "citations": [
             {"path": each.path, "start": each.start, "end": each.end} for each in answer.citations
         ],
-        "further": list(answer.further),
-        "shown": [],
-        "seconds": round(time.perf_counter() - begun, 4),
+        "further": list(dict.fromkeys(each.path for each in answer.further)),
+        "shown": [
+            {"path": each.path, "start": part.start, "end": part.start + len(part.lines) - 1}
+            for each in shown.citations
+            for part in each.code
+        ],
+        "seconds": round(took_s, 4),
         "confidence": answer.confidence,
+        "place_confidence": answer.place_confidence,
     }
 
 

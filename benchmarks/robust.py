@@ -47,11 +47,11 @@ _CODE: Final = "def retry_delay(n):\n    return min(30, 2**n)\n\n\nclass Client:
 def robust(bench: Bench) -> list[Case]:
     """Odd inputs from a seed: 100,000 model outputs, 10,000 each of tool calls and messages.
 
-    The outputs are parsed in any chunks; every tenth is played to the whole loop with real tools,
-    64 explorations at once, of which some are cancelled. The messages go to a server process over
+    The outputs are parsed in any chunks. 2,500 explorations play such outputs to the whole loop
+    with real tools, 64 at once, and some are cancelled. The messages go to a server process over
     stdio. Nothing may raise, differ by its chunks, cite what was not read, show what is outside or
     hidden, leave a request without an answer, or leave descriptors open. The seed and the number
-    of an input make it again. With ``-n`` so many outputs, and a tenth of the others.
+    of an input make it again. ``-n`` is the number of outputs; the others keep their proportion.
     """
     root = _tree(bench.folder / "robust")
     outputs = bench.count(OUTPUTS)

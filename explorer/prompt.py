@@ -22,9 +22,10 @@ LISTED_ENTRIES = 200
 MAX_PROBLEMS = 20
 """Wrong citations named in one correction; a model that has more of them was guessing."""
 
-_CONTROL = re.compile(r"<(?=\|[A-Za-z_]{1,40}\|>|/?tool_response>)")
-"""The marks of turns and tool results in chat templates, which a tokenizer turns into control
-tokens wherever they occur (ChatML, as in Qwen3's tokenizer_config.json)."""
+_CONTROL = re.compile(r"<(?=\|\w{1,60}\|>|\uff5c|/?tool_response>|(?:start|end)_of_turn>)")
+"""The marks of turns and tool results in chat templates, which a tokenizer turns into
+control tokens wherever they occur: of ChatML, as in Qwen3's tokenizer_config.json, of Llama 3 and
+gpt-oss, of DeepSeek and of Gemma."""
 
 _QUERY_TAG = re.compile(r"<\s*+(/?)\s*+query\s*+>", re.IGNORECASE)
 
@@ -122,7 +123,7 @@ def correction(problems: Sequence[str]) -> str:
 def malformed(problem: str) -> str:
     """The observation for a call that could not be read."""
     return (
-        f"The tool call could not be read: {problem}. Write it as "
+        f"The tool call could not be read: {harmless(problem)}. Write it as "
         '<tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call> with valid JSON.'
     )
 
@@ -146,7 +147,7 @@ def harmless(text: str) -> str:
     A file that contains ``<|im_end|>`` would otherwise end the tool result in which it is shown,
     and what follows would be read as a message from the system or the user.
     """
-    return _CONTROL.sub("< ", text) if "<|" in text or "tool_response>" in text else text
+    return _CONTROL.sub("< ", text) if _CONTROL.search(text) else text
 
 
 class Transcript:

@@ -24,6 +24,31 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Consecutive lines of a cited place."""
+
+    start: int
+    lines: tuple[str, ...]
+    """Without line ends; secrets are masked, and long lines cut."""
+
+
+Relation = Literal["used by", "uses", "same name", "beside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place one step away from a cited one."""
+
+    relation: Relation
+    """What it is to the cited place: the line that uses it; the definition of a name that it uses;
+    a method of that name in a base class or a subclass; a schema or template beside it."""
+    path: str
+    line: int
+    name: str = ""
+    """The qualified name of the definition at, or around, the line; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """A place in the repository that answers the query.
 
@@ -37,6 +62,16 @@ class Citation:
     """Why it was cited, in the explorer's words; may be empty."""
     evidence: str = ""
     """The first definition in the range, or else its first telling line, stripped; may be empty."""
+    name: str = ""
+    """The qualified name of the definition that the range is or lies in; empty without one."""
+    code: tuple[Excerpt, ...] = ()
+    """The lines that the answer shows of it, in their order; empty for one that is only named."""
+    focus: tuple[Span, ...] = ()
+    """The parts of it that matter, the one that matters most first; for whoever shows a part."""
+    links: tuple[Link, ...] = ()
+    """What is one step away; only for the first place."""
+    part: str = ""
+    """The part of the question that it answers; empty if the question has one part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +116,9 @@ class Exploration:
     elapsed_s: float = 0.0
     confidence: Confidence | None = None
     """How likely it is that the first file is right, from how well search and model agree."""
+    place_confidence: Confidence | None = None
+    """How likely it is that the first place is right."""
+    further: tuple[Citation, ...] = ()
+    """Less likely places: other members of the files cited, then the best of each next file."""
     observed: tuple[Span, ...] = ()
     """The lines that the model saw in observations; empty for the scout."""

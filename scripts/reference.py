@@ -141,6 +141,8 @@ def trajectory_page() -> str:
     shapes: list[type[Any]] = [
         records.Exploration,
         records.Citation,
+        records.Excerpt,
+        records.Link,
         records.Usage,
         records.ToolCall,
         records.ToolResult,

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     """Seconds to wait for the next piece of the endpoint's answer."""
     max_concurrent: int = Field(default=4, ge=1, le=256)
     """Maximum explorations by the model at once in one process; others wait."""
-    answer_bytes: int = Field(default=10_000, ge=1_000, le=20_000)
+    answer_bytes: int = Field(default=6_000, ge=1_000, le=20_000)
     """Maximum UTF-8 bytes of an MCP answer's text."""
 
     record_dir: Path | None = None

@@ -1,4 +1,4 @@
-"""Reads the model's answer and checks its citations.
+"""Reads the model's answer and checks its citations; says what is shown of cited places.
 
 Sends no requests and runs no tools.
 """

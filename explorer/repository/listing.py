@@ -4,6 +4,7 @@ What a walk left out (``explorer.repository.walk``) is given to rg as exact path
 searches the same files and spends no time in others.
 """
 
+import os
 import re
 import time
 from bisect import bisect_left
@@ -50,21 +51,36 @@ class Listing:
     taken_ns: int = 0
     """A file whose ``st_ctime_ns`` is later than this may be missing."""
 
+    def entries(self, path: str) -> tuple[str, ...]:
+        """The sorted names directly in a directory, with a ``/`` behind those of directories."""
+        names: dict[str, None] = {}
+        for file in _below(self.files, path):
+            name, slash, _ = file.partition("/")
+            names[name + slash] = None
+        return tuple(sorted(names))
+
+    def may_lack(self, path: str, root_fd: int) -> bool:
+        """True when a file, or a directory above it, changed after the list was taken."""
+        while path:
+            try:
+                status = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+            except (OSError, ValueError):
+                return False
+            if status.st_ctime_ns >= self.taken_ns:
+                return True
+            path = path.rpartition("/")[0]
+        return False
+
     def rg_rules(self, directory: str = "") -> tuple[tuple[str, ...], bytes]:
         """Options for an rg that runs in a directory, and what it has to read on standard input.
 
         Paths that rg is not told, because of their names or their number, it searches: what it
         finds has to be compared with the list anyway.
         """
-        paths = self.ignored
-        if directory:
-            # "0" follows "/", so the end is the first path after all that begin with the prefix.
-            start = bisect_left(paths, f"{directory}/")
-            end = bisect_left(paths, f"{directory}0")
-            paths = tuple(path[len(directory) + 1 :] for path in paths[start:end])
+        paths = _below(self.ignored, directory)
         if len(paths) > _MAX_TOLD:
             # The highest directories save most.
-            paths = tuple(sorted(paths, key=_worth)[:_MAX_TOLD])
+            paths = sorted(paths, key=_worth)[:_MAX_TOLD]
         told = [path for path in paths if is_one_line(path) and path == path.rstrip()]
         if not told:
             return self.rules, b""
@@ -153,6 +169,15 @@ def _directories_of(files: tuple[str, ...]) -> frozenset[str]:
             found.add(directory)
             directory = directory.rpartition("/")[0]
     return frozenset(found)
+
+
+def _below(paths: Sequence[str], directory: str) -> Sequence[str]:
+    """Those of the sorted paths that are in a directory, relative to it."""
+    if not directory:
+        return paths
+    # "0" follows "/", so the end is the first path after all that begin with the prefix.
+    start, end = bisect_left(paths, f"{directory}/"), bisect_left(paths, f"{directory}0")
+    return [path[len(directory) + 1 :] for path in paths[start:end]]
 
 
 def _worth(path: str) -> tuple[bool, int]:

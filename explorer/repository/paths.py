@@ -50,6 +50,7 @@ MAX_CANDIDATES = 10
 Kind = Literal["file", "directory"]
 
 _LINE_SUFFIX = re.compile(r"(?:#L?|:L?)\d+(?:(?:-|:|-L|:L)\d+)?$")
+_PLAIN = re.compile(r"[\w./@+~-]+")
 _WRAPPING = "\"'`<>"
 
 
@@ -79,6 +80,11 @@ def shown(text: str) -> str:
     if len(clean) > 200:
         clean = clean[:197] + "..."
     return repr(clean)
+
+
+def as_word(path: str) -> str:
+    """The path for use in a sentence, in quotes unless it is one plain word."""
+    return path if _PLAIN.fullmatch(path) else shown(path)
 
 
 def clean(text: str) -> str:

@@ -8,7 +8,6 @@ following links; one that leads outside is refused. A change between the steps f
 import os
 import stat
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -137,24 +136,14 @@ class Workspace:
 
     def entries(self, path: str = "") -> tuple[str, ...]:
         """The sorted names directly in a directory, with a ``/`` behind those of directories."""
-        files = self.listing.files
-        prefix = path + "/" if path else ""
-        start, end = 0, len(files)
-        if prefix:
-            # "0" follows "/", so the end is the first path after all that begin with the prefix.
-            start, end = bisect_left(files, prefix), bisect_left(files, path + "0")
-        names: dict[str, None] = {}
-        for file in files[start:end]:
-            name, slash, _ = file[len(prefix) :].partition("/")
-            names[name + slash] = None
-        return tuple(sorted(names))
+        return self.listing.entries(path)
 
     def is_visible(self, path: str) -> bool:
         """True when the relative path is a file, or a directory with a file, that may be shown."""
         listing = self.listing
         if path in listing.file_set or path in listing.directories:
             return True
-        if not self._may_be_named(path) or not self._is_newer(path, listing):
+        if not self._may_be_named(path) or not listing.may_lack(path, self.descriptor):
             return False
         with self._lock:
             if self._listing is listing:
@@ -397,18 +386,6 @@ class Workspace:
     def _may_be_named(self, path: str) -> bool:
         hidden = not self.include_hidden and is_hidden_name(path)
         return is_one_line(path) and not hidden and not is_git_store(path)
-
-    def _is_newer(self, path: str, listing: Listing) -> bool:
-        """True when the file or a directory above it changed after the list was taken."""
-        while path:
-            try:
-                status = os.stat(path, dir_fd=self.descriptor, follow_symlinks=False)
-            except (OSError, ValueError):
-                return False
-            if status.st_ctime_ns >= listing.taken_ns:
-                return True
-            path = path.rpartition("/")[0]
-        return False
 
     def _name(self, path: str) -> str:
         return self.to_virtual(path) if is_one_line(path) else shown(path)

@@ -14,8 +14,10 @@ class ScoutAnswer:
     answer: str
     """One or two sentences."""
     notes: tuple[str, ...] = ()
-    """What was left out, and which files come next, one plain sentence each."""
+    """What was left out, one plain sentence each."""
     confidence: Confidence = "low"
     """How likely the first file is right: of those given as "high", nine in ten were."""
-    further: tuple[str, ...] = ()
-    """The next best files, which are not cited."""
+    place_confidence: Confidence = "low"
+    """How likely the first place is right, in the same way."""
+    further: tuple[Citation, ...] = ()
+    """Less likely places: other members of the files cited, then the best of each next file."""

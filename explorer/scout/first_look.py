@@ -19,7 +19,8 @@ from explorer.repository.workspace import Workspace
 from explorer.scout.folding import fold
 from explorer.scout.index import Pending
 from explorer.scout.query import Query
-from explorer.scout.rows import MAX_COUNT, MAX_FILE_BYTES, IndexRows
+from explorer.scout.rows import MAX_COUNT, IndexRows
+from explorer.scout.texts import MAX_CODE_BYTES, bytes_read
 from explorer.scout.tokens import stems_of, words_of
 
 MAX_WORDS: Final = 24
@@ -52,7 +53,7 @@ def count_words(
     distinct = np.array(sorted(keys), np.int64)
     count = np.array([keys[key] for key in distinct.tolist()], np.int64)
     offsets = np.searchsorted(distinct >> 32, np.arange(len(pending.paths) + 1))
-    size = np.clip(pending.stamps[:, 1], 0, MAX_FILE_BYTES)
+    size = bytes_read(pending.paths, pending.stamps[:, 1])
     return IndexRows(
         tuple(pending.paths),
         pending.stamps,
@@ -117,7 +118,7 @@ def _output(
     patterns = [f"--regexp={words[key].pattern}" for key in longest]
     options = ["--only-matching", "--ignore-case", "--heading", "--no-line-number", "--null"]
     rules, ignored = workspace.listing.rg_rules()
-    options += ["--color=never", f"--max-filesize={MAX_FILE_BYTES}", *rules]
+    options += ["--color=never", f"--max-filesize={MAX_CODE_BYTES}", *rules]
     output, _ = rg_output(
         [*options, *patterns, "--", "./"],
         cwd_fd=workspace.descriptor,

@@ -25,9 +25,9 @@ from typing import Final
 import numpy as np
 
 from explorer.limits import Deadline
+from explorer.repository.paths import as_word
 from explorer.repository.workspace import Workspace
 from explorer.scout.rows import (
-    MAX_FILE_BYTES,
     NO_FILE,
     IndexRows,
     Stamps,
@@ -40,6 +40,7 @@ from explorer.scout.rows import (
     stamps,
 )
 from explorer.scout.scores import PathIndex, index_paths
+from explorer.scout.texts import MAX_BYTES, MAX_CODE_BYTES, bytes_read, most_bytes
 
 MAX_FILES: Final = 40_000
 """The most files that are indexed; of a larger repository those that ``_best_first`` prefers."""
@@ -48,6 +49,7 @@ MAX_SOURCE_BYTES: Final = 512 << 20
 
 _SAVED_SHARE: Final = 100
 """The index is written again when more than one in this many files has changed since."""
+_NAMED: Final = 3
 _BATCH_FILES: Final = 64
 _FIRST_FILES: Final = 128
 """The files that a first answer indexes, and more of them while ``_FIRST_S`` has not passed."""
@@ -67,7 +69,7 @@ class Pending:
     @property
     def source_bytes(self) -> int:
         """How much of them would be read."""
-        return int(np.clip(self.stamps[:, 1], 0, MAX_FILE_BYTES).sum())
+        return int(bytes_read(self.paths, self.stamps[:, 1]).sum())
 
     def without(self, done: Container[str]) -> "Pending":
         """The files that are not among ``done``."""
@@ -90,6 +92,7 @@ class RepositoryIndex:
         """What is still to be indexed, as of the last ``find_pending``."""
         self.left_out = 0
         """How many files are beyond the bounds."""
+        self._read_in_part: list[str] = []
         self._unsaved = 0
         self._fresh: list[IndexRows] = []
         self._paths: PathIndex = index_paths(())
@@ -155,7 +158,7 @@ class RepositoryIndex:
     def next_batch(self) -> list[str]:
         """Take the next files to be indexed, sorted, off those pending; empty when none are."""
         pending = self.pending
-        sizes = np.clip(pending.stamps[:, 1], 0, MAX_FILE_BYTES)
+        sizes = bytes_read(pending.paths, pending.stamps[:, 1])
         count = int(np.searchsorted(np.cumsum(sizes), _BEHIND_BYTES)) + 1
         self.pending = Pending(pending.paths[count:], pending.stamps[count:])
         return list(pending.paths[:count])
@@ -179,22 +182,27 @@ class RepositoryIndex:
             self._paths = index_paths(paths)
         return self._paths
 
-    def notes(self, files: int, *, looked: bool) -> tuple[str, ...]:
-        """What an answer about ``files`` files has to say; ``looked``: ripgrep looked first."""
+    def notes(self, files: int, *, looked: bool, found: bool) -> tuple[str, ...]:
+        """What an answer about ``files`` files has to say.
+
+        ``looked``: ripgrep looked first; ``found``: there are places in it.
+        """
         notes = []
+        # Of data, the beginning says enough, unless what was asked for is nowhere else.
+        cut = [
+            path for path in self._read_in_part if not found or most_bytes(path) == MAX_CODE_BYTES
+        ]
+        if cut:
+            names = ", ".join(map(as_word, cut[:_NAMED])) + (", ..." if cut[_NAMED:] else "")
+            notes.append(f"Only the beginning of these large files was searched: {names}.")
         if self.left_out:
             notes.append(
                 f"{self.left_out} of {files} files were left out: the scout indexes {MAX_FILES} "
                 f"files or {MAX_SOURCE_BYTES >> 20} MiB; ask about a directory to search all of it."
             )
-        pending = len(self.pending.paths)
-        if pending and not looked:
+        if self.pending.paths and not looked:
+            pending = len(self.pending.paths)
             notes.append(f"{pending} of {files} files were not searched: time was short.")
-        elif pending:
-            notes.append(
-                f"{pending} of {files} files are not indexed yet and were only searched for the "
-                "query's words; asked again, the ranking may be better."
-            )
         return tuple(notes)
 
     def _settle(self) -> None:
@@ -226,7 +234,11 @@ class RepositoryIndex:
                 self._bound = paths, tuple(sorted(_best_first(paths)[:MAX_FILES]))
             paths = self._bound[1]
         now = stamps(self.workspace, paths)
-        sizes = np.clip(now[:, 1], 0, MAX_FILE_BYTES)
+        large = np.flatnonzero(now[:, 1] > MAX_BYTES).tolist()
+        self._read_in_part = [
+            paths[place] for place in large if now[place, 1] > most_bytes(paths[place])
+        ]
+        sizes = bytes_read(paths, now[:, 1])
         self.left_out = given - len(paths)
         if sizes.sum() <= MAX_SOURCE_BYTES:
             return paths, now
@@ -253,7 +265,7 @@ def _best_first(paths: tuple[str, ...]) -> list[str]:
 FORMAT: Final = 2
 """To be raised whenever the layout of the file changes."""
 
-_DEPENDS_ON: Final = ("folding", "tokens", "rows")
+_DEPENDS_ON: Final = ("folding", "tokens", "texts", "rows")
 """The modules that decide what is in an index; one written by another version is not used."""
 
 MAX_KEPT: Final = 40

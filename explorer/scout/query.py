@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.scout.essence import essence
 from explorer.scout.folding import fold, plain, seamed
+from explorer.scout.names import Name, names_in
 from explorer.scout.tokens import Floats, Hashes, Indexes, Mask, words_of
 from explorer.scout.trace import Trace, parse_trace
 
@@ -37,6 +39,12 @@ whole whose why will with within without work working works would www yet you yo
 _STOPPED: Final = frozenset(
     part for _, parts, whole in words_of(_STOP_WORDS) for part in (*parts, whole)
 )
+_NOUNS: Final = frozenset(
+    part
+    for _, parts, _ in words_of("call change example fix issue problem pull request result user")
+    for part in parts
+)
+"""Words that say nothing in a message, "as a result of this change", but are asked about."""
 
 _PATH: Final = re.compile(r"(?<![\w@:/])(?:[\w.+-]+[/\\])*[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z]\w{0,7}\b")
 _QUOTED: Final = re.compile(
@@ -48,6 +56,23 @@ _CODE_WORD: Final = re.compile(
 )
 _SCOPE: Final = re.compile(r"\s*(?:\[([^\]\n]{2,40})\]|(?:\w+\()?([\w./*, -]{2,40}?)\)?!?:(?=\s))")
 _LONG: Final = re.compile(r"[^\s/]{200,}|\S{600,}")
+_PLAIN_CHARS: Final = 300
+_SEEKS: Final = {
+    "tests": re.compile(
+        r"\btests? (?:for|of|that|which|cover\w*|check\w*)\b|\btested\b|\btest (?:suites?|cases?)\b"
+        r"|\b(?:unit|integration|regression|e2e) tests?\b",
+        re.IGNORECASE,
+    ),
+    "documents": re.compile(
+        r"\b(?:docs|documentation|documented|readme|changelog)\b", re.IGNORECASE
+    ),
+    "settings": re.compile(
+        r"\bCI\b|\b(?:github actions?|workflow files?|(?:docker|make|gem|rake)file|pyproject|tox"
+        r"|pre-commit|package\.json|(?:build|lint\w*|project|release) (?:config\w*|settings)"
+        r"|config(?:uration)? files?)\b|\bci\b",
+        re.IGNORECASE,
+    ),
+}
 _TITLE_WEIGHT: Final = 1.6
 _CODE_WEIGHT: Final = 1.5
 
@@ -79,13 +104,32 @@ class Query:
     """Texts in quotes or backticks, in lower case."""
     trace: Trace
     """The places that are named with a line number."""
+    names: tuple[Name, ...]
+    """The names that are asked for or mentioned."""
     text: str
     """What was read of the question."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to look for."""
-        return not len(self.terms) and not self.paths
+        return not len(self.terms) and not self.paths and not self.alone
+
+    @property
+    def alone(self) -> Name | None:
+        """The name that the question consists of, if it is nothing else."""
+        return self.names[0] if self.names and self.names[0].alone else None
+
+    @property
+    def seeks(self) -> frozenset[str]:
+        """Which kinds of files other than sources it asks for: tests, documents, settings."""
+        if not self.is_plain:
+            return frozenset()
+        return frozenset(kind for kind, asks in _SEEKS.items() if asks.search(self.text))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a question of one line, not a message, an issue or a trace."""
+        return "\n" not in self.text and len(self.text) <= _PLAIN_CHARS and not self.trace.frames
 
 
 def parse_query(text: str) -> Query:
@@ -94,7 +138,8 @@ def parse_query(text: str) -> Query:
     if len(unseamed) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
         unseamed = unseamed[:half] + "\n" + unseamed[-half:]
-    unseamed = unseamed.strip()
+    trace = parse_trace(unseamed)
+    unseamed = essence(unseamed.strip())
     text = seamed(unseamed)
     title_end = _title_end(text)
     prefix = _SCOPE.match(text)
@@ -102,22 +147,28 @@ def parse_query(text: str) -> Query:
     ticked = bytearray(len(text) + 1)
     for match in _TICKED.finditer(text):
         ticked[match.start() : match.end() + 1] = b"\1" * (match.end() + 1 - match.start())
-    trace = parse_trace(text)
+    names = names_in(text)
+    named = {part for each in names for part in (each.last, *each.scope)}
     weights: dict[int, float] = {}
     written: dict[int, str] = {}
     marked = {mark: set[int]() for mark in ("title", "scope", "lead", "code", "whole")}
     sequence: list[int] = []
     position = 0
+    stopped = _STOPPED - _NOUNS if "\n" not in text and len(text) <= _PLAIN_CHARS else _STOPPED
     for word, parts, complete in words_of(text):
         found = text.find(word, position)
+        begins = True
         if found >= 0:
-            if _breaks(text[position:found]):
+            begins = _breaks(text[position:found]) or not position
+            if begins and position:
                 sequence.append(-1)
             # Pairs of characters overlap: the second begins inside the first.
             position = found + (1 if len(word) == 2 and not word.isascii() else len(word))
         in_title = position <= title_end
-        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position])
-        terms = [part for part in parts if part not in _STOPPED or is_code]
+        is_code = bool(_CODE_WORD.search(word)) or bool(ticked[position]) or word in named
+        # In the middle of a sentence a capital says that a word is a name: ``the Request``.
+        telling = is_code or (word[0].isupper() and not begins)
+        terms = [part for part in parts if part not in stopped or telling]
         if len(parts) > 1:
             terms.append(complete)
             marked["whole"].add(complete)
@@ -134,6 +185,10 @@ def parse_query(text: str) -> Query:
         for mark, holds in marks.items():
             marked[mark].update(terms if holds else ())
         sequence += [part for part in parts if part in weights] or [-1]
+    if names and names[0].alone and not weights:
+        # A name of one letter has no part that is long enough to be a term.
+        for word, _, complete in words_of(names[0].last):
+            weights[complete], written[complete] = 1.0, word
     kept = sorted(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
     place = {term: index for index, term in enumerate(kept)}
     return Query(
@@ -148,6 +203,7 @@ def parse_query(text: str) -> Query:
         paths=_paths(f"{text}\n{unseamed}" if text != unseamed else text, trace),
         quoted=_quoted(unseamed),
         trace=trace,
+        names=names,
         text=text,
     )
 

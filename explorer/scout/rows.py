@@ -21,9 +21,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.repository.documents import decode, is_binary, open_directory
+from explorer.repository.documents import open_directory
 from explorer.repository.workspace import Workspace
 from explorer.scout.folding import fold
+from explorer.scout.texts import most_bytes, text_of
 from explorer.scout.tokens import (
     PAD,
     Hashes,
@@ -36,12 +37,6 @@ from explorer.scout.tokens import (
     scan,
 )
 
-MAX_FILE_BYTES: Final = 1 << 20
-"""Only the first MiB of a file is read; source written by hand is smaller."""
-
-_MINIFIED_LINE_BYTES: Final = 400
-"""A file whose lines are longer on average is taken for generated: only its name counts."""
-_MINIFIED_FILE_BYTES: Final = 8_192
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 _CHUNK_BYTES: Final = 1 << 18
@@ -103,8 +98,8 @@ def read_files(
 ) -> Iterator[FileText]:
     """The files at the paths; the text is b"" where there is none to read.
 
-    Binary and minified files have no text. Paths must come from ``Workspace.files`` and be sorted:
-    each directory is opened once, component by component, without following links.
+    Binary files have no text, and long lines are cut. Paths must come from ``Workspace.files`` and
+    be sorted: each directory is opened once, component by component, without following links.
     """
     paths = list(paths)
     for path, (directory, name) in zip(paths, _walk(workspace, paths), strict=True):
@@ -146,13 +141,13 @@ def _read(directory: int, name: str) -> tuple[Stamp, bytes]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return NO_FILE, b""
-        data = os.read(descriptor, MAX_FILE_BYTES)
+        data = os.read(descriptor, most_bytes(name))
         stamp = _stamped(status, time.time_ns())
     except OSError:
         return before, b""
     finally:
         os.close(descriptor)
-    return stamp, _text_of(data)
+    return stamp, text_of(data)
 
 
 def _stamp(directory: int, name: str) -> Stamp:
@@ -170,18 +165,6 @@ def _stamped(status: os.stat_result, now_ns: int = 0) -> Stamp:
     fresh = now_ns - status.st_ctime_ns < _CLOCK_TICK_NS and now_ns > 0
     changed_ns = 0 if fresh else status.st_ctime_ns
     return Stamp(changed_ns, status.st_size, status.st_ino & _INODE)
-
-
-def _text_of(data: bytes) -> bytes:
-    """The text in UTF-8, with the file's line numbers; b"" for binary and minified content."""
-    if is_binary(data):
-        return b""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = decode(data).encode("utf-8", "replace")
-    size = len(data)
-    if size > _MINIFIED_FILE_BYTES and size > _MINIFIED_LINE_BYTES * (data.count(b"\n") + 1):
-        return b""
-    return data
 
 
 @dataclass(frozen=True, slots=True)

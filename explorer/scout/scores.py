@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from explorer.scout.folding import fold, plain
 from explorer.scout.generated import are_generated
+from explorer.scout.habits import asides, superseded, tests
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
+from explorer.scout.texts import CODE_SUFFIXES
 from explorer.scout.tokens import (
     MAX_SCAN_BYTES,
     PAD,
@@ -24,30 +26,7 @@ from explorer.scout.tokens import (
     scan,
 )
 
-CODE_SUFFIXES: Final = frozenset(
-    """
-    ada adb ads asm astro bash c cc cjs clj cljc cljs coffee cpp cr cs css cu cuh cxx d dart el elm
-    erl ex exs f f90 fs fsx go gradle groovy h hh hpp hrl hs hxx idl inl ipp java jl js jsx kt kts
-    less lisp lua m mjs mk ml mli mm mts nim nix pas php phtml pl pm proto ps1 py pyi pyx r rake rb
-    rkt rs sass scala scm scss sh sol sql svelte swift tcl tf thrift ts tsx v vb vhd vue wat zig zsh
-    cts tcc erb pxd
-    """.split()
-)
 DOCUMENT_SUFFIXES: Final = frozenset("md mdx rst txt adoc asciidoc org tex html htm pod".split())
-_TEST: Final = re.compile(
-    r"(?:^|/)(?:tests?|specs?|__tests__|testing|testdata|fixtures?|e2e|__snapshots__|mocks?"
-    r"|integration-tests?|packages-private)(?:/|$)"
-    r"|(?:^|/)(?:test_[^/]*|conftest\.py)$"
-    r"|[._-](?:test|tests|spec|unittest)\.\w+$|_test\.go$"
-    r"|(?:[a-z0-9](?:Test|Tests|TestCase|IT|Spec))\.\w+$",
-)
-_ASIDE: Final = re.compile(
-    r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
-    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|build|generated|gen"
-    r"|migrations?|locales?|i18n|scripts?|tools?|ci|playground|templates?)(?:/|$)",
-    re.IGNORECASE,
-)
-
 _TEST_AFFIX: Final = re.compile(
     r"^tests?_|_(?:test|tests|spec|unittest)$|(?:Tests?|TestCase|Spec|IT)$"
 )
@@ -73,6 +52,8 @@ class PathIndex:
     """Documentation, examples, benchmarks, vendored and generated files, by their directory."""
     is_generated: Mask
     """Lock files, coverage, caches, build output."""
+    is_old: Mask
+    """Files of an older version than others beside them."""
     is_code: Mask
     is_document: Mask
     is_header: Mask
@@ -89,7 +70,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
     names = [path.rpartition("/")[2] for path in paths]
     stems = [name.lstrip(".").partition(".")[0] or name for name in names]
     suffixes = [name.rpartition(".")[2].lower() if "." in name else "" for name in names]
-    is_test = np.array([bool(_TEST.search(path)) for path in paths], np.bool_)
+    is_test = tests(paths)
     is_code = np.array([suffix in CODE_SUFFIXES for suffix in suffixes], np.bool_)
     counts: dict[str, int] = {}
     for suffix, code, test in zip(suffixes, is_code.tolist(), is_test.tolist(), strict=True):
@@ -110,8 +91,9 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
         stem_whole=stem_whole,
         name_size=name_size,
         is_test=is_test,
-        is_aside=np.array([bool(_ASIDE.search(each)) for each in directories], np.bool_),
+        is_aside=asides(paths, is_code),
         is_generated=are_generated(paths),
+        is_old=superseded(paths),
         is_code=is_code,
         is_document=np.array([suffix in DOCUMENT_SUFFIXES for suffix in suffixes], np.bool_),
         is_header=np.array([suffix in ("h", "hpp", "hh", "pyi") for suffix in suffixes], np.bool_),
@@ -301,7 +283,20 @@ GENERATED_GAIN: Final = 0.05
 """What a generated file is worth beside others: they come behind all likely sources."""
 
 
-def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
+def sought_kind(paths: PathIndex, seeks: frozenset[str]) -> Mask:
+    """Whether each file is of a kind that the question asks for beside sources."""
+    kinds = {
+        "tests": paths.is_test,
+        "documents": paths.is_document,
+        "settings": ~paths.is_code & ~paths.is_document,
+    }
+    sought = np.zeros(len(paths.paths), np.bool_)
+    for kind in seeks:
+        sought |= kinds[kind]
+    return sought
+
+
+def first_ranking(scores: Scores, paths: PathIndex, seeks: frozenset[str] = frozenset()) -> Floats:
     """How much each file is worth reading, by the index alone."""
     total = np.zeros(len(paths.paths), np.float32)
     for name, gain in _FIRST.items():
@@ -310,6 +305,7 @@ def first_ranking(scores: Scores, paths: PathIndex) -> Floats:
     prior *= np.where(paths.is_code, 1.0, _NO_CODE_GAIN) * np.where(
         paths.is_document, _DOCUMENT_GAIN, 1.0
     )
+    prior = np.where(sought_kind(paths, seeks), 1.0, prior)
     prior *= np.where(paths.is_generated, GENERATED_GAIN, 1.0)
     ranking = total * prior + 2.0 * np.minimum(scores["mention"], 2.0)
     return np.asarray(ranking, np.float32)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,22 +12,33 @@ from typing import Final
 import numpy as np
 
 from explorer.limits import Deadline
-from explorer.records import Citation, Confidence
+from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
+from explorer.scout.definers import (
+    NOTHING,
+    Defining,
+    defining,
+    files_that_define,
+    likely_definers,
+    standing,
+)
 from explorer.scout.field import build_field
 from explorer.scout.first_look import count_words
-from explorer.scout.folding import plain
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
-from explorer.scout.networks import Weights, file_chances, how_many_files, load_weights, score_all
+from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
+from explorer.scout.parts import in_context, parts_of
+from explorer.scout.places import HIGH as PLACE_HIGH
+from explorer.scout.places import MEDIUM as PLACE_MEDIUM
+from explorer.scout.places import Place, choose_places, rank_places, sureness
 from explorer.scout.query import Query, parse_query
-from explorer.scout.ranges import ScoredRange, choose_ranges, citable, trimmed
-from explorer.scout.rows import IndexRows, build_rows, find, merge_rows, read_files
+from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, merge_rows, read_files
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
-from explorer.scout.tokens import Floats, Mask
+from explorer.scout.second import PLAIN_HIGH, chances_of, extra_features
+from explorer.scout.tokens import Floats, Mask, words_of
 from explorer.scout.trace import resolve, tail_of
 
 INLINE_BYTES: Final = 4 << 20
@@ -40,8 +51,17 @@ _MOST_FILES: Final = 6
 """The most files that are cited; more than a reader will open."""
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
-_REASON_WORDS: Final = 4
-_FURTHER: Final = 4
+_EQUAL: Final = 0.5
+"""Files that define the name asked for and stand out less by at most this are cited too."""
+_ONE_LETTER: Final = 64
+_DEFINERS: Final = 12
+"""The most files that are ranked only because they define a name of the question."""
+_PART_FURTHER: Final = 3
+_KNOWN_SHARE: Final = 0.34
+"""A part of a question of whose words fewer occur in the repository has found nothing."""
+_UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
+_LOOKED_AT: Final = 8
+"""The files whose definitions are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,12 @@ class Candidates:
     """Whether tools wrote each candidate, and the query does not name it."""
     named: dict[int, list[int]]
     """The candidates that the query names with line numbers, and the lines, in its order."""
+    defining: list[Defining]
+    """How plainly each candidate defines a name of the query, and where."""
+    extra: Floats
+    """What the ranking networks do not know of each candidate, a row for each."""
+    standing: Floats
+    """How much each candidate stands out as the place of the one name that is asked for."""
 
 
 def search(
@@ -97,11 +123,68 @@ def search(
     else:
         index.index_pending(stopped)
         rows = index.rows
-    notes = index.notes(len(paths), looked=looked)
-    found = candidates(index, parsed, rows) if rows.paths and most > 0 and not cancelled() else None
+    answer = _parts_searched(index, query, parsed, rows, most, cancelled)
+    notes = index.notes(len(paths), looked=looked, found=bool(answer.citations))
+    return replace(answer, notes=(*notes, *answer.notes))
+
+
+def _parts_searched(
+    index: RepositoryIndex, text: str, query: Query, rows: IndexRows, most: int, cancelled: Stop
+) -> ScoutAnswer:
+    """The answer to all parts of a question; ``query`` is its ``text`` as a whole."""
+    if not rows.paths or most <= 0:
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
+    parts = parts_of(text)
+    if not parts:
+        return _search(index, query, rows, most, cancelled)
+    answers = []
+    for part in parts:
+        asked = parse_query(in_context(part, parts[0]))
+        if _says_nothing(asked, rows):
+            answers.append(ScoutAnswer((), ""))
+            continue
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
+    return _together(parts, answers)
+
+
+def _search(
+    index: RepositoryIndex, query: Query, rows: IndexRows, most: int, cancelled: Stop
+) -> ScoutAnswer:
+    """The answer to one question, or one part of a question, from the rows."""
+    found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
-        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()), notes)
-    return _answer(parsed, found, load_weights(), most, notes)
+        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
+    return _answer(query, found, load_weights(), most)
+
+
+def _says_nothing(query: Query, rows: IndexRows) -> bool:
+    """Whether most of what the question says occurs nowhere."""
+    found = np.zeros(len(query.terms), np.bool_)
+    found[find(rows, query.terms).term] = True
+    known = float(query.weight[found].sum())
+    return not query.paths and known < _KNOWN_SHARE * float(query.weight.sum())
+
+
+def _together(parts: Sequence[str], answers: Sequence[ScoutAnswer]) -> ScoutAnswer:
+    """The answers to the parts of a question as one; as sure as the least sure of them."""
+    citations: list[Citation] = []
+    further: dict[tuple[str, int], Citation] = {}
+    notes: list[str] = []
+    for part, answer in zip(parts, answers, strict=True):
+        citations += [replace(each, part=part) for each in answer.citations]
+        further.update({(each.path, each.start): each for each in answer.further[:_PART_FURTHER]})
+        if not answer.citations:
+            notes.append(f"Nothing was found for the part: {part}")
+    found = [each for each in answers if each.citations]
+    known = {(each.path, each.start) for each in citations}
+    return ScoutAnswer(
+        tuple(citations),
+        _sentence(citations),
+        tuple(notes),
+        max((each.confidence for each in found), key=_UNSURE.index, default="low"),
+        max((each.place_confidence for each in found), key=_UNSURE.index, default="low"),
+        tuple(each for key, each in further.items() if key not in known),
+    )
 
 
 def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float) -> IndexRows:
@@ -121,7 +204,7 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     rows = merge_rows(index.rows, counted)
     paths = index.path_index(rows.paths)
     scores, _ = score_files(find(rows, query.terms), rows.lengths, paths, query)
-    best = choose_candidates(first_ranking(scores, paths), len(rows.paths)).tolist()
+    best = choose_candidates(first_ranking(scores, paths, query.seeks), len(rows.paths)).tolist()
     lacking = frozenset(pending.paths)
     wanted = [rows.paths[row] for row in best if rows.paths[row] in lacking]
     return merge_rows(rows, *index.index_first(wanted, stopped))
@@ -135,14 +218,28 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     paths = index.path_index(rows.paths)
     postings = find(rows, query.terms)
     scores, weight = score_files(postings, rows.lengths, paths, query)
-    ranking = first_ranking(scores, paths)
+    ranking = first_ranking(scores, paths, query.seeks)
     frames = _frames(query, rows.paths)
     named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
     chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
+    likely = likely_definers(query, postings, paths, ranking)
+    if query.alone is not None and len(query.alone.last) == 1:
+        defined_in = files_that_define(index.workspace, query.alone)
+        likely += [row for row, path in enumerate(rows.paths) if path in defined_in][:_ONE_LETTER]
     read = {
         path: text
-        for path, _, text in read_files(index.workspace, sorted(rows.paths[row] for row in chosen))
+        for path, _, text in read_files(
+            index.workspace, sorted(rows.paths[row] for row in {*chosen, *likely})
+        )
     }
+    defines = {
+        row: defining(rows.paths[row], read[rows.paths[row]], query.names)
+        for row in (dict.fromkeys([*likely, *chosen]) if query.names else ())
+    }
+    definers = [row for row in defines if defines[row].plainness]
+    ranks = standing([defines[row] for row in definers], paths, definers, ranking)
+    definers = [definers[place] for place in np.argsort(-ranks, kind="stable").tolist()]
+    chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *chosen]))
     chosen = [row for row in chosen if read[rows.paths[row]]]
     if not chosen:
         return None
@@ -166,6 +263,9 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         weight=weight,
         is_generated=paths.is_generated[at] & (scores["mention"][at] == 0),
         named=lines,
+        defining=[defines.get(row, NOTHING) for row in chosen],
+        extra=extra_features(query, paths, chosen, scores),
+        standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
     )
 
 
@@ -185,78 +285,98 @@ def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
     return [(row_of[path], line) for path, line in resolved if path is not None]
 
 
-def _answer(
-    query: Query, found: Candidates, weights: Weights, most: int, notes: tuple[str, ...]
-) -> ScoutAnswer:
+def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
     """The answer from the candidates.
 
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
     """
     raw = score_all(weights.files, found.features, found.matches)
-    chances = file_chances(weights.calibration, raw.astype(np.float64))
+    chances = chances_of(
+        query, raw.astype(np.float64), found.extra, found.standing, weights.calibration
+    )
     chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
-    cited = list(dict.fromkeys([*order[:count], *found.named]))[:_MOST_FILES]
-    texts = [found.texts[index] for index in cited]
-    lines = [split_lines(text.decode("utf-8", "replace")) for text in texts]
-    heads, chosen = choose_ranges(
-        texts, chances[cited], query, found.weight, found.described, weights
+    elif query.alone is not None and found.standing.any():
+        count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
+        for index in order[:count]:
+            found.named.setdefault(index, [found.defining[index].line])
+    looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
+    places = rank_places(
+        [found.paths[index] for index in looked],
+        [found.texts[index] for index in looked],
+        chances[looked],
+        query,
+        found.weight,
+        found.described,
+        weights,
+        {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
-    named = {file: found.named[index] for file, index in enumerate(cited) if index in found.named}
-    chosen = [trimmed(each, lines[each.file]) for each in chosen]
-    if query.trace.bare:
-        chosen = [each for each in chosen if each.file not in named]
-    citations = tuple(
-        Citation(
-            path=found.paths[cited[each.file]],
-            start=each.start,
-            end=each.end,
-            reason=_reason(query, lines[each.file][each.start - 1 : each.end]),
-            evidence=evidence_of(lines[each.file], each.start, each.end),
-        )
-        for each in _in_order(citable(heads, chosen, lines, named))[:most]
+    if not places:
+        return ScoutAnswer((), _sentence(()))
+    cited, further = choose_places(places, count, most)
+    high = PLAIN_HIGH if query.is_plain else weights.high
+    paths = [found.paths[index] for index in looked]
+    citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
+    return ScoutAnswer(
+        citations,
+        _sentence(citations),
+        (),
+        _confidence(float(chances[looked[cited[0].file]]), high, weights.medium),
+        _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
+        tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
     )
-    confidence = _confidence(float(chances[order[0]]), weights)
-    further = tuple(found.paths[index] for index in order[len(cited) : len(cited) + _FURTHER])
-    if further and citations and confidence != "high":
-        notes = (*notes, f"Other likely files: {', '.join(further)}.")
-    return ScoutAnswer(citations, _sentence(citations), notes, confidence, further)
 
 
-def _in_order(ranges: Sequence[ScoredRange]) -> list[ScoredRange]:
-    """The best range of each file, in the order of the files, then all others."""
-    firsts = {each.file: each for each in reversed(ranges)}
-    rest = [each for each in ranges if firsts[each.file] is not each]
-    return [firsts[file] for file in sorted(firsts)] + rest
+def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
+    path, name = paths[place.file], place.definition.name
+    lines = split_lines(text.decode("utf-8", "replace"))
+    return Citation(
+        path,
+        place.start,
+        place.end,
+        evidence=evidence_of(lines, place.start, place.end),
+        name=name,
+        focus=tuple(Span(path, start, end) for start, end in place.focus),
+    )
 
 
-def _confidence(chance: float, weights: Weights) -> Confidence:
-    if chance >= weights.high:
+def _confidence(chance: float, high: float, medium: float) -> Confidence:
+    if chance >= high:
         return "high"
-    return "medium" if chance >= weights.medium else "low"
-
-
-def _reason(query: Query, lines: Sequence[str]) -> str:
-    """The words of the query that are in the lines, the weightiest first."""
-    text = plain("\n".join(lines)).casefold()
-    order = np.argsort(-query.weight * (1 + query.code), kind="stable").tolist()
-    words = list(dict.fromkeys(query.words[index] for index in order))
-    found = [word for word in words if word.casefold() in text][:_REASON_WORDS]
-    return "contains " + ", ".join(found) if found else ""
+    return "medium" if chance >= medium else "low"
 
 
 def _sentence(citations: Sequence[Citation]) -> str:
     if not citations:
         return "No file shares a telling word with the query; use words that the code would use."
-    files = len({citation.path for citation in citations})
-    where = citations[0].path + (f", the first of {files} files" if files > 1 else "")
-    return f"The words of the query point to {where}; this is a word search, without reasoning."
+    return "Found by the words of the question, without reasoning."
 
 
+def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    """For each name the files of ``rows`` that have it, and whether they define it."""
+    terms: dict[str, int] = {}
+    for name in names:
+        words = words_of(name)
+        if len(words) == 1:
+            _, parts, whole = words[0]
+            terms[name] = whole if len(parts) > 1 else (parts or [whole])[0]
+    known = np.unique(np.array(list(terms.values()), np.uint32))
+    found = find(rows, known)
+    places: dict[int, list[tuple[str, bool]]] = {term: [] for term in known.tolist()}
+    for file, term, symbol in zip(
+        found.file.tolist(), found.term.tolist(), found.symbol.tolist(), strict=True
+    ):
+        places[int(known[term])].append((rows.paths[file], symbol > 0))
+    return {name: places[term] for name, term in terms.items()}
+
+
+_FINISH_S = 0.25
+"""How long closing waits for the index: as much as a command may take longer for it."""
 _JOIN_S = 5.0
+_LOCATE_S: Final = 0.2
 
 
 class Scout:
@@ -282,11 +402,14 @@ class Scout:
     def close(self) -> None:
         """Stop indexing and keep what is indexed for the next process.
 
-        Waits for the step under way, some 50 ms. To be called before the workspace is closed.
+        Waits for what can be indexed in ``_FINISH_S``: a command that answers one question leaves
+        a small repository indexed as a whole, and of a larger one more with every question. To be
+        called before the workspace is closed.
         """
         with self._lock:
             behind, self._behind = self._behind, None
         if behind is not None:
+            behind.thread.join(_FINISH_S)
             behind.stop.set()
             behind.thread.join(_JOIN_S)
         with self._lock:
@@ -327,6 +450,19 @@ class Scout:
         deadline = Deadline(deadline_s)
         paths = await self._workspace.files()
         return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
+
+    def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+        """For each name the indexed files that have it, and whether they define it.
+
+        A file may be among them that has only a word of the same stem. Empty while others ask.
+        """
+        if not self._lock.acquire(timeout=_LOCATE_S):
+            return {}
+        try:
+            rows = self._index.rows if self._index is not None else empty_rows()
+            return locate(rows, names)
+        finally:
+            self._lock.release()
 
     def _answer(
         self,

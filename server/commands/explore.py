@@ -54,6 +54,7 @@ def explore(
     hidden: Annotated[
         bool, typer.Option("--hidden", help="Also search hidden, secret and ignored files.")
     ] = False,
+    no_code: Annotated[bool, typer.Option("--no-code", help="Places alone, no code.")] = False,
     no_fallback: NoFallback = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -79,7 +80,7 @@ def explore(
     if query == "-":
         query = sys.stdin.buffer.read().decode("utf-8", "replace")
     path = str(absolute(repo)) if repo else default_for_command()
-    report = _answer(settings, make_question(settings, query, path=path))
+    report = _answer(settings, make_question(settings, query, path=path, code=not no_code))
     show_report(report, as_json=as_json)
 
 

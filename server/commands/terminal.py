@@ -1,14 +1,25 @@
 """What the command line shows people: answers, errors, and what is going on."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
+from explorer.visible import json_text
 from server.exploring.progress import Say, call_in_words, ignore
-from server.exploring.report import Report, details, one_line, place, plain, summary, to_object
+from server.exploring.report import (
+    Report,
+    details,
+    further,
+    links,
+    numbered,
+    one_line,
+    plain,
+    summary,
+    titled,
+    to_object,
+)
 
 # rich takes longer to import than the rest of a command that only prints plain text.
 if TYPE_CHECKING:
@@ -20,7 +31,7 @@ def show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         # What the encoding lacks would be written as Python's escapes, which JSON does not know.
         narrow = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
-        sys.stdout.write(json.dumps(to_object(report), ensure_ascii=narrow, indent=2) + "\n")
+        sys.stdout.write(json_text(to_object(report), narrow=narrow) + "\n")
     elif sys.stdout.isatty():
         from rich.console import Console
 
@@ -112,11 +123,17 @@ def _coloured(report: Report) -> "Text":
     if run.answer:
         shown.append(one_line(run.answer, 1_500) + "\n\n")
     for citation in run.citations:
-        shown.append(place(citation) + "\n", style="bold cyan")
-        for number, line in enumerate(details(citation)):
-            shown.append(f"    {line}\n", style="" if number else "green")
+        shown.append(titled(citation) + "\n", style="bold cyan")
+        for line in details(citation):
+            shown.append(f"    {line}\n", style="green")
+        for line in numbered(citation):
+            shown.append(f"    {line}\n")
+        for lead, places in links(citation):
+            shown.append(f"    {lead}: {'; '.join(places)}\n", style="green")
     if not run.citations:
         shown.append("No place was found.\n", style="yellow")
+    for lead, places in further(run):
+        shown.append(f"{lead}: {'; '.join(places)}\n")
     failed = run.stop_reason == "fallback"
     shown.append("\n" + summary(report), style="yellow" if failed else "dim")
     for note in run.notes:

@@ -1,6 +1,5 @@
 """``fastcontext runs`` and ``fastcontext view``: look at what an exploration did."""
 
-import json
 import os
 import stat
 import sys
@@ -29,6 +28,7 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
+    from explorer.visible import json_text
     from server.exploring.report import one_line
     from server.view.records import RECORD_ONE, list_records
 
@@ -39,9 +39,7 @@ def runs(
         sys.stderr.write(f"{path.name!r} is damaged; it is left out\n")
     if as_json:
         rows = [{"number": number, **asdict(record)} for number, record in enumerate(found, 1)]
-        text = json.dumps(rows, ensure_ascii=False, indent=2, default=str)
-        # A question or a file's name can hold what is no character.
-        sys.stdout.write(text.encode(errors="replace").decode() + "\n")
+        sys.stdout.write(json_text(rows) + "\n")
         return
     if not found:
         sys.stderr.write(f"no run is recorded in {place}\nhint: {RECORD_ONE}\n")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from explorer.answers.shown import linked, show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -24,7 +25,7 @@ from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
 from server.exploring.progress import Narrator, Say
 from server.exploring.question import Question
-from server.exploring.report import ExplorerName, Report
+from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
     from server.exploring.service import ExplorationService
@@ -87,7 +88,7 @@ class Course:
                 async with service.repositories.opened(root, include_hidden=hidden) as opened:
                     self.repository = opened
                     service.watch(root, opened)
-                    report = await self._report(choice)
+                    report = await self._shown(await self._report(choice))
                     await self._finish(report)
         except ExplorerError as error:
             raise ExplorationFailed(str(error), "see `fastcontext doctor`") from error
@@ -128,6 +129,22 @@ class Course:
         notes = (*self.question.notes, *hidden, *told, *run.notes)
         run = dataclasses.replace(run, notes=notes, elapsed_s=self.deadline.elapsed_s)
         return Report(self.question.repository.root, explorer, reason, run)
+
+    async def _shown(self, report: Report) -> Report:
+        """The report with what its places are called, what is near the first, and code.
+
+        The code takes the room that the rest of the report leaves.
+        """
+        workspace, scout = self.repository.workspace, self.repository.scout
+
+        def work() -> Report:
+            run = linked(report.exploration, workspace, scout.locate)
+            named = dataclasses.replace(report, exploration=run)
+            left = self.question.max_bytes - len(markdown(named).encode())
+            run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
+            return dataclasses.replace(report, exploration=run)
+
+        return await anyio.to_thread.run_sync(work)
 
     async def _finish(self, report: Report) -> None:
         """Record the cited code and what the caller is given, which the loop cannot know."""
@@ -235,6 +252,8 @@ class Course:
             citations=answered.citations,
             notes=answered.notes,
             confidence=answered.confidence if answered.citations else None,
+            place_confidence=answered.place_confidence if answered.citations else None,
+            further=answered.further,
         )
 
 
@@ -254,6 +273,7 @@ class SecondOpinion:
     """How likely the model's answer is right, judged by the scout's."""
 
     confidence: Confidence
+    """In the first file."""
     notes: tuple[str, ...]
     """At most one note, which names a strong match that the model never looked at."""
 
@@ -297,8 +317,27 @@ def with_opinion(run: Exploration, scout: Exploration | None) -> Exploration:
     sure = (scout.confidence if scout is not None else None) or "low"
     opinion = second_opinion(run.citations, found, sure, run.observed)
     return dataclasses.replace(
-        run, confidence=opinion.confidence, notes=(*run.notes, *opinion.notes)
+        run,
+        confidence=opinion.confidence,
+        place_confidence=place_opinion(run.citations, found, sure),
+        notes=(*run.notes, *opinion.notes),
     )
+
+
+def place_opinion(
+    model: Sequence[Citation], scout: Sequence[Citation], scout_confidence: Confidence
+) -> Confidence:
+    """The confidence in the model's first place in the light of the scout's.
+
+    High if it overlaps the scout's first place, and medium then if the scout's own confidence is
+    low. Medium if it overlaps another of its places, or if both are in one file; else low.
+    """
+    if not model or not scout:
+        return "low"
+    if _overlaps_any(model[0], tuple(scout[:1])):
+        return "medium" if scout_confidence == "low" else "high"
+    near = _overlaps_any(model[0], tuple(scout)) or model[0].path == scout[0].path
+    return "medium" if near else "low"
 
 
 def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: int) -> Exploration:
@@ -311,11 +350,13 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
     kept = partial.citations
     rest = tuple(each for each in scout.citations if not _overlaps_any(each, kept))
     notes = (*partial.notes, *scout.notes)
-    confidence = scout.confidence
+    confidence, place_confidence = scout.confidence, scout.place_confidence
     if kept:
         which = "first place was" if len(kept) == 1 else f"first {len(kept)} places were"
         notes = (f"the {which} read by the model before it failed", *notes)
-        confidence = second_opinion(kept, scout.citations, scout.confidence or "low").confidence
+        sure = scout.confidence or "low"
+        confidence = second_opinion(kept, scout.citations, sure).confidence
+        place_confidence = place_opinion(kept, scout.citations, sure)
     return dataclasses.replace(
         partial,
         explorer="scout",
@@ -324,6 +365,8 @@ def with_scout_behind(partial: Exploration | None, scout: Exploration, limit: in
         citations=(*kept, *rest)[:limit],
         notes=notes,
         confidence=confidence,
+        place_confidence=place_confidence,
+        further=scout.further,
     )
 
 

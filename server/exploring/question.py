@@ -16,6 +16,8 @@ _TAIL_CHARS = 4_000
 _HIDDEN_REFUSED = (
     "hidden, secret and ignored files were not searched: include_hidden is set to false"
 )
+MIN_ANSWER_BYTES = 1_000
+"""The shortest answer that can be asked for; the settings know the same bound."""
 
 
 def clean_query(query: str) -> tuple[str, str]:
@@ -45,6 +47,10 @@ class Question:
     deadline_s: float
     include_hidden: bool
     record_dir: Path | None
+    max_bytes: int
+    """Maximum bytes of the answer's text, in UTF-8."""
+    code: bool = True
+    """Whether the answer shows code of the first places."""
     notes: tuple[str, ...] = ()
     """What the caller should know about the question itself, such as that it was cut."""
 
@@ -57,7 +63,9 @@ def make_question(
     client_roots: Sequence[str] = (),
     max_turns: int | None = None,
     max_citations: int | None = None,
+    max_bytes: int | None = None,
     include_hidden: bool = False,
+    code: bool = True,
 ) -> Question:
     """A question from what a caller gave; for None, 0 and empty values the settings apply.
 
@@ -86,6 +94,8 @@ def make_question(
         deadline_s=settings.deadline_s,
         include_hidden=include_hidden if allowed is None else allowed,
         record_dir=settings.record_dir,
+        max_bytes=max(MIN_ANSWER_BYTES, max_bytes or settings.answer_bytes),
+        code=code,
         notes=tuple(note for note in (repository.note, cut, refused) if note),
     )
 

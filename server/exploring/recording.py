@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from explorer.events import LinesCited, RunStarted
 from explorer.records import Citation
 from explorer.repository.paths import PathProblem
+from explorer.repository.secrets import mask_secrets
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
 from server.errors import UsageError
 from server.exploring.question import Question
@@ -55,7 +56,7 @@ def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[L
             window = workspace.window(each.path, each.start, count, line_bytes=_LINE_CHARS)
         except PathProblem:
             continue
-        lines = tuple(line[:_LINE_CHARS] for line in window.lines)
-        if lines:
-            found.append(LinesCited(each.path, window.start, lines))
+        if window.lines:
+            text = mask_secrets("\n".join(line[:_LINE_CHARS] for line in window.lines))
+            found.append(LinesCited(each.path, window.start, tuple(text.split("\n"))))
     return found

@@ -10,12 +10,13 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from explorer.records import Citation, Exploration
+from explorer.visible import UNSEEN, spelled
 
 ExplorerName = Literal["endpoint", "local", "scout"]
 
@@ -53,7 +54,9 @@ def to_object(report: Report) -> dict[str, Any]:
         "stop_reason": run.stop_reason,
         "answer": run.answer,
         "confidence": run.confidence,
+        "place_confidence": run.place_confidence,
         "citations": [citation_object(citation) for citation in run.citations],
+        "further": [place_object(citation) for citation in run.further],
         "turns": run.turns,
         "tool_calls": run.tool_calls,
         "usage": dataclasses.asdict(run.usage),
@@ -62,14 +65,25 @@ def to_object(report: Report) -> dict[str, Any]:
     }
 
 
-def citation_object(citation: Citation) -> dict[str, Any]:
-    """One citation as JSON types."""
+def place_object(citation: Citation) -> dict[str, Any]:
+    """Where a place is, as JSON types."""
     return {
         "path": citation.path,
         "start": citation.start,
         "end": citation.end,
+        "name": citation.name,
+    }
+
+
+def citation_object(citation: Citation) -> dict[str, Any]:
+    """One citation as JSON types; ``code`` has the lines that are shown of it."""
+    shown = [{"start": each.start, "lines": list(each.lines)} for each in citation.code]
+    return place_object(citation) | {
         "reason": citation.reason,
         "evidence": citation.evidence,
+        "part": citation.part,
+        "code": shown,
+        "links": [dataclasses.asdict(each) for each in citation.links],
     }
 
 
@@ -79,10 +93,7 @@ def for_client(report: Report, max_bytes: int) -> tuple[str, dict[str, Any]]:
     Citations are dropped from the end, with a note, until both fit: the text in ``max_bytes``,
     the object in ``OBJECT_BYTES``.
     """
-    trimmed = _trimmed(report, max_bytes)
-    total = len(trimmed.exploration.citations)
-    for kept in range(total, -1, -1):
-        shown = _keep(trimmed, kept)
+    for shown in _shorter(_trimmed(report, max_bytes)):
         text = markdown(shown)
         facts = to_object(shown)
         if len(text.encode()) <= max_bytes and _json_bytes(facts) <= OBJECT_BYTES:
@@ -91,14 +102,18 @@ def for_client(report: Report, max_bytes: int) -> tuple[str, dict[str, Any]]:
 
 
 def markdown(report: Report) -> str:
-    """The report for an agent: prose, places with their evidence, who answered and why."""
+    """The report for an agent: prose, places with their code, who answered and why."""
     run = report.exploration
     lines: list[str] = []
     if run.answer:
         lines += [prose(run.answer, _PROSE_CHARS), ""]
-    lines += [_item(number, each) for number, each in enumerate(run.citations, 1)]
+    for number, each in enumerate(run.citations, 1):
+        if each.part and each.part != (run.citations[number - 2].part if number > 1 else ""):
+            lines += [*([""] if number > 1 else []), f"**{prose(each.part, _REASON_CHARS)}**"]
+        lines += _item(number, each)
     if not run.citations:
         lines.append("No place was found. Ask with names from the code, or search with grep.")
+    lines += [f"{lead}: {'; '.join(map(_code_span, places))}" for lead, places in further(run)]
     relative_to = _code_span(path_text(_as_unicode(report.repository)))
     lines += ["", f"{summary(report)} Paths are relative to {relative_to}."]
     lines += [f"Note: {prose(note, _NOTE_CHARS)}" for note in run.notes]
@@ -111,18 +126,23 @@ def plain(report: Report) -> str:
     lines: list[str] = []
     if run.answer:
         lines += [one_line(run.answer, _PROSE_CHARS), ""]
-    for citation in run.citations:
-        lines.append(place(citation))
+    for number, citation in enumerate(run.citations):
+        if citation.part and citation.part != (run.citations[number - 1].part if number else ""):
+            lines.append(f"{one_line(citation.part, _REASON_CHARS)}")
+        lines.append(titled(citation))
         lines += [f"    {text}" for text in details(citation)]
+        lines += [f"    {text}" for text in numbered(citation)]
+        lines += [f"    {lead}: {'; '.join(places)}" for lead, places in links(citation)]
     if not run.citations:
         lines.append("No place was found.")
+    lines += [f"{lead}: {'; '.join(places)}" for lead, places in further(run)]
     lines += ["", summary(report)]
     lines += [f"Note: {one_line(note, _NOTE_CHARS)}" for note in run.notes]
     return "\n".join(lines)
 
 
 def summary(report: Report) -> str:
-    """Who answered and why, how it ended, what it cost, and how sure the first file is."""
+    """Who answered and why, how it ended, what it cost, and how sure the first place is."""
     run = report.exploration
     who = "the scout" if report.engine == "scout" else "the model"
     because = one_line(report.engine_reason, 300)
@@ -131,6 +151,8 @@ def summary(report: Report) -> str:
         work = f"{_count(run.turns, 'turn')}, {_count(run.tool_calls, 'tool call')}, {work}"
     ended = "" if run.stop_reason in ("answered", "fallback") else f"; stopped: {run.stop_reason}"
     sure = f" Confidence: {run.confidence}." if run.confidence else ""
+    if run.confidence and run.place_confidence:
+        sure = f" Confidence: file {run.confidence}, place {run.place_confidence}."
     return f"Answered by {who} ({because}{ended}): {work}.{sure}"
 
 
@@ -139,27 +161,71 @@ def place(citation: Citation) -> str:
     return f"{path_text(citation.path)}:{citation.start}-{citation.end}"
 
 
+def titled(citation: Citation) -> str:
+    """The place with its name, its path in quotes where that could be read as a sentence."""
+    where = place(citation)
+    if _SENTENCE.search(where):
+        where = json.dumps(where, ensure_ascii=False)
+    return f"{where} {path_text(citation.name)}".rstrip()
+
+
 def details(citation: Citation) -> list[str]:
-    """Evidence and reason, where there are any, one line each."""
-    evidence = one_line(citation.evidence, _EVIDENCE_CHARS)
+    """Evidence, unless there is a name or code that says as much, and reason; one line each."""
+    known = citation.name or citation.code
+    evidence = "" if known else one_line(citation.evidence, _EVIDENCE_CHARS)
     return [line for line in (evidence, one_line(citation.reason, _REASON_CHARS)) if line]
+
+
+def numbered(citation: Citation) -> list[str]:
+    """The lines of code that are shown, each with its number, and ``...`` for those left out."""
+    if not citation.code:
+        return []
+    last = citation.code[-1]
+    width = len(str(last.start + len(last.lines) - 1))
+    lines: list[str] = []
+    for each in citation.code:
+        if lines or each.start > citation.start:
+            lines.append("...")
+        lines += [
+            f"{number:>{width}} {spelled(line)}".rstrip()
+            for number, line in enumerate(each.lines, each.start)
+        ]
+    if last.start + len(last.lines) - 1 < citation.end:
+        lines.append("...")
+    return lines
+
+
+def links(citation: Citation) -> list[tuple[str, list[str]]]:
+    """What is one step away: each relation with ``path:line name`` of the places."""
+    found: dict[str, list[str]] = {}
+    for each in citation.links:
+        where = f"{path_text(each.path)}:{each.line} {path_text(each.name)}".rstrip()
+        found.setdefault(each.relation, []).append(where)
+    return list(found.items())
+
+
+def further(run: Exploration) -> list[tuple[str, list[str]]]:
+    """Less likely places, with what to call them: members by file, then other files."""
+    cited = {each.path for each in run.citations}
+    members: dict[str, list[str]] = {}
+    others: list[str] = []
+    for each in run.further:
+        if each.path in cited:
+            where = f"{path_text(each.name)} {each.start}-{each.end}".strip()
+            members.setdefault(each.path, []).append(where)
+        else:
+            others.append(titled(each))
+    found = [(f"Also in {path_text(path)}", places) for path, places in members.items()]
+    return [*found, ("Next", others)] if others else found
 
 
 def one_line(text: str, limit: int) -> str:
     """The text on one line without control or direction-changing characters, cut at ``limit``."""
     # Cut first: a query may have 100 kB, most of which need not be looked at.
     spaced = " ".join(text[: limit * 4].split())
-    clean = "".join(char for char in spaced if unicodedata.category(char) not in _UNSEEN)
+    clean = "".join(char for char in spaced if unicodedata.category(char) not in UNSEEN)
     shortened = len(clean) > limit or len(text) > limit * 4
     return clean[: limit - 3].rstrip() + "..." if shortened else clean
-
-
-def spelled(text: str) -> str:
-    """The text with invisible and direction-changing characters written as escapes.
-
-    As in Python's source: a backslash, ``u`` and four digits. Line breaks and tabs are kept.
-    """
-    return _NOT_PLAIN.sub(_spelled, text)
 
 
 def prose(text: str, limit: int) -> str:
@@ -183,23 +249,20 @@ def path_text(path: str) -> str:
 def _code_span(inside: str) -> str:
     if not inside:
         return ""
-    fence = "`" * (max((len(run) for run in re.findall(r"`+", inside)), default=0) + 1)
+    fence = "`" * (_longest_run(inside) + 1)
     pad = " " if inside.startswith("`") or inside.endswith("`") else ""
     return f"{fence}{pad}{inside}{pad}{fence}"
 
 
-# Control, format (direction marks too), surrogate and private-use characters.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
-_NOT_PLAIN = re.compile(r"[^\n\t\x20-\x7e]")
+def _longest_run(text: str) -> int:
+    """How many backticks stand next to each other in the text, at most."""
+    return max((len(run) for run in re.findall(r"`+", text)), default=0)
+
+
 _LINE_BREAKS = {9: r"\t", 10: r"\n", 0x2028: r"\u2028", 0x2029: r"\u2029"}
+# Three words, or one that introduces others.
+_SENTENCE = re.compile(r"\S\s+\S+\s+\S|:\s")
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=\])\(|!(?=\[)")
-
-
-def _spelled(found: re.Match[str]) -> str:
-    char = found[0]
-    if unicodedata.category(char) not in _UNSEEN:
-        return char
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _as_unicode(path: Path) -> str:
@@ -207,11 +270,20 @@ def _as_unicode(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _item(number: int, citation: Citation) -> str:
-    where = _code_span(place(citation))
-    evidence = code(citation.evidence[: _EVIDENCE_CHARS + 1])
-    parts = [f"{number}. {where}", evidence, prose(citation.reason, _REASON_CHARS)]
-    return " - ".join(part for part in parts if part)
+def _item(number: int, citation: Citation) -> list[str]:
+    name = _code_span(path_text(citation.name))
+    where = f"{number}. {_code_span(place(citation))} {name}".rstrip()
+    evidence, *_ = [code(each) for each in details(dataclasses.replace(citation, reason=""))] or [
+        ""
+    ]
+    parts = [where, evidence, prose(citation.reason, _REASON_CHARS)]
+    lines = [" - ".join(part for part in parts if part)]
+    if shown := numbered(citation):
+        fence = "`" * max(3, 1 + _longest_run("\n".join(shown)))
+        lines += [fence, *shown, fence]
+    for relation, places in links(citation):
+        lines.append(f"- {relation}: {'; '.join(map(_code_span, places))}")
+    return lines
 
 
 def _trimmed(report: Report, max_bytes: int) -> Report:
@@ -255,14 +327,25 @@ def _within(text: str, max_bytes: int) -> str:
     return line
 
 
-def _keep(report: Report, count: int) -> Report:
+def _shorter(report: Report) -> Iterator[Report]:
+    """The report, then with less and less: further places, code, places, from the end each time."""
+    yield report
     run = report.exploration
-    dropped = len(run.citations) - count
-    if not dropped:
-        return report
-    note = f"{_left_out(dropped, 'further place')} to keep the answer short"
-    cut = dataclasses.replace(run, citations=run.citations[:count], notes=(*run.notes, note))
-    return dataclasses.replace(report, exploration=cut)
+    for kept in range(len(run.further) - 1, -1, -1):
+        run = dataclasses.replace(run, further=run.further[:kept])
+        yield dataclasses.replace(report, exploration=run)
+    for number in range(len(run.citations) - 1, -1, -1):
+        each = run.citations[number]
+        if each.code or each.links:
+            bare = dataclasses.replace(each, code=(), links=())
+            places = (*run.citations[:number], bare, *run.citations[number + 1 :])
+            run = dataclasses.replace(run, citations=places)
+            yield dataclasses.replace(report, exploration=run)
+    total = len(run.citations)
+    for kept in range(total - 1, -1, -1):
+        note = f"{_left_out(total - kept, 'further place')} to keep the answer short"
+        cut = dataclasses.replace(run, citations=run.citations[:kept], notes=(*run.notes, note))
+        yield dataclasses.replace(report, exploration=cut)
 
 
 def _json_bytes(facts: Mapping[str, Any]) -> int:

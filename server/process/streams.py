@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from explorer.visible import spelled
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,12 +49,22 @@ def make_ready() -> None:
 _TALKATIVE = ("httpx", "httpcore", "httpx2", "httpcore2", "asyncio")
 
 
+class _Formatter(logging.Formatter):
+    """Writes records in which no text of others acts on a terminal or begins another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, its further lines indented."""
+        return spelled(super().format(record)).replace("\n", "\n    ")
+
+
 def log_to_stderr(level: str = "WARNING") -> None:
     """Set up logging, unless somebody has; at once where the level is given again.
 
     To be called before ``MCPServer`` is made, which otherwise sets up rich's boxed tracebacks.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger().setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)

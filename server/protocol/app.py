@@ -17,8 +17,9 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.resolve import Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ListRootsResult, TextContent, ToolAnnotations
@@ -28,7 +29,7 @@ from server import version
 from server.errors import ServerError
 from server.process import lifecycle
 from server.process.streams import log_to_stderr, make_ready
-from server.protocol import descriptions, extras, stdio
+from server.protocol import descriptions, extras, fallback, installation, stdio
 from server.protocol.roots import client_roots, only_files
 
 # Settings, the loop and numpy take too long to import before `initialize` is answered.
@@ -47,6 +48,10 @@ EngineFactory = Callable[["Settings"], "Engine"]
 _RESULT_CHARS = 50_000
 
 
+PREPARE_AFTER_S = 1.0
+"""Between the handshake and loading what a question needs; clients list the tools in that time."""
+
+
 @dataclass(slots=True)
 class Backend:
     """What the tools work with; the service is made at the first call."""
@@ -58,6 +63,17 @@ class Backend:
     """Runs what goes on between calls."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     made: "ExplorationService | None" = None
+    is_prepared: bool = False
+
+    def prepare(self) -> None:
+        """Load what a question needs, in a moment and in a thread; once."""
+        if not self.is_prepared:
+            self.is_prepared = True
+            self.group.start_soon(self._prepare)
+
+    async def _prepare(self) -> None:
+        await anyio.sleep(PREPARE_AFTER_S)
+        await anyio.to_thread.run_sync(installation.preload, abandon_on_cancel=True)
 
     async def service(self) -> "ExplorationService":
         """The one service of this process.
@@ -99,7 +115,14 @@ class ExplorerServer(MCPServer[Backend]):
         """Call a tool by name; the arguments of ``explore_repository`` are corrected first."""
         if name == "explore_repository":
             arguments = tolerant(arguments)
-        return await super().call_tool(name, arguments, context)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            problem = installation.problem(error)
+            if not problem:
+                raise
+            known = "" if isinstance(error, UnexpectedToolError) else f"{error}\n"
+            raise ToolError(known + problem) from error
 
     def run(self, transport: str = "stdio", **options: Any) -> NoReturn:
         """Serve until the client disconnects or a signal comes, then leave the process.
@@ -126,9 +149,14 @@ class ExplorerServer(MCPServer[Backend]):
     async def _serve_stdio(self, wire: stdio.Wire) -> None:
         # The SDK's own run_stdio_async puts stdout back when it ends; this one never does.
         server = self._lowlevel_server
+        options = server.create_initialization_options()
+
+        async def run(messages: Any, answers: Any) -> None:
+            await server.run(messages, answers, options)
+
         async with stdio.streams(wire) as (read, write):
             try:
-                await server.run(read, write, server.create_initialization_options())
+                await fallback.serve(run, read, write)
             except Exception:
                 # A client that has stopped reading would block the writer for ever.
                 lifecycle.leave_soon(1)
@@ -163,11 +191,17 @@ def build_server(
         lifespan=lifespan,
         log_level="WARNING",
         extensions=[extras.apps()],
-        middleware=[extras.without_resources, extras.question_as_typed, only_files],
+        middleware=[_prepare, extras.without_resources, extras.question_as_typed, only_files],
     )
     server.load_settings = load
     extras.add_prompt(server)
     return server
+
+
+async def _prepare(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    result = await call_next(ctx)
+    ctx.lifespan_context.prepare()
+    return result
 
 
 def _loader(
@@ -238,6 +272,7 @@ async def explore_repository(
     max_turns: Annotated[int, Field(description=descriptions.MAX_TURNS)] = 0,
     max_citations: Annotated[int, Field(description=descriptions.MAX_CITATIONS)] = 0,
     max_bytes: Annotated[int, Field(description=descriptions.MAX_BYTES)] = 0,
+    code: Annotated[bool, Field(description=descriptions.CODE)] = True,
     include_hidden: Annotated[bool, Field(description=descriptions.INCLUDE_HIDDEN)] = False,
 ) -> CallToolResult:
     """The places that answer the query, as Markdown; clients that show a view get an object too.
@@ -259,18 +294,23 @@ async def explore_repository(
             client_roots=[str(root.uri) for root in roots.roots],
             max_turns=max_turns,
             max_citations=max_citations,
+            max_bytes=max_bytes,
             include_hidden=include_hidden,
+            code=code,
         )
         return await service.explore(ask, say)
 
     from server.exploring.progress import reporting
+    from server.exploring.question import MIN_ANSWER_BYTES
     from server.exploring.report import for_client
 
     try:
         report = await reporting(partial(_send_progress, ctx), work)
     except ServerError as error:
         raise ToolError(error.text()) from error
-    text, facts = for_client(report, max(1_000, max_bytes or service.settings.answer_bytes))
+    text, facts = for_client(
+        report, max(MIN_ANSWER_BYTES, max_bytes or service.settings.answer_bytes)
+    )
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
         structured_content=facts if extras.shows_views(ctx.client_capabilities) else None,
@@ -309,6 +349,7 @@ _SAME = {
     "max_turns": ("maxturns", "turns"),
     "max_citations": ("maxcitations", "citations", "limit", "max_results"),
     "max_bytes": ("maxbytes",),
+    "code": ("show_code", "showcode"),
     "include_hidden": ("includehidden", "hidden"),
 }
 _NAMES = {other: name for name, others in _SAME.items() for other in (name, *others)}
@@ -329,6 +370,7 @@ def tolerant(arguments: Mapping[str, Any]) -> dict[str, Any]:
     taken: dict[str, Any] = {
         "query": _text(found.get("query", "")),
         "path": _text(found.get("path", "")),
+        "code": _flag(found.get("code", True)),
         "include_hidden": _flag(found.get("include_hidden", False)),
     }
     for name, highest in _HIGHEST.items():

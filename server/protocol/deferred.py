@@ -198,6 +198,15 @@ def defer() -> bool:
     return True
 
 
+def load(names: Sequence[str]) -> None:
+    """Run what was left of those modules that have been imported."""
+    for name in names:
+        module = sys.modules.get(name)
+        if isinstance(module, _Unloaded):
+            _StandIn(module, "__spec__")._real()
+            getattr(module, "anything", None)
+
+
 def _is_tried() -> bool:
     if any(name == _PACKAGE or name.startswith("mcp_types") for name in sys.modules):
         return False

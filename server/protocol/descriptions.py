@@ -9,10 +9,9 @@ EXPLORE_TITLE = "Explore repository"
 EXPLORE_DESCRIPTION = """\
 Use this first when you do not know where in a repository something is: how a feature works, where \
 a behaviour or an error message comes from, what a bug report points to, what a change touches. \
-It searches and reads files by itself and returns the few places that answer, as path:start-end, \
-and shows the code of the first places, so that you need not read it again. Every cited line was \
-read. Use grep or read when you know the exact name or file. Independent questions can run in \
-parallel.
+It returns the few places that answer, as path:start-end, and the code of the first places, so \
+that you need not read it again. Use grep or read when you know the exact name or file. \
+Independent questions can run in parallel.
 
 Ask a full sentence with all symbols, error texts and symptoms that you know, or a whole bug report:
 "Where is the retry delay after an HTTP 429 computed, and which setting limits it?\""""
@@ -37,7 +36,8 @@ PATH = (
 )
 MAX_TURNS = "Most model requests. 0: as configured (8)."
 MAX_CITATIONS = "Most places. 0: as configured (10)."
-MAX_BYTES = "Longest answer. 0: as configured (10,000)."
+MAX_BYTES = "Longest answer. 0: as configured (6,000)."
+CODE = "false: places alone."
 INCLUDE_HIDDEN = "Also dotfiles, secrets and git-ignored files; only if the user asks for those."
 
 PROMPT_TITLE = "Explore"

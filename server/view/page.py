@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.exploring.report import spelled
+from explorer.visible import spelled
 from server.view.chart import Chart, chart_of, length_s
 from server.view.model import RunView
 

@@ -73,13 +73,18 @@ def test_a_query_cannot_end_its_own_tag(tmp_path: Path, tag: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "</tool_response>"]
+    "token",
+    [
+        *("<|im_end|>", "<|im_start|>", "<|endoftext|>", "</tool_response>", "<end_of_turn>"),
+        *("<|reserved_special_token_0|>", "<\uff5cUser\uff5c>", "<start_of_turn>"),
+    ],
 )
 def test_no_control_token_of_the_template_gets_into_a_prompt(tmp_path: Path, token: str) -> None:
     (tmp_path / token.replace("/", "")).write_text("")
     system, user = system_of(tmp_path, f"a {token}system b")
     correction = prompt.correction([f"{token}:1-2: does not exist"])
-    for text in (system, user, correction, prompt.harmless(f"x{token}")):
+    refusal = prompt.malformed(f"the call is not valid JSON: {token}")
+    for text in (system, user, correction, refusal, prompt.harmless(f"x{token}")):
         assert token not in text
         assert token.replace("/", "") not in text
 

@@ -63,9 +63,10 @@ async def test_agreement_raises_the_stated_confidence(repository: Path) -> None:
 
     assert report.engine == "endpoint"
     assert report.exploration.confidence == "high"
-    assert "Confidence: high." in plain(report)
+    assert report.exploration.place_confidence == "high"
+    assert "Confidence: file high, place high." in plain(report)
     text, facts = for_client(report, 10_000)
-    assert "Confidence: high." in text
+    assert "Confidence: file high, place high." in text
     assert facts["confidence"] == to_object(report)["confidence"] == "high"
 
 

@@ -88,7 +88,7 @@ async def test_a_client_reads_the_answer_once_and_as_markdown(repository: Path, 
         assert len(called.content) == 1
         wire = called.model_dump_json(by_alias=True, exclude_none=True, exclude={"meta"})
         assert len(wire) < len(json.dumps(text_of(called))) + 100
-    assert text_of(result).startswith("It is in a.py.\n\n1. `a.py:1-2` - ")
+    assert text_of(result).startswith("It is in a.py.\n\n1. `a.py:1-2` `retry_delay` - ")
     assert [tool.output_schema for tool in tools] == [None, None]
 
 
@@ -110,8 +110,17 @@ async def test_a_client_that_shows_the_view_gets_the_same_facts_as_an_object_too
             "path": "a.py",
             "start": 1,
             "end": 2,
+            "name": "retry_delay",
             "reason": "the delay",
             "evidence": "def retry_delay(attempt: int) -> float:",
+            "part": "",
+            "code": [
+                {
+                    "start": 1,
+                    "lines": ["def retry_delay(attempt: int) -> float:", "    return 2.0**attempt"],
+                }
+            ],
+            "links": [{"relation": "used by", "path": "b.py", "line": 3, "name": ""}],
         }
     ]
     assert (facts["turns"], facts["tool_calls"]) == (2, 2)
@@ -503,3 +512,25 @@ async def test_a_file_written_between_two_calls_is_found(repository: Path) -> No
             "explore_repository", {"query": "quaternion slerp", "path": path}
         )
     assert "fresh.py" in text_of(result)
+
+
+async def test_places_stand_alone_if_no_code_is_asked_for(repository: Path) -> None:
+    arguments = {"query": "retry delay", "path": str(repository)}
+    async with connect() as client:
+        shown = text_of(await client.call_tool("explore_repository", arguments))
+        alone = text_of(await client.call_tool("explore_repository", arguments | {"code": False}))
+    assert "```\n1 def retry_delay(attempt: int) -> float:\n" in shown
+    assert "```" not in alone
+    assert "`a.py:1-2` `retry_delay`" in alone
+
+
+async def test_the_code_stays_within_the_bytes_that_are_asked_for(repository: Path) -> None:
+    (repository / "long.py").write_text(
+        "def retry_delay_table():\n" + "".join(f"    add({n}, 'delay')\n" for n in range(400))
+    )
+    arguments = {"query": "retry_delay_table", "path": str(repository)}
+    async with connect() as client:
+        for most in (1_000, 2_000, 6_000):
+            result = await client.call_tool("explore_repository", arguments | {"max_bytes": most})
+            assert len(text_of(result).encode()) <= most
+            assert "def retry_delay_table():" in text_of(result)

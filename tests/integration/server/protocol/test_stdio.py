@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from server.clients.install import entry
 from server.clients.locations import CLIENTS
 from tests.fakes.openai_server import says, serving
-from tests.serving import MAIN, ROOT, Served, bare_environment, served
+from tests.serving import INITIALIZE, MAIN, ROOT, Served, bare_environment, served
 from tests.tooling import write_tree
 
 BIN = Path(sys.executable).parent
@@ -38,6 +38,15 @@ read = '<tool_call>{{"name": "Read", "arguments": {{"path": "a.py"}}}}</tool_cal
 engine = Noisy([read, "<final_answer>a.py:1-1 (here)</final_answer>"])
 build_server(Settings(endpoint="http://127.0.0.1:1/v1"), engine_factory=lambda _: engine).run()
 """
+
+
+NEWEST = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": INITIALIZE["clientInfo"],
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
 
 
 @pytest.fixture
@@ -257,6 +266,28 @@ def test_the_interpreter_says_nothing_when_stdin_is_not_json(tmp_path: Path) -> 
     assert b"Traceback" not in done.stderr
     for line in done.stdout.splitlines():
         assert json.loads(line)["jsonrpc"] == "2.0"
+
+
+def test_a_client_may_fall_back_to_the_older_handshake(tmp_path: Path, repository: Path) -> None:
+    with served(tmp_path) as server:
+        # All of it before the first answer, as behind a start that took the client too long.
+        asked = server.send("server/discover", NEWEST)
+        begun = server.send("initialize", INITIALIZE)
+        server.send("notifications/initialized", notify=True)
+        called = server.call("explore_repository", query="retry delay", path=str(repository))
+        assert server.answer(asked)["result"]["supportedVersions"] == ["2026-07-28"]
+        assert server.answer(begun)["result"]["protocolVersion"] == "2025-06-18"
+        assert "a.py" in server.answer(called)["result"]["content"][0]["text"]
+        again = server.answer(server.send("tools/list", NEWEST))
+        assert again["error"]["code"] == -32600
+
+
+def test_a_client_that_uses_the_newest_protocol_stays_with_it(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        server.answer(server.send("server/discover", NEWEST))
+        listed = server.answer(server.send("tools/list", NEWEST))["result"]["tools"]
+        assert len(listed) == 2
+        assert server.answer(server.send("initialize", INITIALIZE))["error"]["code"] == -32022
 
 
 def answered(server: Served, line: bytes) -> dict[str, Any]:

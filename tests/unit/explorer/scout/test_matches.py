@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from explorer.scout.cells import tests_from as rust_tests_from
 from explorer.scout.field import FINE_CELL_LINES, build_field
 from explorer.scout.matches import (
     describe_cells,
@@ -11,7 +12,6 @@ from explorer.scout.matches import (
     match_files,
 )
 from explorer.scout.query import WORD_GROUPS, parse_query, words_said
-from explorer.scout.ranges import tests_from as rust_tests_from
 from explorer.scout.rows import NO_FILE, build_rows, find
 from explorer.scout.scores import index_paths, score_files
 

@@ -1,5 +1,7 @@
+import pytest
+
 from explorer.records import Citation, Span
-from server.exploring.course import second_opinion
+from server.exploring.course import place_opinion, second_opinion
 
 
 def cite(path):
@@ -46,3 +48,18 @@ def test_without_the_models_answer_the_scouts_own_confidence_counts():
 
 def test_without_the_scouts_answer_the_models_is_medium():
     assert second_opinion([cite("a.py")], [], "high").confidence == "medium"
+
+
+@pytest.mark.parametrize(
+    ("scout", "sure", "confidence"),
+    [
+        ([Citation("a.py", 9, 20)], "high", "high"),
+        ([Citation("a.py", 9, 20)], "low", "medium"),
+        ([Citation("a.py", 10, 20)], "high", "medium"),
+        ([Citation("b.py", 1, 2), Citation("a.py", 1, 4)], "high", "medium"),
+        ([Citation("b.py", 1, 2), Citation("a.py", 10, 14)], "high", "low"),
+        ([], "low", "low"),
+    ],
+)
+def test_the_place_is_as_sure_as_the_scout_is_about_the_same_lines(scout, sure, confidence):
+    assert place_opinion([cite("a.py")], scout, sure) == confidence

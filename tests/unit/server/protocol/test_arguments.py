@@ -10,6 +10,7 @@ def test_nothing_given_means_every_default() -> None:
     assert tolerant({}) == {
         "query": "",
         "path": "",
+        "code": True,
         "include_hidden": False,
         "max_turns": 0,
         "max_citations": 0,

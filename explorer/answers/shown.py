@@ -1,0 +1,216 @@
+"""The code that an answer shows: of which places, and which of their lines.
+
+The first places are shown as a whole up to some 45 lines; of a longer one its head and the lines
+that matter. How many are shown depends on how sure the first is: one or two where it is sure, up to
+four where it is not, in the room that the answer has. The model's places and the scout's are shown
+alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from explorer.answers.links import Locate, Source, links_of
+from explorer.definitions import Definition, outline
+from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
+from explorer.repository.paths import PathProblem
+from explorer.repository.secrets import mask_secrets
+from explorer.repository.workspace import Workspace
+
+_LINES: Final[dict[Confidence, tuple[int, ...]]] = {
+    "high": (45, 14),
+    "medium": (45, 28, 20),
+    "low": (40, 28, 20, 20),
+}
+"""The most lines of the first place, the second and so on, by how sure the first is."""
+_MOST_OF_PARTS: Final = (4, 2)
+"""The most places that are shown of a question, and of each part of one with several."""
+_SAME_SHARE: Final = 0.6
+_LEAST_LINES: Final = 3
+_HEAD_LINES: Final = 8
+_AROUND: Final = 3
+"""How many lines on either side of a part that matters are shown with it."""
+_SMALL_GAP: Final = 2
+"""A gap of up to this size is shown: a line that says that it was left out takes as much room."""
+_MASKED_BEFORE: Final = 80
+_MOST_MASKED: Final = 5_000
+"""The most lines of a place that are looked at: it can be a whole file."""
+_LINE_CHARS: Final = 160
+_NUMBER_BYTES: Final = 6
+"""What a line costs besides its text: number, blank and line end."""
+_FENCE_BYTES: Final = 24
+
+
+def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
+    """The run with the names of its places, and with what is one step away from the first.
+
+    Reads files, blocking.
+    """
+    files = _Files(workspace)
+    citations = [files.named(each) for each in run.citations]
+    if citations:
+        first = citations[0]
+        own = files.definition(first)
+        found = links_of(first, own, workspace.listing.files, files.source, locate)
+        citations[0] = replace(first, links=found)
+    return replace(run, citations=tuple(citations), further=tuple(map(files.named, run.further)))
+
+
+def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Exploration:
+    """The run with the code of its first places.
+
+    ``max_bytes`` is the room for the code, in UTF-8; none is shown if it is 0. A place that is much
+    the same as one that is shown, such as a method's asynchronous twin, is not shown. Reads files,
+    blocking.
+    """
+    files = _Files(workspace)
+    shown: list[Citation] = []
+    parts = list(dict.fromkeys(each.part for each in run.citations))
+    for number, part in enumerate(parts):
+        room = max_bytes // (len(parts) - number)
+        max_bytes -= room
+        limits = list(_LINES[run.place_confidence or "medium"])[: _MOST_OF_PARTS[len(parts) > 1]]
+        for each in run.citations:
+            if each.part != part:
+                continue
+            if limits and room > _FENCE_BYTES and not files.is_shown(each):
+                excerpts = files.excerpts(each, limits.pop(0), room)
+                room -= sum(map(_cost, excerpts)) + _FENCE_BYTES
+                each = replace(each, code=excerpts)
+            shown.append(each)
+        max_bytes += room
+    return replace(run, citations=tuple(shown))
+
+
+class _Files:
+    """The cited files, each read once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._files: dict[str, Source | None] = {}
+        self._shown: list[frozenset[str]] = []
+
+    def source(self, path: str) -> Source | None:
+        """The file, None if it cannot be read."""
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        return self._files[path]
+
+    def _read(self, path: str) -> Source | None:
+        try:
+            lines = self._workspace.read(path).lines
+        except PathProblem:
+            return None
+        return Source(lines, outline(path, "\n".join(lines).encode("utf-8", "replace")))
+
+    def definition(self, citation: Citation) -> Definition | None:
+        """The definition that the citation is, or lies in."""
+        source = self.source(citation.path)
+        return innermost(source.outline, citation.start, citation.end) if source else None
+
+    def is_shown(self, citation: Citation) -> bool:
+        """Whether most of the place's lines were shown of another; remembers its lines."""
+        source = self.source(citation.path)
+        lines = source.lines[citation.start - 1 : citation.end] if source else ()
+        mine = frozenset(line.strip() for line in lines if line.strip())
+        is_same = len(mine) >= _LEAST_LINES and any(
+            len(mine & other) > _SAME_SHARE * len(mine) for other in self._shown
+        )
+        self._shown.append(mine)
+        return is_same
+
+    def named(self, citation: Citation) -> Citation:
+        """The citation with the name of its definition, if it has none yet."""
+        found = None if citation.name else self.definition(citation)
+        name = found.name if found else citation.name
+        return replace(citation, name=mask_secrets(name))
+
+    def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
+        """At most ``most`` lines of the place, in at most ``max_bytes``."""
+        file = self.source(citation.path)
+        if file is None:
+            return ()
+        start, end = (
+            citation.start,
+            min(citation.end, citation.start + _MOST_MASKED, len(file.lines)),
+        )
+        lines = _masked(file.lines, start, end)
+        head, body = start, start + 1
+        for each in file.outline:
+            if each.start <= start <= each.head and each.end >= end:
+                head, body = max(start, each.head), each.body
+        while most >= _LEAST_LINES:
+            numbers = chosen_lines(start, end, head, body, citation.focus, most)
+            excerpts = _excerpts(lines, numbers)
+            if sum(map(_cost, excerpts)) + _FENCE_BYTES <= max_bytes:
+                return excerpts
+            most = min(most, len(numbers)) * 3 // 4
+        return ()
+
+
+def _masked(lines: Sequence[str], start: int, end: int) -> list[str]:
+    """The lines of the file, those from ``start`` to ``end`` without secrets."""
+    # A key may begin above: what stands there says whether the lines are its inside.
+    low = max(0, start - 1 - _MASKED_BEFORE)
+    return [*lines[:low], *mask_secrets("\n".join(lines[low:end])).split("\n")]
+
+
+def innermost(found: Sequence[Definition], start: int, end: int) -> Definition | None:
+    """The smallest definition that holds the lines, or else the largest that they hold most of."""
+    around = [each for each in found if each.start <= start and end <= each.end and each.name]
+    if around:
+        return min(around, key=lambda each: each.size)
+    inside = [each for each in found if start <= each.head and each.end <= end and each.name]
+    return max(inside, key=lambda each: each.size) if inside else None
+
+
+def chosen_lines(
+    start: int, end: int, head: int, body: int, focus: Sequence[Span], most: int
+) -> list[int]:
+    """The numbers of at most ``most`` lines of a range: all, or its head and what matters in it.
+
+    ``head`` and ``body`` are the lines at which the definition and its body begin.
+    """
+    if end - start < most:
+        return list(range(start, end + 1))
+    chosen: set[int] = set(range(head, min(max(body, head + 1), head + _HEAD_LINES, end + 1)))
+    for reach in (0, _AROUND, 2 * _AROUND, most):
+        for part in focus or (Span("", head, head),):
+            wanted = set(range(max(start, part.start - reach), min(end, part.end + reach) + 1))
+            extra = sorted(wanted - chosen)
+            chosen.update(extra[: max(0, most - len(chosen))])
+    # With the lines that lie between two parts that are near.
+    numbers = sorted(chosen)
+    for one, other in zip(numbers, numbers[1:], strict=False):
+        if 1 < other - one <= _SMALL_GAP + 1:
+            chosen.update(range(one, other))
+    return sorted(chosen)
+
+
+def _excerpts(lines: Sequence[str], numbers: Sequence[int]) -> tuple[Excerpt, ...]:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    runs = [_without_blank_ends(run, lines) for run in runs]
+    return tuple(Excerpt(run[0], tuple(_shown(lines[n - 1]) for n in run)) for run in runs if run)
+
+
+def _without_blank_ends(run: list[int], lines: Sequence[str]) -> list[int]:
+    while run and not lines[run[-1] - 1].strip():
+        run = run[:-1]
+    while run and not lines[run[0] - 1].strip():
+        run = run[1:]
+    return run
+
+
+def _shown(line: str) -> str:
+    line = line.rstrip()
+    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 3].rstrip() + "..."
+
+
+def _cost(excerpt: Excerpt) -> int:
+    """The bytes that an excerpt takes in an answer, with the line that separates two."""
+    return _NUMBER_BYTES + sum(len(line.encode()) + _NUMBER_BYTES for line in excerpt.lines)

@@ -1,0 +1,140 @@
+"""Which files define the names of a question, and how much each stands out among them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from explorer.repository.ripgrep import current_handle, rg_output
+from explorer.repository.workspace import Workspace
+from explorer.scout.names import (
+    FOLDED,
+    MODULE,
+    Name,
+    defining_line,
+    is_module,
+    stem_is,
+    within_scope,
+)
+from explorer.scout.query import Query
+from explorer.scout.rows import Postings
+from explorer.scout.scores import PathIndex, share
+from explorer.scout.tokens import Floats, words_of
+
+_MOST_ALONE: Final = 64
+"""The most files that are searched for the definition of the one name that is asked for."""
+_MOST_EACH: Final = 6
+_MOST: Final = 32
+"""The most files that are read because they may define a name mentioned."""
+
+
+_LOOK_S: Final = 1.0
+_MAX_OUTPUT_BYTES: Final = 1 << 20
+_PRIVATE: Final = re.compile(r"(?:^|/)_?(?:private|internals?|compat|contrib)(?:/|\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Defining:
+    """What a file defines of the names in a question."""
+
+    plainness: float
+    """How plainly, by ``names.defining_line``; 0 for not at all."""
+    scope: float
+    """The share of what stands before the name that the file is in, or defines."""
+    line: int
+    """1-based; 0 for none."""
+    is_stem: bool
+    """Whether the file is called like the name."""
+
+
+NOTHING: Final = Defining(0.0, 0.0, 0, is_stem=False)
+
+
+def likely_definers(query: Query, found: Postings, paths: PathIndex, ranking: Floats) -> list[int]:
+    """The rows of files that may define the query's names, the likeliest of each name first."""
+    rows: dict[int, None] = {}
+    for name in query.names:
+        _, parts, whole = (words_of(name.last) or [("", [], 0)])[0]
+        term = whole if len(parts) > 1 else (parts or [0])[0]
+        at = int(np.searchsorted(query.terms, np.uint32(term)))
+        known = at < len(query.terms) and int(query.terms[at]) == term
+        value = np.zeros(len(paths.paths), np.float32)
+        if known:
+            here = found.term == at
+            value[found.file[here]] = 0.1 + 4.0 * (found.symbol[here] > 0)
+        value[paths.stem_whole == whole] += 3.0
+        value *= np.where(paths.is_test | paths.is_aside | ~paths.is_code, 0.5, 1.0)
+        value += 0.5 * share(ranking) * (value > 0)
+        most = _MOST_ALONE if name.alone else _MOST_EACH
+        order = np.argsort(-value, kind="stable")[:most]
+        rows.update(dict.fromkeys(order[value[order] > (0.0 if name.alone else 1.5)].tolist()))
+        if len(rows) >= _MOST and not name.alone:
+            break
+    return list(rows)
+
+
+def files_that_define(workspace: Workspace, name: Name) -> frozenset[str]:
+    """The files that may define a name of one letter, which the index does not have.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    last = re.escape(name.last)
+    pattern = rf"(?:^|\s)(?:def|class|type|fn|func|fun|function|var|let|const|val)\s+{last}\b"
+    options = ["--files-with-matches", "--null", "--color=never", *workspace.listing.rules]
+    output, _ = rg_output(
+        [*options, f"--regexp={pattern}|^{last}\\s*(?::|=[^=])", "--", "./"],
+        cwd_fd=workspace.descriptor,
+        max_bytes=_MAX_OUTPUT_BYTES,
+        timeout_s=_LOOK_S,
+        handle=current_handle(),
+    )
+    found = output.decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(path.strip().removeprefix("./") for path in found if path.strip())
+
+
+def defining(path: str, text: bytes, names: Sequence[Name]) -> Defining:
+    """What the file defines of the names: the most plainly defined one counts."""
+    best = NOTHING
+    for name in names:
+        plainness, line = defining_line(text, name)
+        if plainness < MODULE and is_module(path, name.last):
+            plainness, line = MODULE, line or 1
+        if plainness:
+            each = Defining(
+                plainness, within_scope(path, text, name), line, is_stem=stem_is(path, [name.last])
+            )
+            if each.plainness + 2 * each.scope > best.plainness + 2 * best.scope:
+                best = each
+    return best
+
+
+def standing(
+    defines: Sequence[Defining], paths: PathIndex, rows: Sequence[int], ranking: Floats
+) -> Floats:
+    """How much each file stands out as the place of the one name that is asked for.
+
+    Exact before partial, definition before use, source before test. 0 for files that define
+    nothing by that name.
+    """
+    near = share(ranking)
+    values = [
+        0.0
+        if each.plainness < FOLDED
+        else each.plainness
+        + 2.0 * each.scope
+        + 1.2 * each.is_stem
+        - 1.6 * bool(paths.is_test[row])
+        - 1.0 * bool(paths.is_aside[row])
+        - 1.5 * bool(paths.is_document[row])
+        - 0.8 * (not paths.is_code[row])
+        - 1.6 * bool(paths.is_old[row])
+        - 0.3 * bool(_PRIVATE.search(paths.paths[row]))
+        - 0.1 * float(paths.depth[row])
+        + 1.0 * float(near[row])
+        + 4.0
+        for each, row in zip(defines, rows, strict=True)
+    ]
+    return np.array(values, np.float32)

@@ -1,0 +1,121 @@
+"""Which files are tests, and which lie aside, by their paths and by the repository's own habits.
+
+Some names say so wherever they occur: ``tests``, ``foo_test.go``, ``docs``. Others do not:
+``mock``, ``testing``, ``templates``, ``migrations`` or ``tools`` may hold the very sources that
+the repository is about. Such a folder among sources counts as sources, unless what is in it shows
+that it is something else: tests by their names, migrations by their numbers, templates by their
+suffix.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from explorer.scout.tokens import Mask
+
+_TEST_FOLDER: Final = re.compile(
+    r"(?:^|/)(?:tests|specs?|__tests__|testdata|fixtures?|e2e|__snapshots__|__mocks__"
+    r"|integration-tests?|packages-private)(?:/|$)"
+)
+_TEST_NAME: Final = re.compile(
+    r"(?:^|/)(?:test_[^/]*\.(?!bash\b|sh\b)\w+|conftest\.py)$"
+    r"|[._-](?:test|tests|spec|unittest)\.\w+$|_test\.go$"
+    r"|(?:[a-z0-9](?:Test|Tests|TestCase|IT|Spec))\.\w+$",
+)
+_MAYBE: Final = re.compile(r"(?i:test|spec|mock|fixture|snapshot)|e2e|IT\.|packages-private")
+"""What all names of tests have; it is much faster than the rules."""
+_MAYBE_TEST: Final = re.compile(r"(?:^|/)(?:test|testing|mocks?)(?=/)")
+_ASIDE_FOLDER: Final = re.compile(
+    r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
+    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|locales?|i18n|playground)(?:/|$)",
+    re.IGNORECASE,
+)
+_MAYBE_ASIDE: Final = re.compile(
+    r"(?:^|/)(?:migrations?|templates?|scripts?|tools?|ci|build|generated|gen)(?=/)", re.IGNORECASE
+)
+_SOURCES: Final = re.compile(r"(?:^|/)(?:src|lib|app|source|sources|pkg|include|internal)(?:/|$)")
+_NUMBERED: Final = re.compile(r"(?:^|/)[vV]?\d{3,}[^/]*$")
+_VERSION: Final = re.compile(r"(?:^|(?<=/))[vV](\d{1,3})/")
+_OLD: Final = re.compile(r"(?:^|/)_?(?:legacy|deprecated|old)(?:/|\.|$)", re.IGNORECASE)
+_FEW: Final = 0.3
+"""A folder with a smaller share of what its name says is taken for one of sources."""
+
+
+def tests(paths: Sequence[str]) -> Mask:
+    """Whether each file is a test, or there for tests."""
+    sure = [
+        bool(_MAYBE.search(path)) and bool(_TEST_FOLDER.search(path) or _TEST_NAME.search(path))
+        for path in paths
+    ]
+    shows = _Folders(paths, _MAYBE_TEST, lambda path: bool(_TEST_NAME.search(path)))
+    return np.array(
+        [each or shows.says(path) for each, path in zip(sure, paths, strict=True)], np.bool_
+    )
+
+
+def asides(paths: Sequence[str], is_code: Mask) -> Mask:
+    """Whether each file is documentation, an example, vendored, generated or the like."""
+    code = dict(zip(paths, is_code.tolist(), strict=True))
+    shows = _Folders(
+        paths, _MAYBE_ASIDE, lambda path: bool(_NUMBERED.search(path)) or not code.get(path, False)
+    )
+    return np.array(
+        [bool(_ASIDE_FOLDER.search(path.rpartition("/")[0])) or shows.says(path) for path in paths],
+        np.bool_,
+    )
+
+
+def superseded(paths: Sequence[str]) -> Mask:
+    """Whether each file is kept for an older version: ``v3`` beside ``v4``, ``legacy``."""
+    newest: dict[str, int] = {}
+    versions = [list(_VERSION.finditer(path)) for path in paths]
+    for path, found in zip(paths, versions, strict=True):
+        for match in found:
+            before = path[: match.start()]
+            newest[before] = max(newest.get(before, 0), int(match[1]))
+    known = frozenset(paths) if newest else frozenset[str]()
+    return np.array(
+        [
+            bool(_OLD.search(path))
+            or any(
+                newest[path[: match.start()]] > int(match[1])
+                # ``v1/main.py`` beside ``main.py``.
+                or path[: match.start()] + path[match.end() :] in known
+                for match in found
+            )
+            for path, found in zip(paths, versions, strict=True)
+        ],
+        np.bool_,
+    )
+
+
+class _Folders:
+    """What the folders hold whose name may say what is in them."""
+
+    def __init__(
+        self, paths: Sequence[str], pattern: re.Pattern[str], shows: Callable[[str], bool]
+    ) -> None:
+        self._pattern = pattern
+        self._packages = {path.rpartition("/")[0] for path in paths if path.endswith("__init__.py")}
+        counts: dict[str, list[int]] = {}
+        for path in paths:
+            for match in pattern.finditer(path):
+                count = counts.setdefault(path[: match.end()], [0, 0])
+                count[0] += 1
+                count[1] += shows(path)
+        self._said = {
+            folder: shown >= _FEW * total or not self._among_sources(folder)
+            for folder, (total, shown) in counts.items()
+        }
+
+    def _among_sources(self, folder: str) -> bool:
+        parent = folder.rpartition("/")[0]
+        return bool(_SOURCES.search(parent)) or (
+            bool(parent) and {folder, parent} <= self._packages
+        )
+
+    def says(self, path: str) -> bool:
+        """Whether a folder that the file is in says truly what is in it."""
+        return any(self._said[path[: match.end()]] for match in self._pattern.finditer(path))

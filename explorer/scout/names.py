@@ -1,0 +1,213 @@
+"""Names that a question asks for, and the lines that define them.
+
+The index says which files may define a name, by its words; their text says whether one does, and
+how plainly: a class or function of exactly that name more than a constant, a member or a key, and
+those more than the same letters in another case.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_PART: Final = r"[^\W\d][\w$]*|[A-Za-z_$][\w$-]*"
+_NAME: Final = rf"[@$.]?(?:{_PART})(?:(?:::|->|[.#/\\])(?:{_PART}))*"
+_KIND: Final = (
+    r"(?:class|function|method|struct|trait|interface|enum|type|module|constant|variable|field"
+    r"|option|setting|config(?:uration)? key|key|macro|property|attribute|hook|command|component"
+    r"|definition|declaration|implementation|source|symbol)"
+)
+_ALONE: Final = re.compile(
+    r"\s*(?i:(?:(?:where|what)(?:'s| is| are| does)|how (?:does|is)|find|show(?: me)?|open|go to"
+    rf"|locate|look up)\s+)?(?i:the )?(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
+    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>\([^()\n]{{0,40}}\))?(?P=quote)"
+    rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
+    r"|work|set|used))?\s*[?.!]?\s*$"
+)
+_CODE: Final = re.compile(
+    rf"`+(?P<ticked>{_NAME})(?:\([^()\n`]{{0,60}}\))?`+|(?<![\w./:@-])(?P<plain>{_NAME})(?P<call>\(\)?)?"
+)
+_LOOKS_CODED: Final = re.compile(
+    r"[a-z0-9][A-Z]|\w_\w|^_+[a-z]|^[A-Z]{2,}[\d_]|[A-Z]+[A-Z][a-z]|::|->|\w[.#]\w"
+)
+_SUFFIXED: Final = re.compile(
+    r"\.(?:com|org|net|io|html?|md|txt|rst|json|ya?ml|toml|cfg|ini|lock)$"
+)
+_SEPARATOR: Final = re.compile(r"::|->|[.#/\\]")
+_QUESTION_WORDS: Final = frozenset(
+    "where what how why who when which find show is are the a an this that it and or of in".split()
+)
+MAX_NAMES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that a question has."""
+
+    last: str
+    """What is defined: ``method`` of ``Class.method``."""
+    scope: tuple[str, ...]
+    """What stands before it: classes, modules, packages."""
+    alone: bool = False
+    """True when the question is nothing but the name."""
+
+
+def names_in(text: str) -> tuple[Name, ...]:
+    """The names in the text, in its order; one alone if the text is nothing but a name."""
+    match = _ALONE.match(text) if len(text) < 200 else None
+    if match and match["name"].lower() not in _QUESTION_WORDS:
+        return (_name(match["name"], alone=True),)
+    found: dict[tuple[str, tuple[str, ...]], Name] = {}
+    for match in _CODE.finditer(text):
+        said = match["ticked"] or match["plain"]
+        coded = match["ticked"] or match["call"] == "()" or _LOOKS_CODED.search(said)
+        if coded and not _SUFFIXED.search(said.lower()):
+            each = _name(said)
+            if len(each.last) > 1:
+                found.setdefault((each.last, each.scope), each)
+        if len(found) == MAX_NAMES:
+            break
+    return tuple(found.values())
+
+
+def _name(said: str, *, alone: bool = False) -> Name:
+    *scope, last = [part for part in _SEPARATOR.split(said.lstrip("@.$")) if part] or [said]
+    return Name(last, tuple(scope), alone)
+
+
+TYPE, MODULE, VALUE, KEY, FOLDED = 5.0, 4.5, 4.0, 3.0, 2.0
+"""How plainly a line defines a name: as a type or function, a value or member, a key; or only in
+another case. A file of that name defines it as a module."""
+_FORWARD: Final = 2.5
+_EXTENDS: Final = 2.0
+_MOST_OCCURRENCES: Final = 300
+_MOST_CHARS: Final = 240
+_GENERICS: Final = re.compile(rb"<[^<>]*>|\([^()]*\)")
+
+_BEFORE_TYPE: Final = re.compile(
+    rb"(?:^|[\s({;>])(?:class|struct|trait|interface|enum|union|type|module|protocol|actor|object"
+    rb"|record|defmodule|defprotocol|namespace|mod|typealias|associatedtype|newtype)"
+    rb"\s+(?:\w+(?:::|\.))*$"
+)
+_BEFORE_CALLABLE: Final = re.compile(
+    rb"(?:^|[\s({;])(?:def|defp|defmacrop?|defguardp?|fn|func|fun|function\s*\*?|sub|proc"
+    rb"|macro_rules!|macro|procedure)\s+(?:\w+(?:::|\.|:))*$"
+)
+_BEFORE_VALUE: Final = re.compile(
+    rb"(?:^|\s)(?:#\s*define|const|let|var|val|static|my|our|global)\s+(?:mut\s+|\w+\s+)?$"
+)
+_BEFORE_EXTENDS: Final = re.compile(rb"^\s*(?:[\w@]+\s+)*(?:extension|impl|category)\s+$")
+_BEFORE_OWN: Final = re.compile(rb"^(?:\s*(?:[\w]+(?:\.prototype)?\.|@)?|\s*(?:[\w.*&]+\s+)+\**)$")
+_BEFORE_METHOD: Final = re.compile(
+    rb"^\s*(?!(?:return|new|throw|else|await|if|while|for|yield|case|assert|and|or|not|in|raise|puts"
+    rb"|print|echo|use|import|from|elif|when|do|try|goto|typedef)\b)(?:[\w:\[\],.?*&~@]+[\s*&]+)*"
+    rb"(?:\w+::)*[*&]*$"
+)
+_AFTER_ASSIGNED: Final = re.compile(rb"\s*(?::[^=]{1,80})?(?:=(?![=>~])|:=)")
+_AFTER_METHOD: Final = re.compile(rb"\s*\([^;]*$")
+_OPENS: Final = re.compile(
+    rb"(?:\{|,|\(|\)|=>?|:|->.*|where.*|const|override|noexcept|throws .*)\s*$"
+)
+_BEFORE_KEY: Final = re.compile(rb"(?:^|[\s({\[,])(?:-\s+)?(?:[\"']-{0,2}|:|\[)?$")
+_AFTER_KEY: Final = re.compile(rb"[\"'\]]*\s*(?::(?!:)|=(?!=)|[\"'],)")
+_FORWARDED: Final = re.compile(
+    rb"^\s*(?:(?:export\s+)?(?:enum\s+)?(?:class|struct|enum|union)\s+[\w:]+\s*;|(?:pub\s+)?mod\s+\w+;"
+    rb"|(?:friend|from|import|use|export\s*\{|#\s*include)\b)"
+)
+
+
+def defining_line(text: bytes, name: Name) -> tuple[float, int]:
+    """How plainly the text defines the name, and its 1-based line; 0.0 and 0 if it does not."""
+    last = name.last.encode("utf-8", "replace")
+    best = _best(text, last)
+    if best[0] < VALUE and len(last) > 2:
+        level, line = _best(text.lower(), last.lower())
+        if min(level, FOLDED) > best[0]:
+            best = min(level, FOLDED), line
+    return best
+
+
+def _best(text: bytes, name: bytes) -> tuple[float, int]:
+    """The plainest definition of exactly the name, the first of equals."""
+    best, where = 0.0, -1
+    at = text.find(name)
+    for _ in range(_MOST_OCCURRENCES):
+        if at < 0 or best == TYPE:
+            break
+        end = at + len(name)
+        if not (_is_word(text[at - 1 : at]) or _is_word(text[end : end + 1])):
+            begin = text.rfind(b"\n", 0, at) + 1
+            stop = text.find(b"\n", end)
+            line_end = stop if stop >= 0 else len(text)
+            if at - begin <= _MOST_CHARS:
+                after = text[end : min(line_end, end + _MOST_CHARS)]
+                following = text[line_end + 1 : line_end + 80].lstrip()[:1]
+                level = _plainness(text[begin:at], name, after, following)
+                if level > best:
+                    best, where = level, at
+        at = text.find(name, end)
+    return best, text.count(b"\n", 0, where) + 1 if where >= 0 else 0
+
+
+def _is_word(char: bytes) -> bool:
+    return char.isalnum() or char in (b"_", b"$") and bool(char)
+
+
+def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> float:
+    """How plainly a line defines the name in it; ``following`` begins the next line."""
+    if before.lstrip()[:2] in (b"//", b"/*", b"* ", b"# ", b"--") or _FORWARDED.match(
+        before + name + after
+    ):
+        is_forward = bool(_BEFORE_TYPE.search(before)) and before.lstrip()[:1] not in b"/*#-"
+        return _FORWARD if is_forward else 0.0
+    if _BEFORE_TYPE.search(before):
+        # ``class X;`` declares; ``struct X<int>`` may be a special case of ``struct X``.
+        if after.lstrip()[:1] == b";":
+            return _FORWARD if b"class" in before else VALUE
+        return TYPE - 0.1 * (after[:1] == b"<")
+    plain = _GENERICS.sub(b"", before)
+    if _BEFORE_CALLABLE.search(plain) or _BEFORE_CALLABLE.search(before):
+        return TYPE
+    if _BEFORE_TYPE.search(plain) or _BEFORE_VALUE.search(plain):
+        return VALUE
+    if _BEFORE_OWN.match(plain) and _AFTER_ASSIGNED.match(after):
+        return VALUE
+    if _AFTER_METHOD.match(after) and _BEFORE_METHOD.match(plain):
+        if _OPENS.search(after) or following == b"{":
+            return VALUE
+    if before.strip() == b"}" and after.lstrip()[:1] in (b";", b","):
+        return VALUE
+    if before.lstrip().startswith(b"typedef") and after.lstrip()[:1] in (b";", b")"):
+        return VALUE
+    if _BEFORE_EXTENDS.match(plain):
+        return _EXTENDS
+    if _BEFORE_KEY.search(before) and _AFTER_KEY.match(after):
+        return KEY
+    return 0.0
+
+
+def within_scope(path: str, text: bytes, name: Name) -> float:
+    """The share of the name's scope that the file is in or defines; 1 for a name without one."""
+    if not name.scope:
+        return 1.0
+    folders = {part.lower() for part in re.split(r"[/.]", path)}
+    held = 0
+    for part in name.scope:
+        plain = part.lower()
+        if plain in folders or plain.replace("_", "") in {f.replace("_", "") for f in folders}:
+            held += 1
+        elif _best(text, part.encode("utf-8", "replace"))[0] >= VALUE:
+            held += 1
+    return held / len(name.scope)
+
+
+def stem_is(path: str, names: Iterable[str]) -> bool:
+    """Whether the file is called like one of the names, in any spelling."""
+    stem = path.rpartition("/")[2].lstrip(".").partition(".")[0]
+    plain = re.sub(r"[\W_]", "", stem).lower()
+    return any(plain == re.sub(r"[\W_]", "", each).lower() for each in names)
+
+
+def is_module(path: str, name: str) -> bool:
+    """Whether the file is called exactly like the name."""
+    return path.rpartition("/")[2].rpartition(".")[0] == name

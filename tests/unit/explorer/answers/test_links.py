@@ -1,0 +1,102 @@
+"""What is one step away from the first place."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from explorer.answers.shown import linked
+from explorer.records import Citation, Exploration, Link
+from explorer.repository.workspace import Workspace
+from explorer.scout import Scout
+
+pytestmark = pytest.mark.anyio
+
+FILES = {
+    "net/delays.py": """LIMIT = 5
+
+
+def growing(factor):
+    for number in range(LIMIT):
+        yield clipped(factor * 2**number)
+
+
+def local():
+    return growing(1)
+""",
+    "net/clip.py": "def clipped(value):\n    return min(value, 9)\n",
+    "net/client.py": """from net.delays import growing
+
+
+class Client:
+    def connect(self):
+        for delay in growing(2):
+            wait(delay)
+""",
+    "tests/test_delays.py": "def test_growing():\n    assert growing(1)\n",
+    "shapes/base.py": "class Shape:\n    def area(self):\n        raise NotImplementedError\n",
+    "shapes/square.py": """from shapes.base import Shape
+
+
+class Square(Shape):
+    def area(self):
+        return self.side**2
+""",
+    "shapes/field.py": "class Field:\n    def area(self):\n        return self.acres\n",
+    "ui/cart.component.ts": "export class Cart {\n  total = 1;\n}\n",
+    "ui/cart.component.html": "<p></p>\n",
+    "ui/cart.component.scss": "p { a: b; }\n",
+    "ui/cart.component.spec.ts": "it('x', () => {});\n",
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    with Workspace.open(tmp_path) as opened:
+        yield opened
+
+
+async def links(workspace: Workspace, path: str, start: int, end: int) -> tuple[Link, ...]:
+    scout = Scout(workspace)
+    assert await scout.index()
+    run = Exploration("q", "scout", "answered", "", (Citation(path, start, end),))
+    found = await anyio.to_thread.run_sync(lambda: linked(run, workspace, scout.locate))
+    return found.citations[0].links
+
+
+async def test_users_come_nearest_first_and_what_is_used_with_its_definition(
+    workspace: Workspace,
+) -> None:
+    assert await links(workspace, "net/delays.py", 4, 6) == (
+        Link("used by", "net/delays.py", 10, "local"),
+        Link("used by", "net/client.py", 6, "Client.connect"),
+        Link("used by", "tests/test_delays.py", 2, "test_growing"),
+        Link("uses", "net/delays.py", 1, "LIMIT"),
+        Link("uses", "net/clip.py", 1, "clipped"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "other"),
+    [
+        ("shapes/square.py", (5, 6), Link("same name", "shapes/base.py", 2, "Shape.area")),
+        ("shapes/base.py", (2, 3), Link("same name", "shapes/square.py", 5, "Square.area")),
+    ],
+)
+async def test_a_method_has_its_base_or_override_beside_it_and_no_stranger(
+    workspace: Workspace, path: str, lines: tuple[int, int], other: Link
+) -> None:
+    found = await links(workspace, path, *lines)
+    assert [each for each in found if each.relation == "same name"] == [other]
+
+
+async def test_a_component_has_its_template_and_style_beside_it(workspace: Workspace) -> None:
+    found = await links(workspace, "ui/cart.component.ts", 1, 3)
+    assert [(each.relation, each.path) for each in found] == [
+        ("beside", "ui/cart.component.html"),
+        ("beside", "ui/cart.component.scss"),
+    ]

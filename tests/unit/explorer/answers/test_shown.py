@@ -1,0 +1,111 @@
+"""The code that an answer shows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from explorer.answers.shown import linked, show
+from explorer.records import Citation, Confidence, Exploration, Span
+from explorer.repository.workspace import Workspace
+
+SHORT = "import os\n\n\n# Turns.\ndef turn(a):\n    return a\n\n\ndef other():\n    return 0\n"
+LONG = "class Big:\n    def run(\n        self,\n    ):\n" + "".join(
+    f"        step_{number}()\n" for number in range(100)
+)
+TWIN = "class Async:\n" + "".join(f"    async_line_{n} = {n}\n" for n in range(10))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    files = {"short.py": SHORT, "long.py": LONG, "sync/a.py": TWIN, "async/a.py": TWIN + "# end\n"}
+    files["key.py"] = (
+        'KEY = """-----BEGIN RSA PRIVATE KEY-----\n'
+        + "MIIEpAIBAAKCAQEAwJbF3kT9s2VxQ8mN5pR7tY1uI4oP6aSdFgHjKlZxCvBnMq12\n" * 30
+        + '-----END RSA PRIVATE KEY-----"""\nTOKEN = "ghp_'
+        + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+        + '"\n'
+    )
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    with Workspace.open(tmp_path) as opened:
+        yield opened
+
+
+def run(*citations: Citation, sure: Confidence = "low") -> Exploration:
+    return Exploration("q", "scout", "answered", "", citations, place_confidence=sure)
+
+
+def shown_lines(citation: Citation) -> list[tuple[int, str]]:
+    return [
+        (number, line)
+        for each in citation.code
+        for number, line in enumerate(each.lines, each.start)
+    ]
+
+
+def test_a_short_place_is_shown_whole_with_its_numbers(workspace: Workspace) -> None:
+    (citation,) = show(run(Citation("short.py", 4, 6)), workspace, max_bytes=3_000).citations
+    assert shown_lines(citation) == [(4, "# Turns."), (5, "def turn(a):"), (6, "    return a")]
+
+
+def test_of_a_long_place_its_head_and_what_matters_is_shown(workspace: Workspace) -> None:
+    place = Citation("long.py", 2, 104, focus=(Span("long.py", 80, 82),))
+    (citation,) = show(run(place), workspace, max_bytes=6_000).citations
+    numbers = [number for number, _ in shown_lines(citation)]
+    assert {2, 3, 4, 80, 81, 82} <= set(numbers)
+    assert len(numbers) <= 45
+    assert len(citation.code) > 1
+
+
+def test_a_cut_keeps_what_matters(workspace: Workspace) -> None:
+    place = Citation("long.py", 2, 104, focus=(Span("long.py", 80, 82),))
+    (citation,) = show(run(place), workspace, max_bytes=400).citations
+    assert {80, 81, 82} <= {number for number, _ in shown_lines(citation)}
+    assert sum(len(line) for _, line in shown_lines(citation)) <= 400
+
+
+@pytest.mark.parametrize(("sure", "count"), [("high", 2), ("medium", 3), ("low", 4)])
+def test_less_sure_places_are_shown_beside_more_others(
+    workspace: Workspace, sure: Confidence, count: int
+) -> None:
+    places = [Citation("long.py", start, start + 3) for start in (10, 30, 50, 70, 90)]
+    found = show(run(*places, sure=sure), workspace, max_bytes=6_000).citations
+    assert [bool(each.code) for each in found] == [number < count for number in range(5)]
+
+
+def test_without_room_places_stand_alone(workspace: Workspace) -> None:
+    found = show(run(Citation("short.py", 4, 6)), workspace, max_bytes=0)
+    assert found.citations == (Citation("short.py", 4, 6),)
+
+
+def test_a_twin_of_what_is_shown_is_not_shown_again(workspace: Workspace) -> None:
+    places = Citation("sync/a.py", 1, 11), Citation("async/a.py", 1, 11)
+    found = show(run(*places), workspace, max_bytes=6_000).citations
+    assert [bool(each.code) for each in found] == [True, False]
+
+
+def test_each_part_of_a_question_has_room_of_its_own(workspace: Workspace) -> None:
+    places = [
+        replace(Citation("long.py", start, start + 40), part=part)
+        for start, part in ((4, "a?"), (50, "b?"))
+    ]
+    found = show(run(*places), workspace, max_bytes=1_600).citations
+    assert all(each.code for each in found)
+
+
+def test_secrets_are_masked_though_a_cut_leaves_out_where_they_begin(workspace: Workspace) -> None:
+    place = Citation("key.py", 15, 33)
+    (citation,) = show(run(place), workspace, max_bytes=6_000).citations
+    text = "\n".join(line for _, line in shown_lines(citation))
+    assert "MIIEpAIB" not in text
+    assert "ghp_" not in text
+    assert shown_lines(citation)[-1][0] == 33
+
+
+def test_the_models_places_get_the_name_of_their_definition(workspace: Workspace) -> None:
+    places = Citation("short.py", 6, 6), Citation("long.py", 50, 60), Citation("gone.py", 1, 2)
+    found = linked(run(*places), workspace, lambda _names: {}).citations
+    assert [each.name for each in found] == ["turn", "Big.run", ""]

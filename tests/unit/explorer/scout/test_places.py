@@ -1,0 +1,153 @@
+"""Which definition comes first, and which others are named."""
+
+from pathlib import Path
+
+import pytest
+
+from explorer.repository.workspace import Workspace
+from explorer.scout import Scout, ScoutAnswer
+
+pytestmark = pytest.mark.anyio
+
+ARGUMENTS = "".join(f"        option_{number}: int = {number},\n" for number in range(6))
+CLIENT = f'''class Client:
+    """Sends requests."""
+
+    def __init__(
+        self,
+{ARGUMENTS}        follow_redirects: bool = False,
+        max_redirects: int = 20,
+    ) -> None:
+        self.follow_redirects = follow_redirects
+        self.max_redirects = max_redirects
+
+    def get(self, url, *, follow_redirects=False, max_redirects=20):
+        return self.request(
+            "GET",
+            url,
+            follow_redirects=follow_redirects,
+            max_redirects=max_redirects,
+        )
+
+    def post(self, url, *, follow_redirects=False, max_redirects=20):
+        return self.request(
+            "POST",
+            url,
+            follow_redirects=follow_redirects,
+            max_redirects=max_redirects,
+        )
+
+    # Sends until there is no redirect left.
+    def _send_handling_redirects(self, request, history):
+        while True:
+            if len(history) > self.max_redirects:
+                raise TooManyRedirects("exceeded the limit of redirects")
+            response = self._send_once(request)
+            if not response.is_redirect:
+                return response
+            history.append(response)
+
+    def _send_once(self, request):
+        return self.transport.send(request)
+'''
+STORE = """class Store:
+    def clone(self):
+        return Store(self.items)
+
+    def save(self):
+        write(self.items)
+
+
+class Shop:
+    def clone(self):
+        return Shop(self.rooms)
+"""
+
+
+async def ask(root: Path, files: dict[str, str], question: str) -> ScoutAnswer:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    with Workspace.open(root) as workspace:
+        return await Scout(workspace).answer(question)
+
+
+async def test_what_a_definition_does_outweighs_what_it_is_handed(tmp_path: Path) -> None:
+    found = await ask(tmp_path, {"client.py": CLIENT}, "Where are redirects followed and limited?")
+    first = found.citations[0]
+    assert first.name == "Client._send_handling_redirects"
+    lines = CLIENT.split("\n")
+    assert lines[first.start - 1].strip().startswith("# Sends until")
+    assert lines[first.end - 1].strip() == "history.append(response)"
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("Shop.clone", "Shop.clone"),
+        ("why does `Store.clone` share its items", "Store.clone"),
+        ("what does save() of the store write", "Store.save"),
+    ],
+)
+async def test_a_definition_that_the_question_names_comes_first(
+    tmp_path: Path, question: str, name: str
+) -> None:
+    found = await ask(tmp_path, {"store.py": STORE, "other.py": CLIENT}, question)
+    assert found.citations[0].name == name
+
+
+async def test_matching_members_and_the_best_place_of_other_files_have_ranges(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "client.py": CLIENT,
+        "transport.py": "def send(request):\n    return request.redirects\n",
+    }
+    found = await ask(tmp_path, files, "Where are redirects followed and limited?")
+    places = [(each.path, each.name) for each in (*found.citations, *found.further)]
+    assert ("client.py", "Client.get") in places
+    assert ("transport.py", "send") in places
+    assert len(set(places)) == len(places)
+
+
+async def test_a_question_of_two_parts_is_answered_part_by_part(tmp_path: Path) -> None:
+    files = {"client.py": CLIENT, "store.py": STORE}
+    question = "Where are redirects followed, and how is a store saved?"
+    found = await ask(tmp_path, files, question)
+    firsts = {each.part: each.name for each in reversed(found.citations)}
+    assert firsts == {
+        "Where are redirects followed": "Client._send_handling_redirects",
+        "how is a store saved?": "Store.save",
+    }
+
+
+async def test_a_part_that_finds_nothing_is_named(tmp_path: Path) -> None:
+    question = "Where are redirects followed, and how are zeppelins moored?"
+    found = await ask(tmp_path, {"client.py": CLIENT}, question)
+    assert {each.part for each in found.citations} == {"Where are redirects followed"}
+    assert "Nothing was found for the part: how are zeppelins moored?" in found.notes
+
+
+async def test_a_large_class_stands_for_its_head(tmp_path: Path) -> None:
+    found = await ask(tmp_path, {"client.py": CLIENT}, "`Client`")
+    first = found.citations[0]
+    assert (first.name, first.start, first.end) == ("Client", 1, 3)
+
+
+async def test_words_of_the_code_that_are_related_to_those_of_the_question_count(
+    tmp_path: Path,
+) -> None:
+    text = """# What a query is made of.
+def _merge_queryparams(one, two):
+    return {**one, **two}
+
+
+def _merge_headers(one, two):
+    return {**one, **two}
+
+
+def default_client():
+    return Client()
+"""
+    found = await ask(tmp_path, {"a.py": text}, "how are query parameters combined?")
+    assert found.citations[0].name == "_merge_queryparams"
