@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,11 @@ def _is_server(process: psutil.Process) -> bool:
     """Whether the client has started it; False too where that cannot be said."""
     with suppress(psutil.Error):
         is_over = process.status() == psutil.STATUS_ZOMBIE
-        return process.cmdline()[1:3] == ["-I", "-m"] and not is_over
+        words = process.cmdline()
+        # Not the program of a library, which has these words among its arguments.
+        flags = list(takewhile(lambda word: word.startswith("-"), words[1:]))
+        is_own = flags[-1:] == ["-m"] and words[len(flags) + 1] in (SERVER, _WIRE)
+        return is_own and not is_over
     return False
 
 
@@ -199,6 +204,8 @@ def kill(client: NpmClient | Library, installed: Path) -> str:
     """How soon the server is gone when the client is killed during a call."""
     with _waiting(client, installed, SERVER) as (ready, _, model):
         servers = list(filter(_is_server, _living(ready)))
+        if not servers:
+            raise RuntimeError(f"{client.title} has no server to be seen")
         parents = {process.ppid() for process in servers} - {process.pid for process in servers}
         begun = time.monotonic()
         for parent in parents:

@@ -111,7 +111,7 @@ class Library:
         """As of a client; the program gets the server's command as arguments."""
         home = _written(folder / "home", {})
         command = [str(self._python(environments)), str(_PROGRAMS / self.program), url]
-        command += [sys.executable, "-P", "-m", server]
+        command += [sys.executable, "-I", "-m", server]
         command += ["--endpoint", endpoint] if endpoint else []
         return Ready(command, _environment(home), home, _written(folder / "retry", TREE))
 

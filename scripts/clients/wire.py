@@ -1,6 +1,6 @@
 """Stands between a client and the server, and keeps what they say in ``wire.jsonl`` at home.
 
-Started as the server is: ``python -P -m scripts.clients.wire``.
+Started as the server is: ``python -I -m scripts.clients.wire``.
 """
 
 import json
