@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.checkouts import lay_out
 from benchmarks.scout_networks import Group, Training, arrays_of, listwise, rowwise, train
 from explorer.repository.workspace import Workspace
+from explorer.scout.candidates import candidates
 from explorer.scout.cells import read_cells
 from explorer.scout.index import RepositoryIndex
 from explorer.scout.matches import Matches
@@ -43,7 +44,6 @@ from explorer.scout.networks import (
     sigmoid,
 )
 from explorer.scout.query import parse_query
-from explorer.scout.search import candidates
 
 Matrix = NDArray[np.float64]
 

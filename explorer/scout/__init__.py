@@ -4,6 +4,6 @@ It reads only the repository; nothing here knows the loop, an engine or a tool.
 """
 
 from explorer.scout.answer import ScoutAnswer
-from explorer.scout.search import Scout
+from explorer.scout.scout import Scout
 
 __all__ = ["Scout", "ScoutAnswer"]

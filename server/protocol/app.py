@@ -99,7 +99,7 @@ class Backend:
         log_to_stderr(settings.log_level)
         # In this thread, so that messages are answered while numpy and httpx are loaded.
         model = ("explorer.engines.http", "explorer.loop") if settings.endpoint else ()
-        for name in ("explorer.scout.search", "watchfiles", *model):
+        for name in ("explorer.scout.scout", "watchfiles", *model):
             importlib.import_module(name)
         return ExplorationService(settings, engine_factory=self.engine_factory or endpoint_client)
 

@@ -1,0 +1,130 @@
+"""The files that are read for a question, and what is known of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from explorer.scout.definers import (
+    NOTHING,
+    Defining,
+    defining,
+    files_that_define,
+    likely_definers,
+    standing,
+)
+from explorer.scout.field import build_field
+from explorer.scout.index import RepositoryIndex
+from explorer.scout.matches import Matches, describe_terms, file_features, match_files
+from explorer.scout.query import Query
+from explorer.scout.rows import IndexRows, find, read_files
+from explorer.scout.scores import choose_candidates, first_ranking, score_files
+from explorer.scout.second import extra_features
+from explorer.scout.tokens import Floats, Mask
+from explorer.scout.trace import resolve, tail_of
+
+_NAMED_FILES: Final = 12
+"""The most files that are read because a stack trace names them."""
+_ONE_LETTER: Final = 64
+_DEFINERS: Final = 12
+"""The most files that are ranked only because they define a name of the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The files that were read for a query, best by the first ranking first."""
+
+    paths: list[str]
+    texts: list[bytes]
+    features: Floats
+    matches: Matches
+    described: Floats
+    """What is known of each term of the query."""
+    weight: Floats
+    """The rarity of each term of the query times how much the query says it."""
+    is_generated: Mask
+    """Whether tools wrote each candidate, and the query does not name it."""
+    named: dict[int, list[int]]
+    """The candidates that the query names with line numbers, and the lines, in its order."""
+    defining: list[Defining]
+    """How plainly each candidate defines a name of the query, and where."""
+    extra: Floats
+    """What the ranking networks do not know of each candidate, a row for each."""
+    standing: Floats
+    """How much each candidate stands out as the place of the one name that is asked for."""
+
+
+def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candidates | None:
+    """The files worth reading for the query, read; None when there are none.
+
+    ``rows`` are those of the index, or what stands in for them.
+    """
+    paths = index.path_index(rows.paths)
+    postings = find(rows, query.terms)
+    scores, weight = score_files(postings, rows.lengths, paths, query)
+    ranking = first_ranking(scores, paths, query.seeks)
+    frames = _frames(query, rows.paths)
+    named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
+    chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
+    likely = likely_definers(query, postings, paths, ranking)
+    if query.alone is not None and len(query.alone.last) == 1:
+        defined_in = files_that_define(index.workspace, query.alone)
+        likely += [row for row, path in enumerate(rows.paths) if path in defined_in][:_ONE_LETTER]
+    read = {
+        path: text
+        for path, _, text in read_files(
+            index.workspace, sorted(rows.paths[row] for row in {*chosen, *likely})
+        )
+    }
+    defines = {
+        row: defining(rows.paths[row], read[rows.paths[row]], query.names)
+        for row in (dict.fromkeys([*likely, *chosen]) if query.names else ())
+    }
+    definers = [row for row in defines if defines[row].plainness]
+    ranks = standing([defines[row] for row in definers], paths, definers, ranking)
+    definers = [definers[place] for place in np.argsort(-ranks, kind="stable").tolist()]
+    chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *chosen]))
+    chosen = [row for row in chosen if read[rows.paths[row]]]
+    if not chosen:
+        return None
+    texts = [read[rows.paths[row]] for row in chosen]
+    at = np.array(chosen, np.int64)
+    field = build_field(texts, query, weight)
+    features = file_features(scores, paths, rows.lengths, at, ranking[at], field)
+    lines: dict[int, list[int]] = {}
+    for row, line in frames:
+        place = chosen.index(row) if row in chosen else -1
+        if place >= 0 and line <= field.line_counts[place]:
+            lines.setdefault(place, []).append(line)
+    known = postings, rows.lengths, paths, at, query
+    described = describe_terms(*known)
+    return Candidates(
+        paths=[rows.paths[row] for row in chosen],
+        texts=texts,
+        features=features,
+        matches=match_files(*known, field, described),
+        described=described,
+        weight=weight,
+        is_generated=paths.is_generated[at] & (scores["mention"][at] == 0),
+        named=lines,
+        defining=[defines.get(row, NOTHING) for row in chosen],
+        extra=extra_features(query, paths, chosen, scores),
+        standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
+    )
+
+
+def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:
+    """The files that the query names with a line number, by their rows, and the lines."""
+    if not query.trace.frames:
+        return []
+    tails = {tail_of(frame.path) for frame in query.trace.frames}
+    by_tail: dict[str, list[str]] = {}
+    row_of: dict[str, int] = {}
+    for row, path in enumerate(paths):
+        tail = tail_of(path)
+        if tail in tails:
+            by_tail.setdefault(tail, []).append(path)
+            row_of[path] = row
+    resolved = ((resolve(frame, by_tail), frame.line) for frame in query.trace.frames)
+    return [(row_of[path], line) for path, line in resolved if path is not None]
