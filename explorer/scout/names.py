@@ -25,7 +25,7 @@ _ALONE: Final = re.compile(
     r"|work|set|used))?\s*[?.!]?\s*$"
 )
 _CODE: Final = re.compile(
-    rf"`+(?P<ticked>{_NAME})(?:\([^()\n`]{{0,60}}\))?`+|(?<![\w./:@-])(?P<plain>{_NAME})(?P<call>\(\)?)?"
+    rf"(?<!`)`{{1,3}}(?P<ticked>{_NAME})(?:\([^()\n`]{{0,60}}\))?`+|(?<![\w./:@-])(?P<plain>{_NAME})(?P<call>\(\)?)?"
 )
 _LOOKS_CODED: Final = re.compile(
     r"[a-z0-9][A-Z]|\w_\w|^_+[a-z]|^[A-Z]{2,}[\d_]|[A-Z]+[A-Z][a-z]|::|->|\w[.#]\w"
@@ -120,6 +120,15 @@ def defining_line(text: bytes, name: Name) -> tuple[float, int]:
     """How plainly the text defines the name, and its 1-based line; 0.0 and 0 if it does not."""
     last = name.last.encode("utf-8", "replace")
     best = _best(text, last)
+    if name.scope and best[0] >= KEY:
+        # Of two methods of that name, the one behind the head of its class.
+        _, head = _best(text, name.scope[-1].encode("utf-8", "replace"))
+        begin = 0
+        for _ in range(head - 1):
+            begin = text.find(b"\n", begin) + 1
+        within = _best(text[begin:], last) if head else (0.0, 0)
+        if within[0] >= best[0]:
+            best = within[0], within[1] + head - 1
     if best[0] < VALUE and len(last) > 2:
         level, line = _best(text.lower(), last.lower())
         if min(level, FOLDED) > best[0]:

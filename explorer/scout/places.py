@@ -148,7 +148,10 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
     around = [each for each in found if each.start <= line <= each.end]
     if around:
         each = min(around, key=lambda each: each.size)
-        return Place(index, each, each.start, each.end, 1.0, ((line, line),))
+        start, end = extent(each)
+        if line > end:
+            start, end = each.start, each.end
+        return Place(index, each, start, end, 1.0, ((line, line),))
     count = text.count(b"\n") + 1
     start, end = max(1, line - _BESIDE), min(count, line + _BESIDE)
     none = Definition("", "statements", start, end, start, start)

@@ -1,6 +1,7 @@
 """A question taken apart: terms with weights, code names, paths, quoted text, title and body."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -134,12 +135,19 @@ class Query:
 
 def parse_query(text: str) -> Query:
     """The question's terms and parts. Any text is accepted; an empty one gives an empty query."""
+    query = _parsed(text, essence)
+    # What consists of an address, or of versions, is about these.
+    return query if len(query.terms) else _parsed(text, str)
+
+
+def _parsed(text: str, left: Callable[[str], str]) -> Query:
+    """The parts of what ``left`` leaves of the question."""
     unseamed = plain(text)
     if len(unseamed) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
         unseamed = unseamed[:half] + "\n" + unseamed[-half:]
     trace = parse_trace(unseamed)
-    unseamed = essence(unseamed.strip())
+    unseamed = left(unseamed.strip())
     text = seamed(unseamed)
     title_end = _title_end(text)
     prefix = _SCOPE.match(text)

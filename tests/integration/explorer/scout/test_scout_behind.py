@@ -167,3 +167,16 @@ async def test_the_first_look_finds_words_beyond_ascii_in_any_case_and_form(tmp_
         looked = find(rows, query.terms)
 
     assert sorted({rows.paths[row] for row in looked.file.tolist()}) == ["a.py", "b.py", "c.py"]
+
+
+async def test_closing_waits_a_little_so_that_one_question_leaves_a_small_repository_indexed(
+    scout: Scout, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_FINISH_S", 20.0)
+    await scout.answer(QUERY)
+    assert scout.is_indexing
+    scout.close()
+
+    with Workspace.open(root) as workspace:
+        kept = RepositoryIndex(workspace, tmp_path / "cache")
+        assert len(kept.rows.paths) == FILES + 1

@@ -46,7 +46,7 @@ def test_of_a_long_dump_the_first_lines_are_left() -> None:
 
 
 def test_an_address_of_the_web_is_no_path_and_has_no_words() -> None:
-    query = parse_query("see https://example.org/shop/blob/main/tests/test_cart.py#L5 about totals")
+    query = parse_query("see https://example.org/shop/blob/main/tests/test_cart.py about totals")
     assert query.paths == ()
     assert set(query.words) == {"totals"}
 
