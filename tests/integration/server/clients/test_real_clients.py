@@ -35,7 +35,7 @@ def test_the_first_request_has_the_tool_and_the_answer_is_markdown_once(
     monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
     seen = ask(client, modules)
     assert seen.has_tool_at_once
-    assert "retry/backoff.py:1-8" in seen.answer
+    assert "`retry/backoff.py:" in seen.answer
     assert seen.answer in seen.observation
     assert is_markdown_once(seen.observation, seen.answer), seen.observation
 
