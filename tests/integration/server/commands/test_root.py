@@ -25,7 +25,7 @@ from tests.tooling import write_tree
 
 KEYS = [
     "query", "repository", "engine", "engine_reason", "stop_reason", "answer", "confidence",
-    "citations",
+    "place_confidence", "citations", "further",
     "turns", "tool_calls", "usage", "elapsed_s", "notes",
 ]  # fmt: skip
 GREP = '<tool_call>\n{"name": "Grep", "arguments": {"pattern": "retry_delay"}}\n</tool_call>'
@@ -93,7 +93,7 @@ def test_json_prints_one_object_with_the_promised_keys(home: Path, repository: P
     assert found["repository"] == str(repository)
     assert "a.py" in [each["path"] for each in found["citations"]]
     assert list(found["citations"][0]) == [
-        "path", "start", "end", "reason", "evidence"
+        "path", "start", "end", "name", "reason", "evidence", "part", "code", "links"
     ]  # fmt: skip
     assert "hunter2" not in done.stdout
     assert done.stderr == ""
