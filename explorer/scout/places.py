@@ -174,8 +174,11 @@ def choose_places(
         if any(_overlap(each, other) for other in cited):
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
-        # The files are in the order of their own chances, which knows more about files.
-        is_first = each.file not in known and (each.file < files or not cited)
+        # The files are in the order of their own chances, which know more about files.
+        if each.file not in known and cited and each.file >= files and each.chance < 1.0:
+            rest.append(each)
+            continue
+        is_first = each.file not in known
         apart = [one for n, one in enumerate(cited) if not any(_twins(one, o) for o in cited[:n])]
         is_wanted = each.file in known and len(apart) < least
         is_likely = is_wanted or (is_likely and len(cited) < _MOST_CITED)
