@@ -288,7 +288,7 @@ def sought_kind(paths: PathIndex, seeks: frozenset[str]) -> Mask:
     kinds = {
         "tests": paths.is_test,
         "documents": paths.is_document,
-        "settings": ~paths.is_code & ~paths.is_document,
+        "settings": ~paths.is_code & ~paths.is_document & ~paths.is_generated,
     }
     sought = np.zeros(len(paths.paths), np.bool_)
     for kind in seeks:
