@@ -196,7 +196,7 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
     )
     if not places:
         return ScoutAnswer((), _sentence(()))
-    cited, further = choose_places(places, count, most)
+    cited, further = choose_places(places, count, most, plain=query.is_plain)
     high = PLAIN_HIGH if query.is_plain else weights.high
     paths = [found.paths[index] for index in looked]
     citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)

@@ -21,7 +21,7 @@ COLUMNS: Final = ("name said", "folder said", "old", "depth", "aside", "title", 
 _PLAIN_GAINS: Final = np.array([1.0, 0.6, -0.5, -0.2, -1.0, 0.0, 0.0, 6.0])
 _LONG_GAINS: Final = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0])
 """What each column adds to a file's score, in log odds. Set by hand: fitted to documentation pairs
-of 35 repositories they rank these better and questions worse (``benchmarks/SCOUT.md``)."""
+of 35 repositories, they rank these better and questions worse (``benchmarks/SCOUT.md``)."""
 PLAIN: Final = LogisticModel(np.array([1.086148, -0.260302, 0.566139, -0.342751]), 0.196904)
 """Turns scores of plain questions into chances; fitted on 970 documentation pairs."""
 PLAIN_HIGH: Final = 0.76

@@ -9,6 +9,7 @@ import pytest
 
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, index, search
+from explorer.scout import scout as scout_module
 from explorer.scout.first_look import count_words
 from explorer.scout.index import Pending, RepositoryIndex
 from explorer.scout.query import parse_query
@@ -172,7 +173,7 @@ async def test_the_first_look_finds_words_beyond_ascii_in_any_case_and_form(tmp_
 async def test_closing_waits_a_little_so_that_one_question_leaves_a_small_repository_indexed(
     scout: Scout, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_FINISH_S", 20.0)
+    monkeypatch.setattr(scout_module, "_FINISH_S", 20.0)
     await scout.answer(QUERY)
     assert scout.is_indexing
     scout.close()
