@@ -70,6 +70,8 @@ first file is right in 64.3% with 0, 69.0% with 0.3, 66.7% with 1."""
 _FOCUS_CELLS: Final = 6
 _BESIDE: Final = 6
 """How many lines around a named one are cited where there is no definition, on each side."""
+_MOST_STATEMENTS: Final = 30
+"""Of more statements than this, only those around the line that matters most are cited."""
 _LIKELY: Final = 0.3
 """A place is cited if its chance is at least this share of the best one's."""
 _MOST_CITED: Final = 5
@@ -137,6 +139,9 @@ def rank_places(
         index, each = every[number]
         start, last = extent(each)
         focus = _focus(cells[index], start, last)
+        if each.kind == "statements" and each.size > _MOST_STATEMENTS and focus:
+            start, last = max(start, focus[0][0] - _BESIDE), min(last, focus[0][1] + _BESIDE)
+            focus = tuple(part for part in focus if start <= part[0] and part[1] <= last)
         places.append(Place(index, each, start, last, float(shares[number]), focus))
     said = [
         _at(index, outlines[index], texts[index], line)
@@ -148,7 +153,12 @@ def rank_places(
 
 def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Place:
     """The innermost definition at a line, or the lines around it."""
-    around = [each for each in found if each.start <= line <= each.end]
+    around = [
+        each
+        for each in found
+        if each.start <= line <= each.end
+        and (each.kind != "statements" or each.size <= _MOST_STATEMENTS)
+    ]
     if around:
         each = min(around, key=lambda each: each.size)
         start, end = extent(each)
@@ -173,7 +183,6 @@ def choose_places(
     least = 1 if places and sureness(places) >= HIGH else _LEAST_CITED
     cited: list[Place] = []
     rest: list[Place] = []
-    lines = 0
     for each in places:
         known = {other.file for other in cited}
         if any(_overlap(each, other) for other in cited):
@@ -187,18 +196,35 @@ def choose_places(
         apart = [one for n, one in enumerate(cited) if not any(_twins(one, o) for o in cited[:n])]
         is_wanted = each.file in known and len(apart) < least
         is_likely = is_wanted or (is_likely and len(cited) < _MOST_CITED)
-        size = each.end - each.start + 1
-        fits = plain or not cited or lines + size <= _LONG_TEXT_LINES or each.chance >= 1.0
-        if len(cited) < most and (is_first or is_likely) and fits:
+        if len(cited) < most and (is_first or is_likely):
             cited.append(each)
-            lines += size
         else:
             rest.append(each)
+    if not plain:
+        cited, long = _within(cited, _LONG_TEXT_LINES)
+        rest = long + rest
     known = {each.file for each in cited}
     members = [each for each in rest if each.file in known and each.definition.name]
     others = {each.file: each for each in reversed(rest) if each.file not in known}
     firsts = sorted(others.values(), key=lambda each: each.file)
     return cited, _apart(members)[:_MEMBERS] + firsts[:_OTHER_FILES]
+
+
+def _within(places: Sequence[Place], lines: int) -> tuple[list[Place], list[Place]]:
+    """The first place and those that fit beside it into so many lines, and the others.
+
+    Places at lines that the question names always fit.
+    """
+    kept: list[Place] = []
+    others: list[Place] = []
+    for each in places:
+        size = each.end - each.start + 1
+        if kept and size > lines and each.chance < 1.0:
+            others.append(each)
+        else:
+            kept.append(each)
+            lines -= size
+    return kept, others
 
 
 def sureness(places: Sequence[Place]) -> float:

@@ -146,7 +146,7 @@ def _parsed(text: str, left: Callable[[str], str]) -> Query:
     if len(unseamed) > MAX_QUERY_CHARS:
         half = MAX_QUERY_CHARS // 2
         unseamed = unseamed[:half] + "\n" + unseamed[-half:]
-    trace = parse_trace(unseamed)
+    trace = parse_trace(seamed(unseamed))
     unseamed = left(unseamed.strip())
     text = seamed(unseamed)
     title_end = _title_end(text)

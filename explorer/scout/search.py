@@ -11,6 +11,7 @@ import numpy as np
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
+from explorer.repository.paths import as_word
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
@@ -232,4 +233,5 @@ def _confidence(chance: float, high: float, medium: float) -> Confidence:
 def _sentence(citations: Sequence[Citation]) -> str:
     if not citations:
         return "No file shares a telling word with the query; use words that the code would use."
-    return "Found by the words of the question, without reasoning."
+    first = as_word(citations[0].path)
+    return f"{first} fits the words of the question best; this is a word search, without reasoning."

@@ -146,10 +146,11 @@ def _placed_frames(line: str) -> Iterator[Frame]:
 
 def _frame(match: re.Match[str], line: str = "") -> Frame:
     path = _SEPARATORS.sub("/", match["path"])
-    path = path[above.end() :] if (above := _ABOVE_ROOT.match(path)) else path
+    above = _ABOVE_ROOT.match(path)
+    end = above.end() if above else 0
     start = match.start("path")
-    before = match.string[max(0, start - _MAX_BEFORE_CHARS) : start]
-    return Frame(path, int(line or match["line"]), before)
+    before = match.string[max(0, start - _MAX_BEFORE_CHARS) : start] + path[:end]
+    return Frame(path[end:], int(line or match["line"]), before)
 
 
 def resolve(frame: Frame, by_tail: Mapping[str, Sequence[str]]) -> str | None:

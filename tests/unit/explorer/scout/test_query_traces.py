@@ -190,7 +190,8 @@ async def test_the_cited_range_holds_the_line_that_is_named(tmp_path, line, path
         found = await Scout(workspace).answer(line)
 
     assert found.citations[0].path == path
-    assert any(each.path == path and each.start <= 12 <= each.end for each in found.citations)
+    named = [each for each in found.citations if each.path == path]
+    assert any(each.start <= 12 <= each.end < each.start + 30 for each in named)
 
 
 def test_a_bare_trace_is_told_from_a_question_that_holds_one():
