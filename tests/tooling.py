@@ -21,6 +21,26 @@ def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
     return root
 
 
+def clone_of(files: Mapping[str, str], folder: Path) -> str:
+    """The only commit of a new repository ``work`` in ``folder``, with a bare clone beside it.
+
+    The clone is where benchmarks look for that of ``o/shop``: ``mirror/o+shop/repo``.
+    """
+    work = write_tree(folder / "work", files)
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        command = ["git", *identity, *arguments]
+        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-qm", "one")
+    git("clone", "-q", "--bare", ".", str(folder / "mirror/o+shop/repo"))
+    return git("rev-parse", "HEAD")
+
+
 def write_name_that_is_no_utf8(root: Path, content: str) -> None:
     try:
         Path(os.fsdecode(os.fsencode(root) + b"/bad\xff.py")).write_text(content)

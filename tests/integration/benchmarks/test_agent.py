@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from explorer.limits import LoopSettings
 from explorer.repository.workspace import Workspace
 from explorer.trajectory import read
 from tests.fakes.openai_server import Answer, Received, Reply, calls, error, says, serving
+from tests.tooling import clone_of
 
 CART = (
     "class Cart:\n    def total(self):\n        return 1\n\n"
@@ -29,23 +29,10 @@ FILE = re.compile(r"([\w./-]+\.py):\d+-\d+")
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[str]:
     """A task of a bare clone, one of a directory without known places, and the arguments."""
-    work, bare = tmp_path / "work", tmp_path / "mirror/o+shop/repo"
-
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        command = ["git", *identity, *arguments]
-        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    work.mkdir()
-    git("init", "-q", "-b", "main")
-    (work / "cart.py").write_text(CART)
-    (work / "ship.py").write_text("def ship(order):\n    order.state = 'shipped'\n")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    git("clone", "-q", "--bare", ".", str(bare))
+    ship = "def ship(order):\n    order.state = 'shipped'\n"
+    commit = clone_of({"cart.py": CART, "ship.py": ship}, tmp_path)
     rows = [
-        {"id": "o/shop 1", "repo": "o/shop", "base_commit": git("rev-parse", "HEAD"),
+        {"id": "o/shop 1", "repo": "o/shop", "base_commit": commit,
          "query": "The discount is wrong", "files": {"cart.py": [[5, 6]]}},
         {"path": "work", "query": "Where is an order shipped?"},
     ]  # fmt: skip

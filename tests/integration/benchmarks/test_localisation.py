@@ -1,13 +1,13 @@
 """The localisation benchmark on a repository of two commits."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from benchmarks import localisation
 from benchmarks.localisation_report import report
+from tests.tooling import clone_of
 
 CODE = "def total(items):\n    return sum(items)\n\n\ndef discount(total):\n    return total * 2\n"
 
@@ -15,22 +15,8 @@ CODE = "def total(items):\n    return sum(items)\n\n\ndef discount(total):\n    
 @pytest.fixture
 def laid_out(tmp_path: Path) -> list[str]:
     """A bare clone with one fix, a task made of it, and the arguments that lead to both."""
-    work, bare = tmp_path / "work", tmp_path / "mirror/o+shop/repo"
-
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        command = ["git", *identity, *arguments]
-        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    work.mkdir()
-    git("init", "-q", "-b", "main")
-    (work / "cart.py").write_text(CODE)
-    (work / "order.py").write_text("def ship(order):\n    order.state = 'shipped'\n")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    base = git("rev-parse", "HEAD")
-    git("clone", "-q", "--bare", ".", str(bare))
+    ship = "def ship(order):\n    order.state = 'shipped'\n"
+    base = clone_of({"cart.py": CODE, "order.py": ship}, tmp_path)
     task = {
         "id": "shop-1", "repo": "o/shop", "base_commit": base, "date": "2026-01-01",
         "query": "The discount of the total is doubled", "language": "python",

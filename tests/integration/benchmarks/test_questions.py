@@ -1,13 +1,13 @@
 """The benchmarks of questions, issues and how-questions on small trees."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import questions
+from tests.tooling import clone_of
 
 CODE = (
     "class Cart:\n    def total(self, items):\n        return sum(items)\n\n\n"
@@ -18,22 +18,9 @@ CODE = (
 @pytest.fixture
 def mirror(tmp_path: Path) -> tuple[Path, str]:
     """A bare clone of one commit, and the commit."""
-    work, bare = tmp_path / "work", tmp_path / "mirror/o+shop/repo"
-
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        command = ["git", *identity, *arguments]
-        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    (work / "src").mkdir(parents=True)
-    git("init", "-q", "-b", "main")
-    (work / "src/cart.py").write_text(CODE)
-    (work / "ship.py").write_text("def ship(order):\n    order.state = 'shipped'\n")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    git("clone", "-q", "--bare", ".", str(bare))
-    return tmp_path / "mirror", git("rev-parse", "HEAD")
+    ship = "def ship(order):\n    order.state = 'shipped'\n"
+    commit = clone_of({"src/cart.py": CODE, "ship.py": ship}, tmp_path)
+    return tmp_path / "mirror", commit
 
 
 def asked(kind: str, tasks: list[dict[str, Any]], mirror: Path, folder: Path, *more: str) -> None:
