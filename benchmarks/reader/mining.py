@@ -82,7 +82,7 @@ def terms(text: str) -> list[str]:
 
 def _stem(word: str) -> str:
     for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) > 2:  # noqa: PLR2004
+        if word.endswith(ending) and len(word) - len(ending) > 2:
             return word[: -len(ending)]
     return word
 
@@ -108,7 +108,7 @@ class Git:
         self._blobs.stdin.write(f"{name}\n".encode())
         self._blobs.stdin.flush()
         head = self._blobs.stdout.readline().split()
-        if len(head) != 3:  # noqa: PLR2004
+        if len(head) != 3:
             return None
         content = self._blobs.stdout.read(int(head[2]) + 1)[:-1]
         return content if head[1] == b"blob" else None
@@ -146,7 +146,7 @@ class Tree:
         """``counted`` are the words of blobs, shared by the trees of a repository."""
         self._git = git
         rows = [line.split(None, 3) for line in git("ls-tree", "-r", commit).splitlines()]
-        blobs = [(row[2], row[3]) for row in rows if len(row) > 3 and _is_source(row[3])]  # noqa: PLR2004
+        blobs = [(row[2], row[3]) for row in rows if len(row) > 3 and _is_source(row[3])]
         random.Random(1).shuffle(blobs)
         self.files: list[tuple[str, str]] = []
         self._posts: dict[str, list[tuple[int, int]]] = {}
@@ -224,7 +224,7 @@ class Miner:
             file = self.file(*tree.files[number])
             if file is not None:
                 best = _best(file, tree, words, range(len(file.passages)))
-                found += [file.text(at) for at in best[: 2 if place < 3 else 1]]  # noqa: PLR2004
+                found += [file.text(at) for at in best[: 2 if place < 3 else 1]]
         return found
 
     def same_file(
@@ -241,7 +241,7 @@ class Miner:
     ) -> None:
         """Add a group, unless hardly anything is beside what is sought."""
         beside = [text for text in dict.fromkeys(others) if text not in sought]
-        if len(beside) < 4:  # noqa: PLR2004
+        if len(beside) < 4:
             return
         group = {
             "kind": kind,
@@ -256,23 +256,23 @@ class Miner:
 
     def commits(self, most: int, since: str) -> None:
         """Groups of ``commit``, ``changelog`` and ``test``, evenly over the history."""
-        found = list(_tasks(self._git, since))
+        found = list(tasks(self._git, since))
         count = min(most, len(found))
         chosen = sorted(
             (found[n * len(found) // count] for n in range(count)), key=lambda each: each.date
         )
         tree = None
-        changes = _changes(self._git, [(each.parent, each.commit) for each in chosen])
+        made = changes(self._git, [(each.parent, each.commit) for each in chosen])
         for number, task in enumerate(chosen):
             if number % max(1, count // 3 + 1) == 0:
                 tree = Tree(self._git, task.parent, self.counted)
-            if tree is not None and task.commit in changes:
-                self._commit(tree, task, changes[task.commit])
+            if tree is not None and task.commit in made:
+                self._commit(tree, task, made[task.commit])
 
-    def _commit(self, tree: Tree, task: "_Task", change: "_Change") -> None:
-        questions = list(_questions(task, change, self._random))
+    def _commit(self, tree: Tree, task: "Task", change: "Change") -> None:
+        asked_as = list(questions(task, change, self._random))
         lines = sum(b - a + 1 for path in task.files for a, b in change.old.get(path, ()))
-        if not questions or not 0 < lines <= _CHANGED_LINES:
+        if not asked_as or not 0 < lines <= _CHANGED_LINES:
             return
         words = terms(task.message)
         sought: list[str] = []
@@ -290,9 +290,7 @@ class Miner:
             ]
             # The smallest around a line is meant, not the class or the function that it is in.
             inner = [
-                n
-                for n in hit
-                if not any(_inside(file, other, n) and other != n for other in hit)
+                n for n in hit if not any(_inside(file, other, n) and other != n for other in hit)
             ]
             sought += [file.text(n) for n in inner]
             away = [n for n, p in enumerate(file.passages) if not _touch(p, ranges, 4)]
@@ -300,9 +298,9 @@ class Miner:
         if not sought:
             return
         self._random.shuffle(sought)
-        for kind, question in questions:
+        for kind, question in asked_as:
             others = self.others(tree, terms(question), frozenset(task.files))
-            self.add(kind, question, sought[:_MOST_SOUGHT], near[:_SAME_FILE * 2] + others)
+            self.add(kind, question, sought[:_MOST_SOUGHT], near[: _SAME_FILE * 2] + others)
 
     def documentation(self, docs: int, names: int) -> None:
         """Groups of ``doc`` and of ``name``, from the newest tree."""
@@ -320,7 +318,7 @@ class Miner:
             self._random.shuffle(at)
             found = 0
             for definition in at:
-                if found > 5 or documented >= docs:  # noqa: PLR2004
+                if found > 5 or documented >= docs:
                     break
                 found += self._documented(tree, file, definition)
             documented += found
@@ -335,9 +333,11 @@ class Miner:
         if question is None or not own:
             return False
         start, end = extent(each)
-        kept = [line for n, line in enumerate(file.lines[:end], 1) if n >= start and n not in without]
+        kept = [
+            line for n, line in enumerate(file.lines[:end], 1) if n >= start and n not in without
+        ]
         kept = [line for line in kept if line.strip()]
-        if len(kept) < 2 or _ASIDE_NAME.match(each.name):  # noqa: PLR2004
+        if len(kept) < 2 or _ASIDE_NAME.match(each.name):
             return False
         heads = file.text(own[0]).split("\n")[: -len(_lines(file, own[0]))]
         sought = ["\n".join([*heads, *(line[:160] for line in kept[:MOST_LINES])])]
@@ -350,21 +350,19 @@ class Miner:
         others = self.others(tree, words, frozenset([file.path]))
         near = self.same_file(file, tree, words, away)
         # Those without documentation are not always the ones sought.
-        shown = [_without_comments(t) if self._random.random() < 0.5 else t for t in near + others]  # noqa: PLR2004
+        shown = [_without_comments(t) if self._random.random() < 0.5 else t for t in near + others]
         self.add("doc", asked(question, self._random), sought, shown)
         return True
 
     def _named(self, tree: Tree, file: File, number: int) -> bool:
         each = file.outline[number]
         own = [n for n, p in enumerate(file.passages) if p.definition == number]
-        short = each.name.split(".")
-        if not own or len(short[-1]) < 4 or each.kind == "call":  # noqa: PLR2004
+        if not own or len(each.last_name) < 4 or each.kind == "call":
             return False
-        name = ".".join(short[-self._random.choice((1, 1, 2)) :])
-        words = terms(name)
+        question = asked_name(each, self._random)
+        words = terms(question)
         away = [n for n, p in enumerate(file.passages) if p.definition != number]
         near = self.same_file(file, tree, words, away)
-        question = self._random.choice(_ASKS_NAME).format(name)
         others = self.others(tree, words, frozenset([file.path]))
         self.add("name", question, [file.text(own[0])], near + others)
         return True
@@ -380,6 +378,12 @@ _ASKS_NAME: Final = (
     "how does {} work?",
     "{} definition",
 )
+
+
+def asked_name(each: Definition, chance: random.Random) -> str:
+    """The definition's name, or its last two parts, as somebody asks for it."""
+    name = ".".join(each.name.split(".")[-chance.choice((1, 1, 2)) :])
+    return chance.choice(_ASKS_NAME).format(name)
 
 
 def _lines(file: File, number: int) -> Sequence[str]:
@@ -409,7 +413,9 @@ def _inside(file: File, inner: int, outer: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
+    """A commit that gives questions."""
+
     commit: str
     parent: str
     date: str
@@ -418,14 +424,16 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class Change:
+    """What a commit changed."""
+
     old: dict[str, list[tuple[int, int]]]
     """The parent's lines that were changed, or are around what was added, by path."""
     new: dict[str, list[str]]
     """The lines that were added, by path."""
 
 
-def _tasks(git: Git, since: str) -> Iterator[_Task]:
+def tasks(git: Git, since: str) -> Iterator[Task]:
     log = git(
         *("log", "--no-merges", f"--since={since}", "--name-status", "--no-renames"),
         "--format=%x00%H%x00%P%x00%as%x00%B%x00",
@@ -436,16 +444,16 @@ def _tasks(git: Git, since: str) -> Iterator[_Task]:
         source = [(status, path) for status, path in rows if _is_source(path)]
         if (
             len(parents.split()) == 1
-            and 1 <= len(source) <= 4  # noqa: PLR2004
+            and 1 <= len(source) <= 4
             and all(status == "M" for status, _ in source)
             and not _NO_TASK.match(body)
         ):
-            yield _Task(commit, parents, date, cleaned(body), tuple(path for _, path in source))
+            yield Task(commit, parents, date, cleaned(body), tuple(path for _, path in source))
 
 
-def _changes(git: Git, pairs: Sequence[tuple[str, str]]) -> dict[str, _Change]:
+def changes(git: Git, pairs: Sequence[tuple[str, str]]) -> dict[str, Change]:
     """The changes of commits, by commit, read in portions from one process each."""
-    found: dict[str, _Change] = {}
+    found: dict[str, Change] = {}
     for at in range(0, len(pairs), 100):
         wanted = {commit for _, commit in pairs[at : at + 100]}
         text = git(
@@ -454,8 +462,8 @@ def _changes(git: Git, pairs: Sequence[tuple[str, str]]) -> dict[str, _Change]:
         )
         change, path, line = None, "", 0
         for row in text.split("\n"):
-            if len(row) == 40 and row in wanted:  # noqa: PLR2004
-                change = found[row] = _Change({}, {})
+            if len(row) == 40 and row in wanted:
+                change = found[row] = Change({}, {})
             elif change is None:
                 continue
             elif row.startswith(("--- ", "+++ ")):
@@ -465,17 +473,15 @@ def _changes(git: Git, pairs: Sequence[tuple[str, str]]) -> dict[str, _Change]:
                 line, count = int(match[1]), int(match[2] or 1)
                 last = line + max(count, 1) - 1
                 change.old.setdefault(path, []).append((max(1, line), last + (count == 0)))
-            elif row.startswith("+") and len(change.new.setdefault(path, [])) < 60:  # noqa: PLR2004
+            elif row.startswith("+") and len(change.new.setdefault(path, [])) < 60:
                 change.new[path].append(row[1:])
     return found
 
 
-def _questions(
-    task: _Task, change: _Change, chance: random.Random
-) -> Iterator[tuple[str, str]]:
+def questions(task: Task, change: Change, chance: random.Random) -> Iterator[tuple[str, str]]:
     """The kinds of question that the commit gives, with their texts."""
     message = task.message
-    if len(message) >= 40 and len(message.split()) > 5:  # noqa: PLR2004
+    if len(message) >= 40 and len(message.split()) > 5:
         yield "commit", message
     for path, added in change.new.items():
         if _CHANGELOG.search(path) and not _is_source(path):
@@ -484,11 +490,11 @@ def _questions(
                 yield "changelog", text
                 break
     tests = [path for path in change.new if _TEST.search(path) and path not in task.files]
-    if tests and chance.random() < 0.6:  # noqa: PLR2004
+    if tests and chance.random() < 0.6:
         title = message.split("\n", 1)[0]
         body = "\n".join(change.new[tests[0]][:24]).strip()
-        if len(body) > 60:  # noqa: PLR2004
-            yield "test", f"{title}\n\n{body}" if chance.random() < 0.6 else body  # noqa: PLR2004
+        if len(body) > 60:
+            yield "test", f"{title}\n\n{body}" if chance.random() < 0.6 else body
 
 
 def _entry(added: Sequence[str]) -> str | None:
@@ -496,7 +502,7 @@ def _entry(added: Sequence[str]) -> str | None:
     lines = [line.strip() for line in added if re.search(r"[a-z]{3}", line)]
     text = cleaned(re.sub(r"[`*_]{1,3}|:\w+:|^[-*+.\s]+", "", "\n".join(lines)))
     text = re.sub(r"\s+", " ", text).strip()
-    return text if 8 <= len(text.split()) <= 120 else None  # noqa: PLR2004
+    return text if 8 <= len(text.split()) <= 120 else None
 
 
 _DOC_MARK: Final = re.compile(r"^\s*(?:///?!?|/\*\*?|\*/?|#+|--+|@doc|@moduledoc)\s?")
@@ -504,7 +510,8 @@ _MARKUP: Final = re.compile(
     r"@\w+.*|:param.*|:returns?.*|:rtype.*|>>>.*|<[^>]+>|\{@\w+ ([^}]*)\}|:\w+:(?=`)|[`*]"
 )
 _NOT_SAID: Final = re.compile(
-    r"copyright|licen[cs]e|todo|fixme|eslint|noqa|pylint|http|deprecated|rubocop|clippy", re.IGNORECASE
+    r"copyright|licen[cs]e|todo|fixme|eslint|noqa|pylint|http|deprecated|rubocop|clippy",
+    re.IGNORECASE,
 )
 
 
@@ -530,7 +537,9 @@ def documentation_of(lines: Sequence[str], each: Definition) -> tuple[str, froze
     if inside:
         said = "\n".join(lines[n - 1] for n in inside).replace(quote, "")
         return re.sub(r"^\s*[rbuf]?(?=\S)", "", said), frozenset(inside)
-    above = [n for n in range(each.start, each.head) if not re.match(r"\s*(?:@\w|\[|#\[)", lines[n - 1])]
+    above = [
+        n for n in range(each.start, each.head) if not re.match(r"\s*(?:@\w|\[|#\[)", lines[n - 1])
+    ]
     said = "\n".join(_DOC_MARK.sub("", lines[n - 1]).rstrip("*/ ") for n in above)
     return said, frozenset(above)
 
@@ -540,9 +549,9 @@ def sentence(text: str) -> str | None:
     text = _MARKUP.sub(lambda match: match[1] or " ", text.strip())
     text = re.sub(r"\s+", " ", re.split(r"\n\s*\n", text.strip())[0]).strip()
     parts = re.split(r"(?<=[.!?])\s", text)
-    first = parts[0] if len(parts[0]) > 60 or len(parts) < 2 else " ".join(parts[:2])  # noqa: PLR2004
+    first = parts[0] if len(parts[0]) > 60 or len(parts) < 2 else " ".join(parts[:2])
     first = first[:400]
-    return first if len(first.split()) > 4 and not _NOT_SAID.search(first) else None  # noqa: PLR2004
+    return first if len(first.split()) > 4 and not _NOT_SAID.search(first) else None
 
 
 def asked(text: str, chance: random.Random) -> str:
@@ -552,11 +561,13 @@ def asked(text: str, chance: random.Random) -> str:
     body = verb[:1].lower() + verb[1:] + " " + rest if verb[1:].islower() else body
     singular = re.match(r"([a-z]{3,}?)(es|s)$", verb[:1].lower() + verb[1:])
     form = chance.random()
-    if form < 0.4:  # noqa: PLR2004
+    if form < 0.4:
         return text
-    if singular and form < 0.7:  # noqa: PLR2004
+    if singular and form < 0.7:
         plain = singular[1] + ("e" if singular[2] == "es" and singular[1][-1] in "vczgsr" else "")
-        return chance.choice(("how does it {} {}?", "where does the code {} {}", "{} {}")).format(plain, rest)
+        return chance.choice(("how does it {} {}?", "where does the code {} {}", "{} {}")).format(
+            plain, rest
+        )
     return chance.choice(
         ("where is the code that {}", "which part {}?", "how to {}", "{}", "code to {}")
     ).format(body)
@@ -564,7 +575,10 @@ def asked(text: str, chance: random.Random) -> str:
 
 def _without_comments(text: str) -> str:
     rows = text.split("\n")
-    text = "\n".join(rows[:1] + [r for r in rows[1:] if not re.match(r"\s*(?://|/?\*|#(?!\[|include|define|if|end))", r)])
+    text = "\n".join(
+        rows[:1]
+        + [r for r in rows[1:] if not re.match(r"\s*(?://|/?\*|#(?!\[|include|define|if|end))", r)]
+    )
     return re.sub(r"(\"\"\"|''').*?\1", "", text, flags=re.DOTALL)
 
 
@@ -575,8 +589,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--mirror", type=Path, required=True, help="folder of bare clones")
     parser.add_argument("--into", type=Path, required=True, help="folder of the groups")
     parser.add_argument("--since", default="2012-01-01")
-    parser.add_argument("--commits", type=int, default=900)
-    parser.add_argument("--docs", type=int, default=800)
+    parser.add_argument("--commits", type=int, default=500)
+    parser.add_argument("--docs", type=int, default=700)
     parser.add_argument("--names", type=int, default=120)
     options = parser.parse_args(args)
     if not may_be_mined(options.repository):

@@ -20,7 +20,7 @@ from explorer.scout.networks import Weights, how_many_files, load_weights, score
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
-from explorer.scout.places import Place, choose_places, rank_places, sureness
+from explorer.scout.places import Place, choose_places, look_into, rank_places, sureness
 from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
@@ -186,13 +186,16 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
             found.named.setdefault(index, [found.defining[index].line])
     looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
     places = rank_places(
-        [found.paths[index] for index in looked],
-        [found.texts[index] for index in looked],
+        look_into(
+            [found.paths[index] for index in looked],
+            [found.texts[index] for index in looked],
+            chances[looked],
+            query,
+            found.weight,
+            found.described,
+            weights,
+        ),
         chances[looked],
-        query,
-        found.weight,
-        found.described,
-        weights,
         {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
     if not places:
