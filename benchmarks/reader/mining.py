@@ -590,7 +590,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, required=True, help="folder of the groups")
     parser.add_argument("--since", default="2012-01-01")
     parser.add_argument("--commits", type=int, default=500)
-    parser.add_argument("--docs", type=int, default=700)
+    parser.add_argument("--docs", type=int, default=1200)
     parser.add_argument("--names", type=int, default=120)
     options = parser.parse_args(args)
     if not may_be_mined(options.repository):

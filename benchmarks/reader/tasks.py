@@ -10,10 +10,12 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.reader import mining
 from explorer.definitions import outline
+
+_CHANGED_LINES: Final = 80
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -53,7 +55,8 @@ def changed(git: mining.Git, since: str, most: int, chance: random.Random) -> It
         kinds = [kind for kind in ("changelog", "test") if kind in questions]
         kind = kinds[0] if kinds and chance.random() < 0.7 else next(iter(questions))
         files = {path: [list(each) for each in change.old.get(path, ())] for path in task.files}
-        if all(files.values()):
+        lines = sum(b - a + 1 for ranges in files.values() for a, b in ranges)
+        if all(files.values()) and lines <= _CHANGED_LINES:
             given += 1
             yield {
                 "kind": kind,

@@ -145,6 +145,11 @@ def look_into(
     )
 
 
+def scores_of(looked: Looked) -> NDArray[np.float64]:
+    """The log odds of each definition to be the one sought first."""
+    return np.asarray(looked.table @ _COLUMN_WEIGHTS, np.float64)
+
+
 def rank_places(
     looked: Looked, chances: NDArray[np.float64], named: Mapping[int, Sequence[int]]
 ) -> list[Place]:
@@ -153,7 +158,7 @@ def rank_places(
     ``chances`` are those of the texts to be sought at all; ``named`` are the lines of each text
     that the query names: what is at these comes before all others, in their order.
     """
-    scores = looked.table @ _COLUMN_WEIGHTS
+    scores = scores_of(looked)
     owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
     best = np.full(len(outlines), -np.inf)

@@ -10,6 +10,8 @@ from explorer.reader.passages import Passage, passage_text, passages_of
 from explorer.repository.documents import split_lines
 from explorer.scout.places import Looked
 
+LOOKED_AT: Final = 12
+"""The files of which something is read: of the files sought 94 to 96% are among them."""
 MOST_PASSAGES: Final = 112
 """More are not read: on two cores about 90 can be in the usual time."""
 _OF_A_DEFINITION: Final = 3
