@@ -145,6 +145,11 @@ def look_into(
     )
 
 
+def word_weights() -> list[float]:
+    """How much each of the ``FEATURES`` counts where the reader reads nothing."""
+    return [_WEIGHTS[name] for name in FEATURES]
+
+
 def scores_of(looked: Looked) -> NDArray[np.float64]:
     """The log odds of each definition to be the one sought first."""
     return np.asarray(looked.table @ _COLUMN_WEIGHTS, np.float64)
