@@ -25,6 +25,7 @@ from explorer.scout.fusion import (
     Values,
     definition_columns,
     file_columns,
+    fuse,
     parse_fusion,
 )
 from explorer.scout.judging import FEATURES
@@ -235,16 +236,12 @@ Row = dict[str, float]
 
 def answer(each: Example, fusion: Fusion | None) -> Row:
     """What the answer is worth; without a fusion that of the words alone."""
-    named = {int(key) for key in each.record["named"]}
     if fusion is None or each.record["alone"]:
         chances, order = each.chances, np.argsort(-each.chances, kind="stable")
         scores = each.table @ np.array(word_weights())
     else:
-        raw = file_columns(each.chances, each.table, each.owner, each.read) @ fusion.files
-        chances = file_chances(fusion.calibration, raw)
-        order = np.argsort(-raw, kind="stable")
-        table = definition_columns(chances, each.table, each.owner, each.read)
-        scores = table @ fusion.definitions
+        chances, scores = fuse(fusion, each.chances, each.table, each.owner, each.read)
+        order = np.argsort(-chances, kind="stable")
     count = each.record["count"] if each.record["alone"] else how_many_files(chances, _MOST_FILES)
     right = each.right_files[order]
     ranges = sought(each.record)
@@ -259,7 +256,6 @@ def answer(each: Example, fusion: Fusion | None) -> Row:
     }
     if row["high"] == 1:
         row["high_right"] = row["hit1"]
-    del named
     if not any(ranges.values()) or not len(scores):
         return row
     best = np.argsort(-scores, kind="stable")

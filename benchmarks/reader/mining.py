@@ -318,7 +318,7 @@ class Miner:
             self._random.shuffle(at)
             found = 0
             for definition in at:
-                if found > 5 or documented >= docs:
+                if found > 9 or documented >= docs:
                     break
                 found += self._documented(tree, file, definition)
             documented += found
@@ -589,7 +589,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--mirror", type=Path, required=True, help="folder of bare clones")
     parser.add_argument("--into", type=Path, required=True, help="folder of the groups")
     parser.add_argument("--since", default="2012-01-01")
-    parser.add_argument("--commits", type=int, default=500)
+    parser.add_argument("--commits", type=int, default=800)
     parser.add_argument("--docs", type=int, default=1200)
     parser.add_argument("--names", type=int, default=120)
     options = parser.parse_args(args)

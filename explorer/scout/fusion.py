@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.judging import FEATURES, LEAST_CHANCE
-from explorer.scout.networks import LogisticModel
+from explorer.scout.networks import LogisticModel, file_chances
 
 Values = NDArray[np.float64]
 
@@ -119,3 +119,12 @@ def _behind(scores: Values) -> Values:
     if np.isnan(scores).all():
         return np.zeros(len(scores))
     return np.where(np.isnan(scores), _UNREAD, np.maximum(scores - np.nanmax(scores), _UNREAD))
+
+
+def fuse(
+    fusion: Fusion, chances: Values, table: Values, owner: NDArray[np.int64], read: Values
+) -> tuple[Values, Values]:
+    """The chances of the files and the log odds of the definitions, words and reader together."""
+    raw = file_columns(chances, table, owner, read) @ fusion.files
+    fused = file_chances(fusion.calibration, raw)
+    return fused, definition_columns(fused, table, owner, read) @ fusion.definitions

@@ -156,14 +156,17 @@ def scores_of(looked: Looked) -> NDArray[np.float64]:
 
 
 def rank_places(
-    looked: Looked, chances: NDArray[np.float64], named: Mapping[int, Sequence[int]]
+    looked: Looked,
+    chances: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    named: Mapping[int, Sequence[int]],
 ) -> list[Place]:
     """The definitions of all texts, best first.
 
-    ``chances`` are those of the texts to be sought at all; ``named`` are the lines of each text
-    that the query names: what is at these comes before all others, in their order.
+    ``chances`` are those of the texts to be sought at all, ``scores`` the log odds of the
+    definitions; ``named`` are the lines of each text that the query names: what is at these comes
+    before all others, in their order.
     """
-    scores = scores_of(looked)
     owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
     best = np.full(len(outlines), -np.inf)
@@ -212,11 +215,11 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
 
 
 def choose_places(
-    places: Sequence[Place], files: int, most: int, *, plain: bool = True
+    places: Sequence[Place], files: Sequence[int], most: int, *, plain: bool = True
 ) -> tuple[list[Place], list[Place]]:
     """The places to cite, and less likely ones: members of the files cited, then other files.
 
-    ``files`` is how many files are worth citing, ``most`` how many places. Unless the first place
+    ``files`` are those worth citing, ``most`` is how many places are. Unless the first place
     is sure, there are at least ``_LEAST_CITED`` of them that are no twins. If the question is not
     ``plain`` but a long text, they have at most ``_LONG_TEXT_LINES`` together, or are only one.
     """
@@ -228,8 +231,8 @@ def choose_places(
         if any(_overlap(each, other) for other in cited):
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
-        # The files are in the order of their own chances, which know more about files.
-        if each.file not in known and cited and each.file >= files and each.chance < 1.0:
+        # Whether a file is worth citing is known from its own chance, which knows more about files.
+        if each.file not in known and cited and each.file not in files and each.chance < 1.0:
             rest.append(each)
             continue
         is_first = each.file not in known

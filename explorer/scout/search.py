@@ -21,7 +21,7 @@ from explorer.scout.networks import Weights, how_many_files, load_weights, score
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
-from explorer.scout.places import Place, choose_places, look_into, rank_places, sureness
+from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
@@ -221,10 +221,10 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         found.described,
         weights,
     )
-    places = rank_places(looked, files.chances, files.named)
+    places = rank_places(looked, files.chances, scores_of(looked), files.named)
     if not places:
         return ScoutAnswer((), _sentence(()))
-    cited, further = choose_places(places, files.count, most, plain=query.is_plain)
+    cited, further = choose_places(places, range(files.count), most, plain=query.is_plain)
     high = PLAIN_HIGH if query.is_plain else weights.high
     citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
