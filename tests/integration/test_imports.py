@@ -51,8 +51,9 @@ FOLDERS = {
         "definitions": {"repository"},
         "engines": set(),
         "hermes": set(),
+        "reader": {"definitions"},
         "repository": set(),
-        "scout": {"definitions", "repository"},
+        "scout": {"definitions", "reader", "repository"},
         "tools": {"repository"},
         # The loop and its parts.
         "": {"answers", "engines", "hermes", "repository", "tools"},
