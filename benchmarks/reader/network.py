@@ -13,25 +13,48 @@ POSITIONS: Final = 512
 PAD: Final = 0
 
 
+class Linear(nn.Linear):
+    """A linear layer that can be trained as int8 will compute it."""
+
+    quantized: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``nn.Linear``; ``quantized``: input and weights rounded as ``graph.quantize`` does."""
+        if not self.quantized:
+            return super().forward(x)
+        inner = tuple(range(1, x.dim()))
+        # Each pair is read by itself, so each has a range of its own.
+        low = x.detach().amin(inner, keepdim=True).clamp(max=0.0).float()
+        high = x.detach().amax(inner, keepdim=True).clamp(min=0.0).float()
+        scale = ((high - low) / 255.0).clamp(min=1e-8)
+        zero = torch.round(-low / scale)
+        rounded = (torch.clamp(torch.round(x.float() / scale) + zero, 0.0, 255.0) - zero) * scale
+        x = x + (rounded.to(x.dtype) - x).detach()
+        step = (self.weight.detach().abs().amax(1, keepdim=True) / 127.0).clamp(min=1e-8)
+        weight = torch.round(self.weight / step) * step
+        weight = self.weight + (weight - self.weight).detach()
+        return functional.linear(x, weight, self.bias)
+
+
 class Layer(nn.Module):
     """One layer of BERT."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
-        self.attended = nn.Linear(hidden, hidden)
+        self.query = Linear(hidden, hidden)
+        self.key = Linear(hidden, hidden)
+        self.value = Linear(hidden, hidden)
+        self.attended = Linear(hidden, hidden)
         self.attended_norm = nn.LayerNorm(hidden, eps=1e-12)
-        self.up = nn.Linear(hidden, 4 * hidden)
-        self.down = nn.Linear(4 * hidden, hidden)
+        self.up = Linear(hidden, 4 * hidden)
+        self.down = Linear(4 * hidden, hidden)
         self.norm = nn.LayerNorm(hidden, eps=1e-12)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``x``: [pairs, length, hidden]; ``mask``: [pairs, 1, 1, length], 0 or -inf."""
         pairs, length, hidden = x.shape
 
-        def heads(linear: nn.Linear) -> Tensor:
+        def heads(linear: Linear) -> Tensor:
             return linear(x).view(pairs, length, HEADS, hidden // HEADS).transpose(1, 2)
 
         mixed = functional.scaled_dot_product_attention(
@@ -52,8 +75,14 @@ class ReaderNetwork(nn.Module):
         self.kind = nn.Embedding(2, hidden)
         self.norm = nn.LayerNorm(hidden, eps=1e-12)
         self.layers = nn.ModuleList(Layer(hidden) for _ in range(layers))
-        self.pooler = nn.Linear(hidden, hidden)
-        self.score = nn.Linear(hidden, 1)
+        self.pooler = Linear(hidden, hidden)
+        self.score = Linear(hidden, 1)
+
+    def quantize(self) -> None:
+        """Compute from now on as int8 will."""
+        for each in self.modules():
+            if isinstance(each, Linear):
+                each.quantized = True
 
     def forward(self, ids: Tensor, kinds: Tensor, mask: Tensor) -> Tensor:
         """[pairs]; all three inputs are [pairs, length], ``mask`` 1 where a token is."""

@@ -32,9 +32,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--records", type=Path, nargs="+", required=True)
     parser.add_argument("--into", type=Path, required=True, help="folder of scores")
+    parser.add_argument("--int8", action="store_true", help="compute as int8 will")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(args)
     network = load(options.weights).to(options.device)
+    if options.int8:
+        network.quantize()
     options.into.mkdir(parents=True, exist_ok=True)
     for path in options.records:
         with lzma.open(path, "rt") as file:

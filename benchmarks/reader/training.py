@@ -252,6 +252,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, required=True, help="folder for weights and log")
     parser.add_argument("--held-out", type=Path, help="file of repositories not to train on")
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2, 3, 4, 5])
+    parser.add_argument("--int8", action="store_true", help="train as int8 will compute")
     parser.add_argument("--from", dest="start", type=Path, help="weights to go on from")
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--size", type=int, default=64, help="groups in a step")
@@ -286,6 +287,8 @@ def main(args: Sequence[str] | None = None) -> int:
         else from_bert(read_weights(options.base), options.layers)
     )
     network.to(options.device).train()
+    if options.int8:
+        network.quantize()
     train(network, groups, held_out, options, say)
     score = measured(network, held_out[:4000], options.device) if held_out else {}
     say(f"held out: {score}")
