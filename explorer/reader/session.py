@@ -192,9 +192,10 @@ def load_reader() -> Reader:
 def _load(into: Future[Reader]) -> None:
     try:
         into.set_result(Reader())
-    except BaseException as error:
+    except Exception as error:
         logger.info("no reader: %s", error)
-        into.set_exception(error)
+        known = isinstance(error, ReaderError)
+        into.set_exception(error if known else ReaderError(f"the reader cannot be loaded: {error}"))
 
 
 def _open_session(path: Path) -> "onnxruntime.InferenceSession":
@@ -211,9 +212,7 @@ def _open_session(path: Path) -> "onnxruntime.InferenceSession":
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = False
     try:
-        return onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # onnxruntime's own exceptions have no base but this one.
         raise ReaderError(f"the reader's network cannot be loaded: {error}") from error

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from explorer.limits import Deadline
+from explorer.reader.session import Reader, shared_reader
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
@@ -49,10 +51,20 @@ class Scout:
     which files have changed.
     """
 
-    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
-        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        cache_dir: Path | None = None,
+        *,
+        reader: Callable[[], Future[Reader]] | None = shared_reader,
+    ) -> None:
+        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere.
+
+        ``reader`` gets the reader and begins to load it; None searches by words alone.
+        """
         self._workspace = workspace
         self._cache_dir = cache_dir
+        self._reader = reader
         self._index: RepositoryIndex | None = None
         self._lock = threading.Lock()
         self._behind: _Behind | None = None
@@ -98,21 +110,29 @@ class Scout:
         return await in_thread(work)
 
     async def answer(
-        self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
+        self,
+        query: str,
+        *,
+        max_citations: int = 10,
+        deadline_s: float = 10.0,
+        reads: bool = True,
     ) -> ScoutAnswer:
         """The places that resemble the query, within about ``deadline_s``.
 
         If much of the repository is not indexed, ripgrep looks first, and a thread of its own
         indexes behind the answer. What could not be read in time is left out, and the notes say
-        so. Cancelling ends the work at its next step.
+        so. Cancelling ends the work at its next step. Without ``reads`` the words alone decide.
 
         Raises:
             WorkspaceError: the root is gone or cannot be listed.
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
+        # The first time, it is loaded while the words are searched for.
+        reader = self._reader() if self._reader is not None and reads else None
         paths = await self._workspace.files()
-        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
+        work = partial(self._answer, query, paths, max_citations, deadline, reader)
+        return await in_thread(work)
 
     def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
         """For each name the indexed files that have it, and whether they define it.
@@ -133,6 +153,7 @@ class Scout:
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
+        reader: Future[Reader] | None,
         handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
@@ -147,6 +168,7 @@ class Scout:
                 deadline=deadline,
                 cancelled=lambda: handle.killed,
                 look_first=True,
+                reader=reader,
             )
             if index.pending.paths and self._behind is None:
                 self._behind = _Behind(self._index_behind)
