@@ -95,6 +95,16 @@ class Git:
             [*self._base, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
+    def __enter__(self) -> "Git":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        assert self._blobs.stdin is not None and self._blobs.stdout is not None  # noqa: PT018
+        self._blobs.stdin.close()
+        self._blobs.stdout.close()
+        self._blobs.wait()
+
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
             [*self._base, *arguments], input=stdin.encode(), capture_output=True, check=False
@@ -595,9 +605,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if not may_be_mined(options.repository):
         parser.error(f"{options.repository!r} is kept for measuring; mine another repository")
     name = options.repository.replace("/", "+")
-    miner = Miner(Git(options.mirror / name / "repo"), seed=7)
-    miner.commits(options.commits, options.since)
-    miner.documentation(options.docs, options.names)
+    with Git(options.mirror / name / "repo") as git:
+        miner = Miner(git, seed=7)
+        miner.commits(options.commits, options.since)
+        miner.documentation(options.docs, options.names)
     result = miner.result(options.repository)
     into = options.into / f"{name}.json.xz"
     with lzma.open(into.with_suffix(".part"), "wt", preset=3) as file:

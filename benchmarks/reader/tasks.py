@@ -28,12 +28,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", type=int, default=24)
     parser.add_argument("--names", type=int, default=8)
     options = parser.parse_args(args)
-    git = mining.Git(options.mirror / options.repository.replace("/", "+") / "repo")
     chance = random.Random(options.repository)
-    found = [
-        *changed(git, options.since, options.commits, chance),
-        *documented(git, options.docs, options.names, chance),
-    ]
+    with mining.Git(options.mirror / options.repository.replace("/", "+") / "repo") as git:
+        found = [
+            *changed(git, options.since, options.commits, chance),
+            *documented(git, options.docs, options.names, chance),
+        ]
     for number, task in enumerate(found):
         name = f"{options.repository.rpartition('/')[2]}-{task['kind']}-{number}"
         print(json.dumps({"id": name, "repo": options.repository} | task))

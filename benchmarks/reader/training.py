@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.reader.network import PAD, ReaderNetwork, from_bert, read_weights
+from benchmarks.reader.network import HIDDEN, PAD, ReaderNetwork, from_bert, read_weights
 from explorer.reader.words import CLS, SEP, Vocabulary
 
 QUESTION_TOKENS: Final = 96
@@ -193,7 +193,7 @@ def train(
 
     def rate(step: int) -> float:
         done = max(step / max(1, total), (time.monotonic() - begun) / options.limit_s)
-        return min(1.0, (step + 1) / _WARM_UP) * max(0.02, 1.0 - done)
+        return min(1.0, (step + 1) / min(_WARM_UP, total / 5)) * max(0.02, 1.0 - done)
 
     begun = time.monotonic()
     steps = _steps(groups, options.epochs, options.size, options.others, options.seed)
@@ -247,7 +247,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Train and write the weights, the log and the score; the exit status is 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reader.training")
     parser.add_argument("--groups", type=Path, required=True, help="folder of mined groups")
-    parser.add_argument("--base", type=Path, required=True, help="safetensors of MiniLM")
+    parser.add_argument("--base", type=Path, help="safetensors of MiniLM; else fresh weights")
+    parser.add_argument("--hidden", type=int, default=HIDDEN, help="width of fresh weights")
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--into", type=Path, required=True, help="folder for weights and log")
     parser.add_argument("--held-out", type=Path, help="file of repositories not to train on")
@@ -258,6 +259,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=64, help="groups in a step")
     parser.add_argument("--others", type=int, default=9, help="passages not sought in a group")
     parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--score-trained", action="store_true", help="on what it was trained on")
     parser.add_argument("--limit-s", type=float, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -281,16 +283,13 @@ def main(args: Sequence[str] | None = None) -> int:
     groups = [each for each in groups if each.repository not in aside]
     random.Random(options.seed).shuffle(held_out)
     say(f"{len(groups)} groups of {len(_names(groups))} repositories, {len(held_out)} held out")
-    network = (
-        load(options.start)
-        if options.start
-        else from_bert(read_weights(options.base), options.layers)
-    )
+    network = _network(options)
     network.to(options.device).train()
     if options.int8:
         network.quantize()
     train(network, groups, held_out, options, say)
-    score = measured(network, held_out[:4000], options.device) if held_out else {}
+    scored = groups if options.score_trained else held_out
+    score = measured(network, scored[:4000], options.device) if scored else {}
     say(f"held out: {score}")
     save(network, options.into / "reader.safetensors")
     counts = {name: sum(each.repository == name for each in groups) for name in _names(groups)}
@@ -302,6 +301,15 @@ def main(args: Sequence[str] | None = None) -> int:
     }
     (options.into / "trained.json").write_text(json.dumps(card, indent=1))
     return 0
+
+
+def _network(options: argparse.Namespace) -> ReaderNetwork:
+    if options.start:
+        return load(options.start)
+    if options.base:
+        return from_bert(read_weights(options.base), options.layers)
+    words = len(options.vocabulary.read_text("utf-8").splitlines())
+    return ReaderNetwork(len(options.layers), words, options.hidden)
 
 
 def _names(groups: Iterable[Group]) -> list[str]:
