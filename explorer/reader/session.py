@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = Path(__file__).with_name("weights")
 """Holds ``reader.onnx``, ``vocab.txt`` and ``card.json``."""
+_INSTALL: Final = "hint: pip install onnxruntime"
+_REINSTALL: Final = "hint: install fastcontext-mcp again"
 _MOST_THREADS: Final = 4
 _ERRORS_ONLY: Final = 3
 """A level of onnxruntime's log. It warns on stderr of every machine without a GPU."""
@@ -40,7 +42,7 @@ logger = logging.getLogger(__name__)
 class Reader:
     """Says how well passages answer a question; any number of threads may use one at once."""
 
-    def __init__(self, folder: Path = WEIGHTS, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
         """The reader in the folder; ``threads`` read for each question.
 
         By default they are as many as the cores that this process may use, at most four.
@@ -53,7 +55,9 @@ class Reader:
             """What the weights were made from."""
             self._vocabulary = Vocabulary.read(folder / "vocab.txt")
         except (OSError, ValueError) as error:
-            raise ReaderError(f"the reader's weights cannot be read: {error}") from error
+            raise ReaderError(
+                f"the reader's weights cannot be read: {error}; {_REINSTALL}"
+            ) from error
         self._session = _open_session(folder / "reader.onnx")
         self._threads = threads or min(_MOST_THREADS, _cores())
 
@@ -191,7 +195,7 @@ def load_reader() -> Reader:
 
 def _load(into: Future[Reader]) -> None:
     try:
-        into.set_result(Reader())
+        into.set_result(Reader(WEIGHTS))
     except Exception as error:
         logger.info("no reader: %s", error)
         known = isinstance(error, ReaderError)
@@ -202,7 +206,7 @@ def _open_session(path: Path) -> "onnxruntime.InferenceSession":
     try:
         import onnxruntime
     except ImportError as error:
-        raise ReaderError(f"onnxruntime cannot be imported: {error}") from error
+        raise ReaderError(f"onnxruntime cannot be imported: {error}; {_INSTALL}") from error
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
@@ -215,7 +219,9 @@ def _open_session(path: Path) -> "onnxruntime.InferenceSession":
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # onnxruntime's own exceptions have no base but this one.
-        raise ReaderError(f"the reader's network cannot be loaded: {error}") from error
+        raise ReaderError(
+            f"the reader's network cannot be loaded: {error}; {_REINSTALL}"
+        ) from error
 
 
 def _cores() -> int:

@@ -35,7 +35,7 @@ def tiny_weights(folder: Path) -> Path:
 
 def _weights(words: int) -> dict[str, NDArray[Any]]:
     chance = np.random.default_rng(7)
-    sizes = {name: _HIDDEN for name in ("query", "key", "value", "attended")} | {"up": 4 * _HIDDEN}
+    sizes = dict.fromkeys(("query", "key", "value", "attended"), _HIDDEN) | {"up": 4 * _HIDDEN}
     layer = {f"layers.0.{name}": (size, _HIDDEN) for name, size in sizes.items()}
     linear = layer | {
         "layers.0.down": (_HIDDEN, 4 * _HIDDEN),
