@@ -9,6 +9,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.definitions import Definition
 from explorer.errors import ReaderError
 from explorer.limits import Deadline
 from explorer.reader.passages import Passage, passage_text, passages_of
@@ -25,6 +26,7 @@ LOOKED_AT: Final = 12
 """The files of which something is read: of the files sought 94 to 96% are among them."""
 MOST_PASSAGES: Final = 112
 """More are not read: on two cores about 90 can be in the usual time."""
+_HEAD_LINES: Final = 7
 _SURE_PASSAGES: Final = 16
 """More are not read where the words are sure of the first definition."""
 _OF_A_DEFINITION: Final = 3
@@ -105,6 +107,34 @@ class Desk:
                 best[reading.row] = score
                 passages[reading.row] = reading.passage
         return Read(best, passages)
+
+
+def best_part(
+    reader: Reader,
+    question: str,
+    path: str,
+    lines: Sequence[str],
+    outline: Sequence[Definition],
+    span: tuple[int, int],
+    deadline: Deadline,
+) -> tuple[tuple[int, int], ...]:
+    """The lines in the span that answer the question best, and the head of their definition.
+
+    Empty if there is no definition in it, or no time.
+
+    Raises:
+        ReaderError: onnxruntime fails.
+    """
+    start, end = span
+    inside = [each for each in passages_of(outline) if start <= each.start and each.end <= end]
+    texts = (passage_text(path, lines, outline, each) for each in inside)
+    said = reader.read(question, texts, deadline=deadline, cancelled=lambda: False)
+    if not len(said):
+        return ()
+    best = inside[int(np.argmax(said))]
+    each = outline[best.definition]
+    head = (max(start, each.head), min(max(each.body - 1, each.head), each.head + _HEAD_LINES))
+    return (best.start, best.end), head
 
 
 def to_read(looked: Looked, scores: NDArray[np.float64]) -> list[Reading]:

@@ -9,12 +9,15 @@ from typing import Final
 
 import numpy as np
 
+from explorer.definitions import Definition
+from explorer.errors import ReaderError
 from explorer.limits import Deadline
 from explorer.reader.session import Reader, shared_reader
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.index import RepositoryIndex
+from explorer.scout.reading import best_part
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, read_files
 from explorer.scout.search import search
 from explorer.scout.tokens import words_of
@@ -146,6 +149,27 @@ class Scout:
             return locate(rows, names)
         finally:
             self._lock.release()
+
+    def best_part(
+        self,
+        query: str,
+        path: str,
+        lines: Sequence[str],
+        outline: Sequence[Definition],
+        span: tuple[int, int],
+        deadline: Deadline,
+    ) -> tuple[tuple[int, int], ...]:
+        """The lines in the span of a file that answer the query best; blocking.
+
+        Empty without a reader, or without time.
+        """
+        if self._reader is None:
+            return ()
+        try:
+            reader = self._reader().result(deadline.left_s)
+            return best_part(reader, query, path, lines, outline, span, deadline)
+        except (ReaderError, TimeoutError):
+            return ()
 
     def _answer(
         self,
