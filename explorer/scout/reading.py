@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -65,6 +66,8 @@ class Desk:
     deadline: Deadline
     cancelled: Callable[[], bool]
     budget_s: float = BUDGET_S
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Held while it waits or reads."""
 
     def shared_by(self, parts: int) -> Self:
         """The same for one of as many parts of the question."""
@@ -73,7 +76,8 @@ class Desk:
     def is_ready(self) -> bool:
         """Whether there is a reader; waits for one that is loading, while there is time."""
         try:
-            self.reader.result(min(self.budget_s, self.deadline.left_s))
+            with self.aside():
+                self.reader.result(min(self.budget_s, self.deadline.left_s))
         except (ReaderError, TimeoutError):
             return False
         return True
@@ -93,12 +97,11 @@ class Desk:
         best = np.full(len(scores), np.nan)
         passages: dict[int, Passage] = {}
         try:
-            said = self.reader.result(0).read(
-                question,
-                texts_of(looked, paths, readings),
-                deadline=deadline,
-                cancelled=self.cancelled,
-            )
+            texts = texts_of(looked, paths, readings)
+            with self.aside():
+                said = self.reader.result(0).read(
+                    question, texts, deadline=deadline, cancelled=self.cancelled
+                )
         except ReaderError as error:
             logger.warning("answered without the reader: %s", error)
             said = np.zeros(0, np.float32)

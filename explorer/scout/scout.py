@@ -1,8 +1,9 @@
 """The scout: answers questions about a repository from its words alone, without a model."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.index import RepositoryIndex
-from explorer.scout.reading import best_part
+from explorer.scout.reading import Desk, best_part
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, read_files
 from explorer.scout.search import search
 from explorer.scout.tokens import words_of
@@ -50,8 +51,8 @@ _LOCATE_S: Final = 0.2
 class Scout:
     """Answers questions about one workspace; its index stays warm between them.
 
-    It works on one question at a time, in a worker thread; others wait. Each question looks up
-    which files have changed.
+    It searches for one question at a time, in a worker thread; others wait. While it reads for one,
+    it searches for the next. Each question looks up which files have changed.
     """
 
     def __init__(
@@ -184,6 +185,9 @@ class Scout:
             if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
+            desk = None
+            if reader is not None:
+                desk = Desk(reader, deadline, lambda: handle.killed, aside=self._unlocked)
             answer = search(
                 index,
                 query,
@@ -192,14 +196,22 @@ class Scout:
                 deadline=deadline,
                 cancelled=lambda: handle.killed,
                 look_first=True,
-                reader=reader,
+                desk=desk,
             )
-            if index.pending.paths and self._behind is None:
+            if index.pending.paths and self._behind is None and not handle.killed:
                 self._behind = _Behind(self._index_behind)
         return answer
 
-    def _opened(self) -> RepositoryIndex:
+    @contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        """Let others use the index for as long as this question does not."""
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
 
+    def _opened(self) -> RepositoryIndex:
         if self._index is None:
             self._index = RepositoryIndex(self._workspace, self._cache_dir)
         return self._index

@@ -1,7 +1,7 @@
 """The search: the files and definitions that resemble a question, best first, as an answer."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.limits import Deadline
-from explorer.reader.session import Reader
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.paths import as_word
@@ -57,12 +56,13 @@ def search(
     deadline: Deadline,
     cancelled: Stop,
     look_first: bool = False,
-    reader: Future[Reader] | None = None,
+    desk: Desk | None = None,
 ) -> ScoutAnswer:
     """At most ``most`` citations for the query from the files at ``paths``, which are sorted.
 
     With ``look_first``, if much is not indexed, the answer goes by ripgrep's counts, and
-    ``index.pending`` has what is left to be indexed. The ``reader`` may still be loading.
+    ``index.pending`` has what is left to be indexed. Without a ``desk`` nothing is
+    read.
 
     Raises:
         RipgrepError: rg is missing or does not start.
@@ -84,10 +84,10 @@ def search(
     else:
         index.index_pending(stopped)
         rows = index.rows
-    desk = Desk(reader, deadline, cancelled) if reader is not None else None
+    # While something is read, another question may use the index.
+    notes = {found: index.notes(len(paths), looked=looked, found=found) for found in (True, False)}
     answer = _parts_searched(index, query, parsed, rows, most, cancelled, desk)
-    notes = index.notes(len(paths), looked=looked, found=bool(answer.citations))
-    return replace(answer, notes=(*notes, *answer.notes))
+    return replace(answer, notes=(*notes[bool(answer.citations)], *answer.notes))
 
 
 def _parts_searched(
