@@ -2,9 +2,12 @@
 
 Each pair of question and passage is a run of its own, as long as it is, on one thread, and threads
 take pairs side by side. So a score depends on nothing but its pair: neither on padding, nor on what
-else is read, nor on the number of cores. Nor is it slower: a pair's tensors stay in the cache of
-its core, and no threads have to meet within the network (``benchmarks/READER.md``). onnxruntime
-starts no threads of its own, so none waits or spins between questions.
+else is read, nor on the number of cores; with int8 ranges that are taken from each run, it would
+otherwise. It is faster, too: no tokens are padding, a pair's tensors stay in the cache of its core,
+and no threads have to meet within the network. Of 64 passages of this project 101 a second were
+read so on two threads, 38 in batches of sixteen on two threads of onnxruntime's, 51 if the batches
+were sorted by length (the best of five rounds in turns, int8 MiniLM, two cores with VNNI, with
+other work on them). onnxruntime starts no threads, so none waits or spins between questions.
 """
 
 import json
