@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.checkouts import lay_out
 from benchmarks.questions import package_folder
+from explorer.definitions import extent
 from explorer.repository.workspace import Workspace
 from explorer.scout.candidates import candidates
 from explorer.scout.index import RepositoryIndex
-from explorer.scout.judging import extent
 from explorer.scout.networks import load_weights
 from explorer.scout.places import look_into, scores_of
 from explorer.scout.query import parse_query

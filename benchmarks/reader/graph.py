@@ -29,7 +29,7 @@ class _Graph:
         self._weights = weights
 
     def constant(self, name: str, value: Any, kind: Any = np.float32) -> str:
-        array = np.ascontiguousarray(np.asarray(value, kind))
+        array = np.asarray(value, kind, order="C")
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 

@@ -25,9 +25,8 @@ from typing import Any, Final
 
 from benchmarks.reader.excluded import may_be_mined
 from benchmarks.scout_mining import cleaned
-from explorer.definitions import Definition, outline
+from explorer.definitions import Definition, extent, outline
 from explorer.reader.passages import MOST_LINES, Passage, passage_text, passages_of
-from explorer.scout.judging import extent
 
 SUFFIXES: Final = frozenset(
     (

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.reader.training import PASSAGE_TOKENS, QUESTION_TOKENS, Tokens, load, score_pairs
-from explorer.reader.words import Vocabulary
+from benchmarks.reader.training import Tokens, load, score_pairs
+from explorer.reader.words import PASSAGE_TOKENS, QUESTION_TOKENS, Vocabulary
 
 
 def pairs_of(line: str, vocabulary: Path) -> tuple[str, list[tuple[Tokens, Tokens]]]:

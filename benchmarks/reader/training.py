@@ -25,10 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.reader.network import HIDDEN, PAD, ReaderNetwork, from_bert, read_weights
-from explorer.reader.words import CLS, SEP, Vocabulary
+from explorer.reader.words import CLS, PASSAGE_TOKENS, QUESTION_TOKENS, SEP, Vocabulary
 
-QUESTION_TOKENS: Final = 96
-PASSAGE_TOKENS: Final = 192
 _ROUND: Final = 16
 """Batches are as long as their longest pair, rounded up to this."""
 _WARM_UP: Final = 200

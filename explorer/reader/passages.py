@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from explorer.definitions import Definition
-from explorer.scout.judging import extent
+from explorer.definitions import Definition, extent
 
 MOST_LINES: Final = 26
 """Of a passage. At about 6 tokens a line they fit into the reader's window beside the headings."""

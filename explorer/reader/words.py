@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+QUESTION_TOKENS: Final = 96
+"""The most tokens of a question that are read, in training and in use."""
+PASSAGE_TOKENS: Final = 192
 CLS: Final = 101
 SEP: Final = 102
 _UNKNOWN: Final = 100

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.definitions import Definition
+from explorer.definitions import Definition, extent
 from explorer.scout.folding import fold
 from explorer.scout.query import Query
 from explorer.scout.related import Scanned, scanned, vocabulary, widened
@@ -29,8 +29,6 @@ FEATURES: Final = (
 
 LEAST_CHANCE: Final = 1e-3
 """What is added to a file's chance before its logarithm is taken."""
-WHOLE_CLASS_LINES: Final = 30
-"""A class of up to this size is a place as a whole, a longer one stands for its head."""
 _HANDED: Final = 0.25
 """How much a word counts in an argument or field that only passes it on."""
 _SAID: Final = 0.5
@@ -61,13 +59,6 @@ class Cells:
     first: NDArray[np.int32]
     last: NDArray[np.int32]
     chance: NDArray[np.float64]
-
-
-def extent(definition: Definition) -> tuple[int, int]:
-    """The lines that stand for the definition: all of them, or a large class's head."""
-    if definition.kind == "class" and definition.size > WHOLE_CLASS_LINES:
-        return definition.start, definition.own_end
-    return definition.start, definition.end
 
 
 def judge(

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.definitions import Definition, outline
+from explorer.definitions import Definition, extent, outline
 from explorer.scout.cells import read_cells
-from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, extent, judge
+from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, judge
 from explorer.scout.networks import Weights, score_all, sigmoid
 from explorer.scout.query import Query
 from explorer.scout.tokens import Floats

@@ -23,6 +23,7 @@ from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
 from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
+from explorer.scout.reading import LOOKED_AT, Desk, Read
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of
@@ -42,7 +43,8 @@ _KNOWN_SHARE: Final = 0.34
 """A part of a question of whose words fewer occur in the repository has found nothing."""
 _UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
-"""The files whose definitions are ranked."""
+"""The files whose definitions are ranked where nothing is read."""
+_READER_GAIN: Final = 0.6
 
 
 def search(
@@ -54,11 +56,13 @@ def search(
     deadline: Deadline,
     cancelled: Stop,
     look_first: bool = False,
+    desk: Desk | None = None,
 ) -> ScoutAnswer:
     """At most ``most`` citations for the query from the files at ``paths``, which are sorted.
 
     With ``look_first``, if much is not indexed, the answer goes by ripgrep's counts, and
-    ``index.pending`` has what is left to be indexed.
+    ``index.pending`` has what is left to be indexed. Without a ``desk`` nothing is
+    read.
 
     Raises:
         RipgrepError: rg is missing or does not start.
@@ -80,38 +84,51 @@ def search(
     else:
         index.index_pending(stopped)
         rows = index.rows
-    answer = _parts_searched(index, query, parsed, rows, most, cancelled)
-    notes = index.notes(len(paths), looked=looked, found=bool(answer.citations))
-    return replace(answer, notes=(*notes, *answer.notes))
+    # While something is read, another question may use the index.
+    notes = {found: index.notes(len(paths), looked=looked, found=found) for found in (True, False)}
+    answer = _parts_searched(index, query, parsed, rows, most, cancelled, desk)
+    return replace(answer, notes=(*notes[bool(answer.citations)], *answer.notes))
 
 
 def _parts_searched(
-    index: RepositoryIndex, text: str, query: Query, rows: IndexRows, most: int, cancelled: Stop
+    index: RepositoryIndex,
+    text: str,
+    query: Query,
+    rows: IndexRows,
+    most: int,
+    cancelled: Stop,
+    desk: Desk | None,
 ) -> ScoutAnswer:
     """The answer to all parts of a question; ``query`` is its ``text`` as a whole."""
     if not rows.paths or most <= 0:
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
     parts = parts_of(text)
     if not parts:
-        return _search(index, query, rows, most, cancelled)
+        return _search(index, query, rows, most, cancelled, desk)
+    own = desk.shared_by(len(parts)) if desk is not None else None
     answers = []
     for part in parts:
         asked = parse_query(in_context(part, parts[0]))
         if _says_nothing(asked, rows):
             answers.append(ScoutAnswer((), ""))
             continue
-        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled, own))
     return _together(parts, answers)
 
 
 def _search(
-    index: RepositoryIndex, query: Query, rows: IndexRows, most: int, cancelled: Stop
+    index: RepositoryIndex,
+    query: Query,
+    rows: IndexRows,
+    most: int,
+    cancelled: Stop,
+    desk: Desk | None,
 ) -> ScoutAnswer:
     """The answer to one question, or one part of a question, from the rows."""
     found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
-    return _answer(query, found, load_weights(), most)
+    return _answer(query, found, load_weights(), most, desk)
 
 
 def _says_nothing(query: Query, rows: IndexRows) -> bool:
@@ -209,9 +226,14 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     )
 
 
-def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
+def _answer(
+    query: Query, found: Candidates, weights: Weights, most: int, desk: Desk | None
+) -> ScoutAnswer:
     """The answer from the candidates."""
-    files = likely_files(query, found, weights, most, _LOOKED_AT)
+    # Where a name is all that is asked for, what defines it is known without reading.
+    if desk is not None and (query.alone is not None or not desk.is_ready()):
+        desk = None
+    files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
     looked = look_into(
         files.paths,
         files.texts,
@@ -221,7 +243,10 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         found.described,
         weights,
     )
-    places = rank_places(looked, files.chances, scores_of(looked), files.named)
+    scores = scores_of(looked)
+    if desk is not None:
+        scores = _weighed(scores, desk.read(query.text, looked, scores, files.paths))
+    places = rank_places(looked, files.chances, scores, files.named)
     if not places:
         return ScoutAnswer((), _sentence(()))
     cited, further = choose_places(places, range(files.count), most, plain=query.is_plain)
@@ -235,6 +260,14 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
         tuple(_citation(each, files) for each in further),
     )
+
+
+def _weighed(scores: NDArray[np.float64], read: Read) -> NDArray[np.float64]:
+    """The log odds of the definitions by their words and by the reader."""
+    if not read.passages:
+        return scores
+    said = np.where(np.isnan(read.scores), np.nanmin(read.scores), read.scores)
+    return scores + _READER_GAIN * said
 
 
 def _citation(place: Place, files: Likely) -> Citation:

@@ -28,6 +28,7 @@ from server.exploring.question import Question
 from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
+    from explorer.definitions import Definition
     from server.exploring.service import ExplorationService
 from collections.abc import Iterable, Sequence
 
@@ -38,7 +39,8 @@ logger = logging.getLogger(__name__)
 SCOUT_RESERVE_S = 8.0
 """Time reserved for the scout; a quarter of the deadline if that is less."""
 OPINION_S = 2.0
-"""Maximum time for a second opinion from the scout; with a warm index it takes about 0.05 s."""
+"""Maximum time for a second opinion from the scout, and to choose what of long places is shown.
+The reader takes most of it."""
 _GRACE_S = 0.5
 """How long after its deadline a part may end before it is cut off."""
 
@@ -133,15 +135,23 @@ class Course:
     async def _shown(self, report: Report) -> Report:
         """The report with what its places are called, what is near the first, and code.
 
-        The code takes the room that the rest of the report leaves.
+        The code takes the room that the rest of the report leaves. Where the model cited a whole
+        file or a long range, the scout's reader chooses what of it is shown.
         """
         workspace, scout = self.repository.workspace, self.repository.scout
+        query, time = self.question.query, Deadline(min(OPINION_S, self.deadline.left_s))
+
+        def choose(
+            path: str, lines: Sequence[str], found: "Sequence[Definition]", start: int, end: int
+        ) -> Sequence[tuple[int, int]]:
+            return scout.best_part(query, path, lines, found, (start, end), time)
 
         def work() -> Report:
             run = linked(report.exploration, workspace, scout.locate)
             named = dataclasses.replace(report, exploration=run)
             left = self.question.max_bytes - len(markdown(named).encode())
-            run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
+            room = max(0, left) if self.question.code else 0
+            run = show(run, workspace, max_bytes=room, choose=choose)
             return dataclasses.replace(report, exploration=run)
 
         return await anyio.to_thread.run_sync(work)

@@ -29,6 +29,9 @@ DATA = {
     "server/view/templates/run.html",
     "explorer/scout/weights.json",
     "explorer/scout/weights.npz",
+    "explorer/reader/weights/card.json",
+    "explorer/reader/weights/reader.onnx",
+    "explorer/reader/weights/vocab.txt",
 }
 UNWANTED = re.compile(r"__pycache__|\.pyc$|(^|/)tests?/|(^|/)\.|\.(env|key|pem)$")
 LINTER = "skillsaw==0.22.0"
@@ -82,6 +85,8 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(built: Pat
     assert tops == {*PACKAGES, f"fastcontext_mcp-{PROJECT['version']}.dist-info"}
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert DATA <= set(names)
+    licences = f"fastcontext_mcp-{PROJECT['version']}.dist-info/licenses"
+    assert {f"{licences}/{name}" for name in PROJECT["license-files"]} <= set(names)
     assert not [name for name in names if UNWANTED.search(name)]
 
 
@@ -90,7 +95,8 @@ def test_the_sdist_holds_what_its_tests_need(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for name in ("tests/conftest.py", "scripts/generate.py", "docs/concepts.md", "server.json",
-                 "plugins/claude-code/.mcp.json", "bundle/manifest.json", "LICENSE"):  # fmt: skip
+                 "plugins/claude-code/.mcp.json", "bundle/manifest.json", "LICENSE",
+                 "NOTICE", *DATA):  # fmt: skip
         assert name in names
 
 
@@ -109,6 +115,9 @@ def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: 
     asked = ("explore", "Where is the retry delay?", "--repo", tree, "--engine", "scout")
     answer = run(venv / "bin/fastcontext", *asked, "--json", cwd=tmp_path, HOME=str(tmp_path))
     assert json.loads(answer)["citations"][0]["path"] == "retry.py"
+    loaded = "from explorer.reader.session import load_reader; print(load_reader().card['version'])"
+    card = read_json(ROOT / "explorer/reader/weights/card.json")
+    assert run(venv / "bin/python", "-c", loaded, cwd=tmp_path).strip() == card["version"]
     where = "import server; print(server.__file__)"
     assert Path(run(venv / "bin/python", "-c", where, cwd=tmp_path)).is_relative_to(venv)
 
@@ -124,7 +133,7 @@ def test_the_bundle_is_valid_packs_and_answers(tmp_path: Path) -> None:
     packed = tmp_path / "fastcontext.mcpb"
     run(*command, "pack", lay_out(tmp_path / "laid"), packed, cwd=tmp_path, **environment)
     names = set(zipfile.ZipFile(packed).namelist())
-    own = {"manifest.json", "pyproject.toml", "README.md", "LICENSE"}
+    own = {"manifest.json", "pyproject.toml", "README.md", *PROJECT["license-files"]}
     assert {name.split("/")[0] for name in names} == own | set(PACKAGES)
     assert DATA | {"server/main.py"} <= names
     assert not [name for name in names if UNWANTED.search(name)]

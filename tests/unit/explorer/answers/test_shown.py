@@ -1,12 +1,13 @@
 """The code that an answer shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from explorer.answers.shown import linked, show
+from explorer.definitions import Definition
 from explorer.records import Citation, Confidence, Exploration, Span
 from explorer.repository.workspace import Workspace
 
@@ -58,6 +59,24 @@ def test_of_a_long_place_its_head_and_what_matters_is_shown(workspace: Workspace
     assert {2, 3, 4, 80, 81, 82} <= set(numbers)
     assert len(numbers) <= 45
     assert len(citation.code) > 1
+
+
+def test_of_a_long_place_without_a_focus_that_is_shown_which_is_chosen(
+    workspace: Workspace,
+) -> None:
+    asked = []
+
+    def choose(
+        path: str, lines: Sequence[str], found: Sequence[Definition], start: int, end: int
+    ) -> list[tuple[int, int]]:
+        asked.append((path, lines[start - 1], [each.name for each in found], end))
+        return [(90, 95)]
+
+    short, focus = Citation("short.py", 1, 10), (Span("long.py", 20, 22),)
+    places = [Citation("long.py", 1, 104), short, Citation("long.py", 1, 104, focus=focus)]
+    first, *_ = show(run(*places), workspace, max_bytes=9_000, choose=choose).citations
+    assert {90, 95} <= {number for number, _ in shown_lines(first)}
+    assert asked == [("long.py", "class Big:", ["Big", "Big.run"], 104)]
 
 
 def test_a_cut_keeps_what_matters(workspace: Workspace) -> None:
