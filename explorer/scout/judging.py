@@ -61,6 +61,11 @@ class Cells:
     chance: NDArray[np.float64]
 
 
+def asks(text: str) -> bool:
+    """Whether the question begins with how, where, when or why."""
+    return bool(_ASKS.match(text))
+
+
 def judge(
     texts: Sequence[bytes],
     outlines: Sequence[Sequence[Definition]],
@@ -74,7 +79,7 @@ def judge(
     ``chances`` are those of the texts to be sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
-    asked = bool(_ASKS.match(query.text))
+    asked = asks(query.text)
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
     read = [scanned(fold(text)) for text in texts]
     terms, kin = widened(query, heavy.tolist(), vocabulary(read))

@@ -215,15 +215,17 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
 
 
 def choose_places(
-    places: Sequence[Place], files: Sequence[int], most: int, *, plain: bool = True
+    places: Sequence[Place], order: Sequence[int], files: int, most: int, *, plain: bool = True
 ) -> tuple[list[Place], list[Place]]:
     """The places to cite, and less likely ones: members of the files cited, then other files.
 
-    ``files`` are those worth citing, ``most`` is how many places are. Unless the first place
+    ``order`` are all files, the likeliest first, ``files`` is how many of them are worth citing,
+    ``most`` how many places. Unless the first place
     is sure, there are at least ``_LEAST_CITED`` of them that are no twins. If the question is not
     ``plain`` but a long text, they have at most ``_LONG_TEXT_LINES`` together, or are only one.
     """
     least = 1 if places and sureness(places) >= HIGH else _LEAST_CITED
+    worth = frozenset(order[:files])
     cited: list[Place] = []
     rest: list[Place] = []
     for each in places:
@@ -232,7 +234,7 @@ def choose_places(
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
         # Whether a file is worth citing is known from its own chance, which knows more about files.
-        if each.file not in known and cited and each.file not in files and each.chance < 1.0:
+        if each.file not in known and cited and each.file not in worth and each.chance < 1.0:
             rest.append(each)
             continue
         is_first = each.file not in known
@@ -249,7 +251,7 @@ def choose_places(
     known = {each.file for each in cited}
     members = [each for each in rest if each.file in known and each.definition.name]
     others = {each.file: each for each in reversed(rest) if each.file not in known}
-    firsts = sorted(others.values(), key=lambda each: each.file)
+    firsts = [others[file] for file in order if file in others]
     return cited, _apart(members)[:_MEMBERS] + firsts[:_OTHER_FILES]
 
 
