@@ -44,6 +44,37 @@ class Square(Shape):
         return self.side**2
 """,
     "shapes/field.py": "class Field:\n    def area(self):\n        return self.acres\n",
+    "jobs/retry.py": """from jobs.queue import drained
+
+
+class Job:
+    def run(self):
+        self.prepare()
+        started = timeout(self)
+        drained(started)
+        return Deadline.passed(started)
+
+
+class NightJob(Job):
+    timeout = 60
+    drained = True
+
+    def prepare(self):
+        pass
+
+
+class Deadline:
+    def passed(self):
+        return False
+""",
+    "jobs/queue.py": """class Queue:
+    def drained(self):
+        return []
+
+
+def drained(job):
+    return job
+""",
     "ui/cart.component.ts": "export class Cart {\n  total = 1;\n}\n",
     "ui/cart.component.html": "<p></p>\n",
     "ui/cart.component.scss": "p { a: b; }\n",
@@ -78,6 +109,17 @@ async def test_users_come_nearest_first_and_what_is_used_with_its_definition(
         Link("uses", "net/delays.py", 1, "LIMIT"),
         Link("uses", "net/clip.py", 1, "clipped"),
     )
+
+
+async def test_a_member_of_a_subclass_that_merely_has_the_name_is_not_what_is_used(
+    workspace: Workspace,
+) -> None:
+    found = await links(workspace, "jobs/retry.py", 5, 9)
+    assert [each for each in found if each.relation == "uses"] == [
+        Link("uses", "jobs/queue.py", 6, "drained"),
+        Link("uses", "jobs/retry.py", 20, "Deadline"),
+        Link("uses", "jobs/retry.py", 21, "Deadline.passed"),
+    ]
 
 
 @pytest.mark.parametrize(
