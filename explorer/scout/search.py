@@ -173,14 +173,19 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = chances_of(
-        query, raw.astype(np.float64), found.extra, found.standing, weights.calibration
+        query,
+        raw.astype(np.float64),
+        found.extra,
+        found.standing,
+        weights.calibration,
+        is_exact=found.is_exact,
     )
     chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     if query.trace.bare:
         order = list(dict.fromkeys([*found.named, *order]))
-    elif query.alone is not None and found.standing.any():
+    elif found.is_exact:
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
             found.named.setdefault(index, [found.defining[index].line])

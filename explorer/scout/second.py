@@ -80,12 +80,14 @@ def chances_of(
     extra: Floats,
     standing: Floats,
     usual: LogisticModel,
+    *,
+    is_exact: bool,
 ) -> NDArray[np.float64]:
     """The chance of each candidate to be right. ``raw`` are the scores of the networks.
 
-    ``usual`` calibrates those of messages and issues.
+    ``usual`` calibrates those of messages and issues. ``is_exact``: how candidates stand decides.
     """
-    if query.alone is not None and standing.any():
+    if is_exact:
         return _named(raw, standing)
     if query.is_plain:
         return file_chances(PLAIN, raw + extra @ _PLAIN_GAINS)
