@@ -37,6 +37,9 @@ _TEST: Final = re.compile(
     r"(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$)", re.IGNORECASE
 )
 
+_DOCUMENT: Final = re.compile(r"\.(?:md|markdown|mdx|rst|adoc|txt|po|json|lock)$", re.IGNORECASE)
+"""A text that has a name mentions it; it does not use it."""
+
 Located = Mapping[str, Sequence[tuple[str, bool]]]
 """For each name the files that have it, and whether they define it."""
 Locate = Callable[[Sequence[str]], Located]
@@ -80,10 +83,12 @@ def _users(
 ) -> list[Link]:
     word = re.compile(rf"(?<![\w]){re.escape(own.last_name)}(?![\w])")
     found: list[Link] = []
-    for path in _nearest(citation.path, [path for path, _ in files])[:_FILES_READ]:
+    candidates = [path for path, _ in files if not _DOCUMENT.search(path)]
+    for path in _nearest(citation.path, candidates)[:_FILES_READ]:
         source = read(path)
         for number, line in enumerate(source.lines if source else (), 1):
-            if not word.search(line[:1_000]) or _IMPORT.match(line) or _COMMENT.match(line):
+            match = word.search(line[:1_000])
+            if match is None or _IMPORT.match(line) or _COMMENT.match(line):
                 continue
             if path == citation.path and own.start <= number <= own.end:
                 continue
@@ -94,12 +99,23 @@ def _users(
                 continue
             if _in_list(line, own.last_name):
                 continue
+            if _receiver(line[: match.start()]) in _OWN and _is_strange(own, around, source):
+                continue
             found.append(Link("used by", path, number, around.name if around else ""))
             if len(found) == MOST_USERS:
                 return found
             if sum(each.path == path for each in found) == MOST_USERS - 1:
                 break
     return found
+
+
+def _is_strange(own: Definition, around: Definition | None, source: Source) -> bool:
+    """Whether ``self`` around a line is of a class that has nothing to do with the method's own."""
+    holder = own.name.rpartition(".")[0].rpartition(".")[2]
+    if not holder or around is None:
+        return False
+    head = _class_line(source, around)
+    return bool(head) and holder not in _WORD.findall(head)
 
 
 def _in_list(line: str, name: str) -> bool:

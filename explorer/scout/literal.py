@@ -48,7 +48,7 @@ _RAISES: Final = re.compile(
 _ABOUT_MESSAGES: Final = re.compile(
     r"(?i)\b(?:errors?|exceptions?|messages?|rais\w*|throw\w*|warn\w*|log(?:s|ged)?|print\w*"
     r"|sa(?:y|ys|id)|show\w*|text|string|com(?:e|es|ing) from|fail\w*|report\w*|emit\w*|output"
-    r"|panic\w*|complain\w*)\b"
+    r"|panic\w*|complain\w*|gets?|got|see|mean\w*)\b"
 )
 _BEFORE_LINES: Final = 3
 _COMMENT: Final = re.compile(rb"\s*(?://|/\*|\*(?:[ /]|$)|#(?![\[{])|--|<!--|;|\"\"\"|''')")

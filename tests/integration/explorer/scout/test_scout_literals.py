@@ -95,6 +95,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     [
         ('where is "cart is empty, add a product first" raised?', "shop/cart.py", 5),
         ("Why do I get the error 'Cart is empty, add a product first.'?", "shop/cart.py", 5),
+        ("when do I get `cannot charge 7 to card 1: over the limit`", "shop/cart.py", 12),
         ('"cannot charge 99.50 to card 4111: over the limit"', "shop/cart.py", 12),
         ("which handler serves GET /api/orders/{id}?", "shop/views.py", 4),
         ("DELETE /api/orders/:id", "shop/views.py", 9),

@@ -34,6 +34,21 @@ class Client:
         for delay in growing(2):
             wait(delay)
 """,
+    "docs/delays.md": "# Delays\n\nCall growing(1) for delays.\n",
+    "jobs/lamp.py": """class Lamp:
+    def lit(self):
+        return True
+
+
+class Lantern(Lamp):
+    def shine(self):
+        return self.lit()
+
+
+class Match:
+    def strike(self):
+        return self.lit()
+""",
     "tests/test_delays.py": "def test_growing():\n    assert growing(1)\n",
     "shapes/base.py": "class Shape:\n    def area(self):\n        raise NotImplementedError\n",
     "shapes/square.py": """from shapes.base import Shape
@@ -120,6 +135,14 @@ async def test_a_member_of_a_subclass_that_merely_has_the_name_is_not_what_is_us
         Link("uses", "jobs/retry.py", 20, "Deadline"),
         Link("uses", "jobs/retry.py", 21, "Deadline.passed"),
     ]
+
+
+async def test_a_method_is_not_used_by_a_strangers_own_method_of_that_name(
+    workspace: Workspace,
+) -> None:
+    assert await links(workspace, "jobs/lamp.py", 2, 3) == (
+        Link("used by", "jobs/lamp.py", 8, "Lantern.shine"),
+    )
 
 
 @pytest.mark.parametrize(
