@@ -205,7 +205,12 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = chances_of(
-        query, raw.astype(np.float64), found.extra, found.standing, weights.calibration
+        query,
+        raw.astype(np.float64),
+        found.extra,
+        found.standing,
+        weights.calibration,
+        is_exact=found.is_exact,
     )
     chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
@@ -213,7 +218,7 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     named = dict(found.named)
     if query.trace.bare:
         order = list(dict.fromkeys([*named, *order]))
-    elif query.alone is not None and found.standing.any():
+    elif found.is_exact:
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
             named.setdefault(index, [found.defining[index].line])
@@ -231,8 +236,8 @@ def _answer(
     query: Query, found: Candidates, weights: Weights, most: int, desk: Desk | None
 ) -> ScoutAnswer:
     """The answer from the candidates."""
-    # Where a name or the lines of a trace are all that is asked for, they are known by then.
-    is_known = query.alone is not None or query.trace.bare
+    # Where a name, a quoted text or the lines of a trace decide, nothing has to be read.
+    is_known = found.is_exact or query.trace.bare
     if desk is not None and (is_known or not desk.is_ready()):
         desk = None
     files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
