@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from scripts.bundle import PACKAGES, lay_out
+from scripts.generate import REPOSITORY
 from server.clients.instructions import INSTRUCTIONS
 from server.settings import PREFIX, Settings
 from tests.external import node_command
 from tests.serving import ROOT, served
-from tests.tooling import write_tree
+from tests.tooling import commit_all, write_tree
 
 PACKAGE, SCRIPT = "@anthropic-ai/mcpb", "dist/cli/cli.js"
 PLUGIN = ROOT / "plugins/claude-code"
@@ -65,6 +66,22 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "runs")
     shutil.copytree(ROOT, copy, ignore=ignored)
     return copy
+
+
+@pytest.fixture(scope="module")
+def from_repository(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings with which git finds this project's files at the address of its repository."""
+    clone = tmp_path_factory.mktemp("repository") / "project"
+    shutil.copytree(sources, clone)
+    commit_all(clone)
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{clone.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": REPOSITORY,
+        # Else uv asks the host which commit is the newest.
+        "UV_NO_GITHUB_FAST_PATH": "1",
+        "UV_CACHE_DIR": str(clone.with_name("cache")),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +133,39 @@ def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: 
 def test_the_command_runs_from_the_sources_by_uvx(sources: Path, tmp_path: Path) -> None:
     shown = run(UV, "tool", "run", "--from", sources, "fastcontext", "--help", cwd=tmp_path)
     assert "explore" in shown
+
+
+def test_install_by_uvx_from_the_repository_puts_a_copy_that_stays_into_the_entry(
+    from_repository: dict[str, str], tmp_path: Path
+) -> None:
+    settings = from_repository | {"HOME": str(tmp_path), "UV_TOOL_DIR": str(tmp_path / "tools")}
+    asked = [UVX, "--from", f"git+{REPOSITORY}", PROJECT["name"], "install", "cursor"]
+    shown = run(*asked, "--dry-run", cwd=tmp_path, **settings)
+    assert "uv tool install" in shown
+    assert not (tmp_path / ".cursor").exists()
+    assert not (tmp_path / "tools/fastcontext-mcp").exists()
+    run(*asked, cwd=tmp_path, **settings)
+    entry = read_json(tmp_path / ".cursor/mcp.json")["mcpServers"]["fastcontext"]
+    assert f'+      "command": "{entry["command"]}",' in shown.splitlines()
+    # The entry needs neither uv nor what its cache holds.
+    cache = Path(from_repository["UV_CACHE_DIR"])
+    hidden = cache.rename(tmp_path / "cache")
+    with served(tmp_path, command=[entry["command"], *entry["args"]], PATH="/nowhere") as server:
+        assert server.initialize()["result"]["serverInfo"]["version"] == PROJECT["version"]
+    hidden.rename(cache)
+
+
+def test_the_plugin_starts_without_the_package_index(
+    from_repository: dict[str, str], tmp_path: Path
+) -> None:
+    [entry] = read_json(PLUGIN / ".mcp.json")["mcpServers"].values()
+    words = [str(UVX), *entry["args"]]
+    # What it needs is installed first: the server is asked with a test's patience.
+    run(*words, "--help", cwd=tmp_path, **from_repository)
+    # From now on there is no index.
+    settings = from_repository | {"UV_OFFLINE": "1"}
+    with served(tmp_path, command=words, **settings) as server:
+        assert server.initialize()["result"]["serverInfo"]["version"] == PROJECT["version"]
 
 
 def test_the_bundle_is_valid_packs_and_answers(tmp_path: Path) -> None:
@@ -195,7 +245,7 @@ def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     [server] = read_json(PLUGIN / ".mcp.json")["mcpServers"].values()
     [package] = read_json(ROOT / "server.json")["packages"]
     assert server["command"] == package["runtimeHint"]
-    assert server["args"] == [package["identifier"], "serve"]
+    assert server["args"] == ["--from", f"git+{REPOSITORY}", package["identifier"], "serve"]
     assert server["alwaysLoad"] is True
     [listed] = read_json(ROOT / ".claude-plugin/marketplace.json")["plugins"]
     assert listed["name"] == manifest["name"]
