@@ -1,7 +1,7 @@
 """Write every file that follows from the code: ``python -m scripts.generate [--check]``.
 
 The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
-plugin and docs/reference all come from the settings, commands, tools and events themselves, so
+plugin, docs/reference and the picture in README all come from the settings, commands, tools and events themselves, so
 that none of them can differ from the code. The version is that of pyproject.toml, in all of them
 and in the code. A test runs the comparison.
 """
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import reference
+from scripts import picture, reference
 from server.clients.instructions import INSTRUCTIONS
 from server.clients.table import CLIENTS
 from server.protocol import descriptions
@@ -49,6 +49,7 @@ def generated() -> dict[str, str]:
         "docs/reference/commands.md": reference.commands_page(),
         "docs/reference/tool.md": reference.tools_page(),
         "docs/reference/trajectory.md": reference.trajectory_page(),
+        **picture.pictures(),
     }
 
 
