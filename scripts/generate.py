@@ -1,9 +1,9 @@
 """Write every file that follows from the code: ``python -m scripts.generate [--check]``.
 
 The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
-plugin, docs/reference and the picture in README all come from the settings, commands, tools and events themselves, so
+plugin and docs/reference all come from the settings, commands, tools and events themselves, so
 that none of them can differ from the code. The version is that of pyproject.toml, in all of them
-and in the code. A test runs the comparison.
+and in the code; the pictures in README show the recorded answer. A test runs the comparison.
 """
 
 import json

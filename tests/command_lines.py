@@ -22,8 +22,8 @@ from server.view.records import with_default_folder
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 OTHERS = frozenset({
-    "claude", "codex", "git", "hf", "jq", "llama-server", "llama_cpp.server", "mkdir", "mkdocs", "mypy", "ollama",
-    "printf", "pytest", "ruff", "serve", "venv", "vllm",
+    "claude", "codex", "git", "hf", "jq", "llama-server", "llama_cpp.server", "mkdir", "mkdocs",
+    "mypy", "ollama", "printf", "pytest", "ruff", "serve", "venv", "vllm",
 })  # fmt: skip
 """Programs of others, and modules of theirs; none of their options is checked here."""
 NO_OPTIONS = frozenset({"server.main", "scripts.generate", "scripts.bundle", "scripts.picture"})
@@ -60,6 +60,12 @@ def split(line: str) -> Iterator[list[str]]:
             words.pop()
         elif words or not re.match(r"\w+=|export$", word):
             words.append(word)
+
+
+def check_page(text: str) -> None:
+    """Fail unless the programs' own parsers take every command of a page."""
+    for words in commands(text):
+        check(words)
 
 
 def check(words: list[str]) -> None:
@@ -126,8 +132,9 @@ def _parse_in(module: str, arguments: list[str]) -> None:
         raise _Parsed
 
     main = importlib.import_module(f"{module}.__main__" if module in _WITH_MAIN else module).main
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(_Parsed):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_args", parse)
         patch.setattr(argparse.ArgumentParser, "error", error)
         patch.setattr(sys, "argv", [module, *given])
-        main()
+        with pytest.raises(_Parsed):
+            main()

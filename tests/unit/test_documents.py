@@ -8,7 +8,7 @@ import pytest
 from scripts.generate import REPOSITORY
 from server.clients.table import CLIENTS
 from server.settings import PREFIX, Settings
-from tests.command_lines import check, commands, split
+from tests.command_lines import check_page, commands, split
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -34,8 +34,7 @@ def test_every_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     "page", [page for page in PAGES if page != USAGE], ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_the_parsers_take_every_command_that_a_page_names(page: Path) -> None:
-    for words in commands(page.read_text(encoding="utf-8")):
-        check(words)
+    check_page(page.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -53,13 +52,13 @@ def test_the_parsers_take_every_command_that_a_page_names(page: Path) -> None:
 )
 def test_a_command_that_its_parser_refuses_is_found(line: str) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        for words in commands(f"```console\n$ {line}\n```\n"):
-            check(words)
+        check_page(f"```console\n$ {line}\n```\n")
 
 
 def test_the_commands_of_a_page_are_found_in_blocks_and_sentences() -> None:
     page = "Run `fastcontext doctor`, not `doctor`.\n\n```console\n$ A=1 git x < in > out  # why\n"
-    page += "said\n```\n\n1. It:\n\n   ```\n   pip install . && vllm serve \\\n       --port 1\n   ```\n"
+    page += "said\n```\n\n1. It:\n\n   ```\n   pip install . && vllm serve \\\n"
+    page += "       --port 1\n   ```\n"
     assert list(commands(page)) == [
         ["git", "x"],
         ["pip", "install", "."],
