@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts.bundle import PACKAGES, lay_out
 from scripts.generate import REPOSITORY
 from server.clients.instructions import INSTRUCTIONS
 from server.settings import PREFIX, Settings
-from tests.external import node_command
+from tests.command_lines import commands
+from tests.external import CLIENTS, NODE, external, node_command
 from tests.serving import ROOT, served
 from tests.tooling import commit_all, write_tree
 
 PACKAGE, SCRIPT = "@anthropic-ai/mcpb", "dist/cli/cli.js"
 PLUGIN = ROOT / "plugins/claude-code"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DATA = {
     "server/view/templates/run.html",
@@ -117,6 +120,28 @@ def test_the_package_index_would_take_both(built: Path, tmp_path: Path) -> None:
     assert said.count("PASSED") == 2
 
 
+def test_the_package_index_shows_readme_with_links_that_lead_somewhere(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        text = archive.read(name).decode()
+    links = re.findall(r'\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"', text)
+    assert len(links) > 20
+    assert not [link for link in map("".join, links) if not link.startswith("https://")]
+
+
+def test_readmes_first_command_from_a_clone_sets_it_up_and_answers(
+    sources: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(sources, clone)
+    [line] = re.findall(r"^\$ (python3 -m venv .+)$", README, re.M)
+    answer = run("sh", "-c", line, cwd=clone, HOME=str(tmp_path))
+    assert answer.splitlines()[2].startswith("_sync/connection.py:")
+    for line in re.findall(r"^ *\d+ +\S.*$", README, re.M):
+        assert line in answer
+
+
 def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: Path) -> None:
     [wheel] = built.glob("*.whl")
     venv, tree = tmp_path / "venv", tmp_path / "tree"
@@ -135,17 +160,27 @@ def test_the_command_runs_from_the_sources_by_uvx(sources: Path, tmp_path: Path)
     assert "explore" in shown
 
 
-def test_install_by_uvx_from_the_repository_puts_a_copy_that_stays_into_the_entry(
+def readme_commands(*words: str) -> list[list[str]]:
+    """Those commands of README that begin with these words."""
+    found = [each for each in commands(README) if tuple(each[: len(words)]) == words]
+    assert found, words
+    return found
+
+
+def test_readmes_set_up_puts_a_copy_that_stays_into_each_clients_file(
     from_repository: dict[str, str], tmp_path: Path
 ) -> None:
     settings = from_repository | {"HOME": str(tmp_path), "UV_TOOL_DIR": str(tmp_path / "tools")}
-    asked = [UVX, "--from", f"git+{REPOSITORY}", PROJECT["name"], "install", "cursor"]
-    shown = run(*asked, "--dry-run", cwd=tmp_path, **settings)
+    install = ("uvx", "--from", f"git+{REPOSITORY}", PROJECT["name"], "install")
+    shown = run(UVX, *install[1:], "cursor", "--dry-run", cwd=tmp_path, **settings)
     assert "uv tool install" in shown
     assert not (tmp_path / ".cursor").exists()
     assert not (tmp_path / "tools/fastcontext-mcp").exists()
-    run(*asked, cwd=tmp_path, **settings)
+    for command in readme_commands(*install):
+        run(UVX, *command[1:], cwd=tmp_path, **settings)
     entry = read_json(tmp_path / ".cursor/mcp.json")["mcpServers"]["fastcontext"]
+    for file in (".claude.json", ".codex/config.toml"):
+        assert entry["command"] in (tmp_path / file).read_text(encoding="utf-8")
     assert f'+      "command": "{entry["command"]}",' in shown.splitlines()
     # The entry needs neither uv nor what its cache holds.
     cache = Path(from_repository["UV_CACHE_DIR"])
@@ -210,9 +245,8 @@ def filled(text: str, known: dict[str, str]) -> str:
 
 def test_the_registrys_entry_keeps_its_rules() -> None:
     entry = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.fullmatch(r"io\.github\.[\w.-]+/[\w.-]+", entry["name"])
-    assert f"<!-- mcp-name: {entry['name']} -->" in readme
+    assert f"<!-- mcp-name: {entry['name']} -->" in README
     assert 1 <= len(entry["description"]) <= 100
     [package] = entry["packages"]
     assert package["registryType"] == "pypi"
@@ -256,6 +290,49 @@ def test_the_plugin_has_the_form_that_claude_code_reads() -> None:
     skill = (PLUGIN / "skills/finding-code/SKILL.md").read_text(encoding="utf-8")
     assert re.match(r"---\nname: [a-z-]+\ndescription: .+\n---\n", skill)
     assert INSTRUCTIONS in skill
+
+
+def test_claude_code_takes_the_plugin_and_the_entries_that_the_documents_name(
+    tmp_path: Path,
+) -> None:
+    node, modules = external(NODE), external(CLIENTS)
+    claude = modules / ".bin/claude"
+    path = f"{node.parent}{os.pathsep}{os.environ['PATH']}"
+    pages = [ROOT / "docs/clients.md", ROOT / "docs/team.md", PLUGIN / "README.md"]
+    named = [words for page in pages for words in commands(page.read_text(encoding="utf-8"))]
+    tried = [words[1:] for words in named if words[0] == "claude"]
+    assert len(tried) == 4
+    for number, words in enumerate(tried):
+        # A home for each, since the entries have one name; the plugin's two commands share one.
+        home = tmp_path / (str(number) if words[0] == "mcp" else "plugin")
+        home.mkdir(exist_ok=True)
+        # The repository's address is that of this folder here.
+        local = [str(ROOT) if word == f"{REPOSITORY}.git" else word for word in words]
+        run(claude, *local, cwd=home, HOME=str(home), PATH=path, DISABLE_AUTOUPDATER="1")
+        if words[0] == "mcp":
+            assert '"fastcontext"' in (home / ".claude.json").read_text(encoding="utf-8")
+    kept = tmp_path / "plugin/.claude/plugins/installed_plugins.json"
+    assert "fastcontext@fastcontext-mcp" in read_json(kept)["plugins"]
+
+
+def test_the_workflows_trust_what_they_have_checked() -> None:
+    workflows = {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in (ROOT / ".github/workflows").glob("*.yml")
+    }
+    used = re.findall(r"uses: (\S+)(.*)", "\n".join(workflows.values()))
+    assert len(used) > 8
+    for action, comment in used:
+        if not action.startswith("./"):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
+            assert re.fullmatch(r" # v[\d.]+", comment), action
+    release = yaml.safe_load(workflows["release"])["jobs"]
+    assert release["publish"]["needs"] == ["everything", "package"]
+    assert release["publish"]["permissions"] == {"id-token": "write"}
+    # The versions that are promised are those that are tried.
+    tried = yaml.safe_load(workflows["package"])["jobs"]["wheel-and-sdist"]["strategy"]["matrix"]
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert tried["python"] == promised
 
 
 def test_a_linter_finds_no_fault_with_plugin_skill_and_entry(tmp_path: Path) -> None:
