@@ -161,8 +161,9 @@ def test_the_installed_wheel_answers_from_another_folder(built: Path, tmp_path: 
 
 
 def test_the_command_runs_from_the_sources_by_uvx(sources: Path, tmp_path: Path) -> None:
-    shown = run(UV, "tool", "run", "--from", sources, "fastcontext", "--help", cwd=tmp_path)
-    assert "explore" in shown
+    asked = ("fastcontext", "install", "cursor", "--dry-run")
+    shown = run(UVX, "--from", sources, *asked, cwd=tmp_path, HOME=str(tmp_path))
+    assert f"'fastcontext-mcp @ {sources.as_uri()}'" in shown
 
 
 def readme_commands(*words: str) -> list[list[str]]:
