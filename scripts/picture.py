@@ -62,23 +62,11 @@ def pictures() -> dict[str, str]:
 
 def drawn(recorded: dict[str, Any], colours: Palette) -> str:
     """The SVG: the question is typed, and the places come after the seconds that they took."""
-    places = list(_places(recorded["answer"]))
     call = f"explore_repository({json.dumps(recorded['question'])})"
-    seconds = recorded["seconds"]
-    found = f"{recorded['repository']}: {len(places)} places with their code, {seconds:.1f} s"
-    # When a row comes, and what is in it; an empty one is a gap.
-    rows = [(0.0, f'<tspan class="q">agent</tspan>  {_escaped(call)}')]
-    came_s = _TYPED_S + seconds
-    rows.append((came_s, f'<tspan class="q">       {_escaped(found)}</tspan>'))
-    for number, (path, name, lines) in enumerate(places):
-        after_s = came_s + number * _BETWEEN_S
-        rows.append((after_s, ""))
-        head = f'<tspan class="p">{_escaped(path)}</tspan>  <tspan class="b">{_escaped(name)}'
-        rows.append((after_s, f"{head}</tspan>"))
-        rows += [(after_s, _coloured(line)) for line in lines]
+    places = list(_places(recorded["answer"]))
     texts: list[str] = []
     y = _MARGIN_PX + 13
-    for after_s, markup in rows:
+    for after_s, markup in _rows(call, places, recorded):
         if markup:
             begins = f' style="--t:{after_s:.2f}s"' if after_s else ""
             texts.append(f'<text x="{_MARGIN_PX}" y="{y}"{begins}>{markup}</text>')
@@ -89,14 +77,31 @@ def drawn(recorded: dict[str, Any], colours: Palette) -> str:
     cover += f'width="{typed * _CHARACTER_PX:.0f}" height="{_LINE_PX}"/>'
     title = f"An agent asks where code is, and gets {len(places)} places with their code"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'width="{width}" height="{height}"><title>{title}</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"><title>{title}</title>'
         f"<style>{_style(colours, typed)}</style>"
         f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="8" '
         f'fill="{colours.back}" stroke="{colours.frame}"/>\n'
         + "\n".join([*texts, cover])
         + "</svg>\n"
     )
+
+
+def _rows(
+    call: str, places: list[tuple[str, str, list[str]]], recorded: dict[str, Any]
+) -> Iterator[tuple[float, str]]:
+    """When each row comes, in seconds, and its markup; an empty one is a gap."""
+    seconds = recorded["seconds"]
+    found = f"{recorded['repository']}: {len(places)} places with their code, {seconds:.1f} s"
+    yield 0, f'<tspan class="q">agent</tspan>  {_escaped(call)}'
+    yield _TYPED_S + seconds, f'<tspan class="q">       {_escaped(found)}</tspan>'
+    for number, (path, name, lines) in enumerate(places):
+        after_s = _TYPED_S + seconds + number * _BETWEEN_S
+        yield after_s, ""
+        shown = f'<tspan class="p">{_escaped(path)}</tspan>'
+        yield after_s, f'{shown}  <tspan class="b">{_escaped(name)}</tspan>'
+        for line in lines:
+            yield after_s, _coloured(line)
 
 
 def _style(colours: Palette, typed: int) -> str:
@@ -123,9 +128,8 @@ def _places(answer: str) -> Iterator[tuple[str, str, list[str]]]:
     most = _FIRST_SHOWN
     for line in lines:
         if line.startswith("```"):
-            code = list(iter(lambda fence=line: next(lines), line))
-            path, name = head.split("` `")
-            yield path.split("`")[1], name.rstrip("`"), _cut(code, most)
+            path, _, name = head.partition(" ")[2].replace("`", "").partition(" ")
+            yield path, name, _cut(list(iter(lines.__next__, line)), most)
             most = _OTHERS_SHOWN
         head = line
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.generate import REPOSITORY
 from server.clients.table import CLIENTS
@@ -16,6 +17,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "benchmarks/SCOUT.md",
     ROOT / "plugins/claude-code/README.md",
+    *sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")),
 ]
 USAGE = ROOT / "docs/reference/commands.md"
 """Made from the parser itself, in the notation of usage lines."""
@@ -113,6 +115,35 @@ def test_readme_can_be_read_at_once() -> None:
     assert picture < first < 25
     assert re.search(r"\d+%", "\n".join(lines[:picture]))
     assert REPOSITORY in lines[first]
+
+
+def cells(page: str, row: str) -> list[str]:
+    """The cells of the row of a page that begins with these words."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    [line] = [line for line in text.splitlines() if line.startswith(f"| {row}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_readmes_figures_are_those_of_the_pages_that_say_how_they_were_measured() -> None:
+    promise = (ROOT / "README.md").read_text(encoding="utf-8").split("\n")[2]
+    row = " | ".join(cells("README.md", "**fastcontext-mcp**"))
+    _, hit_in_checkout = cells("docs/scout.md", "all questions: hit@1")[-1].split(" / ")
+    assert f" {float(hit_in_checkout):.0f}% " in promise
+    assert cells("docs/scout.md", "all questions: NDCG@10")[-1].split(" / ")[0] in row
+    assert cells("docs/scout.md", "issues: hit@1, file F1")[-1].split(", ")[1] in row
+    [warm_ms] = re.findall(r"/ (\d+) ms", cells("docs/measured.md", "scout on 5,000 files")[1])
+    whole = cells("docs/measured.md", "`fastcontext explore` on 5,000 files")[1]
+    whole_ms = int(whole.split(" ms")[0].replace(",", ""))
+    assert f"{whole_ms / 1000:.1f} s, {int(warm_ms) / 1000:.2f} s" in row
+    assert f" {int(warm_ms) / 1000:.2f} s " in promise
+
+
+def test_every_form_for_a_report_asks_for_what_doctor_says() -> None:
+    forms = [page for page in PAGES if page.suffix == ".yml"]
+    assert len(forms) == 3
+    for form in forms:
+        asked = yaml.safe_load(form.read_text(encoding="utf-8"))["body"]
+        assert any("fastcontext doctor --json" in each["attributes"]["label"] for each in asked)
 
 
 def test_the_page_of_clients_names_each_with_its_files() -> None:
