@@ -9,12 +9,13 @@ import dataclasses
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from explorer.answers.shown import linked, show
+from explorer.answers.shown import linked, outlines, show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -142,7 +143,9 @@ class Course:
             named = dataclasses.replace(report, exploration=run)
             left = self.question.max_bytes - len(markdown(named).encode())
             run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
-            return dataclasses.replace(report, exploration=run)
+            wanted = self.question.outlines or self.question.record_dir is not None
+            found = outlines(run, workspace) if wanted else {}
+            return dataclasses.replace(report, exploration=run, outlines=found)
 
         return await anyio.to_thread.run_sync(work)
 
@@ -153,7 +156,8 @@ class Course:
             from server.exploring.recording import lines_cited
 
             workspace = self.repository.workspace
-            for each in await anyio.to_thread.run_sync(lines_cited, run.citations, workspace):
+            cited = partial(lines_cited, run.citations, workspace, report.outlines)
+            for each in await anyio.to_thread.run_sync(cited):
                 self.hear(each)
         self.hear(RunFinished(run, report.engine_reason))
 
