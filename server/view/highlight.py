@@ -56,7 +56,8 @@ def pieces(path: str, lines: Sequence[str]) -> list[list[Piece]]:
     if lexer is None:
         return plain
     found: list[list[Piece]] = [[]]
-    for token, value in lexer.get_tokens(text):
+    # Some lexers know a comment by the end of its line.
+    for token, value in lexer.get_tokens(text + "\n"):
         kind = _kind(token)
         first, *others = value.split("\n")
         _add(found[-1], kind, first)
@@ -64,8 +65,8 @@ def pieces(path: str, lines: Sequence[str]) -> list[list[Piece]]:
             found.append([])
             _add(found[-1], kind, other)
     # A lexer may change what it reads, such as a lone carriage return.
-    is_same = ["".join(text for _, text in line) for line in found] == list(lines)
-    return found if is_same else plain
+    is_same = ["".join(text for _, text in line) for line in found] == [*lines, ""]
+    return found[:-1] if is_same else plain
 
 
 def _add(line: list[Piece], kind: Kind, text: str) -> None:

@@ -16,7 +16,7 @@
   };
   // Of a long outline the part around the place; it has no height before its place is unfolded.
   const centre = (within) => within.querySelectorAll(".outline ol").forEach((list) => {
-    const at = list.querySelector(".at");
+    const at = list.querySelector(".at") || [...list.querySelectorAll(".around")].pop();
     if (at) list.scrollTop = at.offsetTop - list.clientHeight / 2;
   });
   document.addEventListener("toggle", (event) => centre(event.target), true);
@@ -51,10 +51,12 @@
     return rows;
   };
   const outline = (each, entries) => {
-    const list = make("ol", "", ...entries.map(({ name, start, end, depth }) => make(
-      "li", `d${Math.min(depth, 4)}${start <= each.end && end >= each.start ? " at" : ""}`,
-      make("bdi", "", name), make("span", "quiet", String(start)),
-    )));
+    const list = make("ol", "", ...entries.map(({ name, start, end, depth }) => {
+      const mark = start >= each.start && start <= each.end ? " at" : "";
+      const around = start < each.start && end >= each.start ? " around" : "";
+      const item = `d${Math.min(depth, 4)}${mark}${around}`;
+      return make("li", item, make("bdi", "", name), make("span", "quiet", String(start)));
+    }));
     const made = make("nav", "outline", list);
     made.setAttribute("aria-label", "Outline of the file");
     return made;

@@ -32,7 +32,7 @@
   };
   // Of a long outline the part around the place; it has no height before its place is unfolded.
   const centre = (within) => within.querySelectorAll(".outline ol").forEach((list) => {
-    const at = list.querySelector(".at");
+    const at = list.querySelector(".at") || [...list.querySelectorAll(".around")].pop();
     if (at) list.scrollTop = at.offsetTop - list.clientHeight / 2;
   });
   centre(document);

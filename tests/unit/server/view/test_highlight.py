@@ -1,0 +1,59 @@
+import pytest
+
+from server.view.highlight import MOST_CHARS, Kind, pieces
+
+CODE: dict[str, tuple[str, list[tuple[Kind, str]]]] = {
+    "python": ("a.py", [("k", "def"), ("f", "found"), ("m", "1"), ("k", "return"), ("c", "# why")]),
+    "python's end": ("a.py", [("m", "None"), ("s", '"text"')]),
+    "go": ("a.go", [("k", "func"), ("m", "nil"), ("s", '"text"')]),
+    "rust": ("a.rs", [("k", "pub"), ("k", "fn"), ("f", "found"), ("c", "// why")]),
+    "typescript": ("a.ts", [("k", "export"), ("k", "function"), ("m", "1")]),
+    "php": ("a.php", [("k", "function"), ("f", "found"), ("s", "'text'")]),
+    "c": ("a.h", [("k", "int"), ("f", "found"), ("m", "1")]),
+    "sql": ("a.sql", [("k", "SELECT"), ("c", "-- why")]),
+    "perl": ("a.pl", [("k", "sub"), ("f", "found")]),
+    "json": ("a.json", [("k", '"key"'), ("m", "true")]),
+    "docker": ("sub/Dockerfile", [("k", "FROM")]),
+}
+TEXTS = {
+    "python": "def found(a=1):\n    return a  # why",
+    "python's end": 'value = None\n"text"',
+    "go": 'func (t *T) found() error {\n\treturn nil\n}\nx := "text"',
+    "rust": "pub fn found() -> i32 {} // why",
+    "typescript": "export function found() { return 1 }",
+    "php": "public function found() { return 'text'; }",
+    "c": "int found(void) { return 1; }",
+    "sql": "SELECT * FROM t -- why",
+    "perl": "sub found { 1 }",
+    "json": '{"key": true}',
+    "docker": "FROM scratch",
+}
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_words_of_a_language_have_their_colours_and_no_letter_is_lost(language: str) -> None:
+    path, expected = CODE[language]
+    lines = TEXTS[language].split("\n")
+    found = pieces(path, lines)
+    assert ["".join(text for _, text in line) for line in found] == lines
+    assert set(expected) <= {piece for line in found for piece in line}
+
+
+def test_what_spans_lines_keeps_its_colour_in_each_of_them() -> None:
+    first, second, third = pieces("a.py", ['"""One', "", 'three."""'])
+    assert (first, second, third) == ([("s", '"""One')], [], [("s", 'three."""')])
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        ("notes.nothing-known", ["def f(): ...", "", "x"]),
+        ("a.py", ["lone\rreturn"]),
+        ("a.py", ["x = 1  # " + "y" * MOST_CHARS]),
+        ("a.py", []),
+        # Pygments has a lexer for it, which few people need and nobody has looked at.
+        ("a.bf", ["+++[->+<]"]),
+    ],
+)
+def test_what_no_lexer_takes_stays_as_it_is(path: str, lines: list[str]) -> None:
+    assert pieces(path, lines) == [[("", line)] if line else [] for line in lines]
