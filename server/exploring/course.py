@@ -24,7 +24,7 @@ from explorer.records import Exploration
 from server.errors import ExplorationFailed, ServerError
 from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
-from server.exploring.progress import Narrator, Say
+from server.exploring.progress import Narrator, Say, beside
 from server.exploring.question import Question
 from server.exploring.report import ExplorerName, Report, markdown
 
@@ -40,6 +40,8 @@ SCOUT_RESERVE_S = 8.0
 """Time reserved for the scout; a quarter of the deadline if that is less."""
 OPINION_S = 2.0
 """Maximum time for a second opinion from the scout; with a warm index it takes about 0.05 s."""
+_LOOK_S = 0.1
+"""How often to look how much there is to index."""
 _GRACE_S = 0.5
 """How long after its deadline a part may end before it is cut off."""
 
@@ -235,14 +237,16 @@ class Course:
         return self._reported("scout", reason, run)
 
     async def _ask_scout(self, within_s: float, *, quietly: bool = False) -> Exploration:
-        if not quietly:
-            self._say("the scout is searching")
         question, answered = self.question, None
+        ask = partial(
+            self.repository.scout.answer,
+            question.query,
+            max_citations=question.max_citations,
+            deadline_s=within_s,
+        )
         with anyio.move_on_after(within_s + _GRACE_S):
             async with self._service.scout_slots:
-                answered = await self.repository.scout.answer(
-                    question.query, max_citations=question.max_citations, deadline_s=within_s
-                )
+                answered = await (ask() if quietly else beside(self._narrate_scout, ask))
         if answered is None:
             raise ExplorationFailed(
                 f"no answer within {question.deadline_s:.0f} s",
@@ -259,6 +263,17 @@ class Course:
             place_confidence=answered.place_confidence if answered.citations else None,
             further=answered.further,
         )
+
+    async def _narrate_scout(self) -> None:
+        """Say what the scout is doing whenever that changes, until cancelled."""
+        said = ""
+        while True:
+            left = self.repository.scout.to_index
+            doing = f"indexing {left:,} files" if left else "searching"
+            if doing != said:
+                said = doing
+                self._say(f"the scout is {doing}")
+            await anyio.sleep(_LOOK_S)
 
 
 def _partial(error: Exception) -> Exploration | None:

@@ -3,8 +3,9 @@
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
 
@@ -132,11 +133,22 @@ async def reporting(
         Exception: what ``work`` raised, not wrapped in a group.
     """
     feed = Feed(send)
+    return await beside(feed.run, partial(work, feed.say))
+
+
+async def beside(
+    companion: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]
+) -> T:
+    """What ``work`` returns; ``companion`` runs until then.
+
+    Raises:
+        Exception: what ``work`` raised, not wrapped in a group.
+    """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(feed.run)
+        group.start_soon(companion)
         try:
-            result = await work(feed.say)
+            result = await work()
         except Exception as error:
             failure = error
         group.cancel_scope.cancel()

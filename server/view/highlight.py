@@ -4,6 +4,7 @@ The lexers are those of Pygments. They are given little text at a time, and only
 common languages are taken: the lines are a stranger's, and what a lexer makes of them may be slow.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -56,8 +57,9 @@ def pieces(path: str, lines: Sequence[str]) -> list[list[Piece]]:
     if lexer is None:
         return plain
     found: list[list[Piece]] = [[]]
+    before = _left_open(text)
     # Some lexers know a comment by the end of its line.
-    for token, value in lexer.get_tokens(text + "\n"):
+    for token, value in lexer.get_tokens(f"{before}\n{text}\n"):
         kind = _kind(token)
         first, *others = value.split("\n")
         _add(found[-1], kind, first)
@@ -65,8 +67,30 @@ def pieces(path: str, lines: Sequence[str]) -> list[list[Piece]]:
             found.append([])
             _add(found[-1], kind, other)
     # A lexer may change what it reads, such as a lone carriage return.
-    is_same = ["".join(text for _, text in line) for line in found] == [*lines, ""]
-    return found[:-1] if is_same else plain
+    is_same = ["".join(text for _, text in line) for line in found] == [before, *lines, ""]
+    return found[1:-1] if is_same else plain
+
+
+_COMMENT_ENDS: Final = re.compile(r"^(?:(?!/\*|<!--).)*?(\*/|-->)\s*$", re.MULTILINE)
+_COMMENT_BEGINS: Final = re.compile(r"/\*|<!--")
+_QUOTES: Final = re.compile(r"\"\"\"|'''")
+_OPENS_TEXT: Final = re.compile(r"(?:^|[=(\[{,:+]|\breturn|\bf|\br|\bb)\s*\w{0,2}$")
+
+
+def _left_open(text: str) -> str:
+    """What begins the comment or the string of several lines in which the text begins, or empty.
+
+    Without it all colours would be the wrong way round up to the end of the text.
+    """
+    ends, begins = _COMMENT_ENDS.search(text), _COMMENT_BEGINS.search(text)
+    if ends and not (begins and begins.start() < ends.start(1)):
+        return "/*" if ends[1] == "*/" else "<!--"
+    if quotes := _QUOTES.search(text):
+        line = text[text.rfind("\n", 0, quotes.start()) + 1 : quotes.start()]
+        after = text[quotes.end() :].partition("\n")[0].strip()
+        if not _OPENS_TEXT.search(line) or (not line.strip() and not after):
+            return quotes[0]
+    return ""
 
 
 def _add(line: list[Piece], kind: Kind, text: str) -> None:

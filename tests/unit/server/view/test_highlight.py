@@ -45,6 +45,39 @@ def test_what_spans_lines_keeps_its_colour_in_each_of_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "text", "kind"),
+    [
+        ("a.py", 'Raises:\n    KeyError: if not.\n"""\nreturn 1', "s"),
+        ("a.py", "if it is. '''\nreturn 1", "s"),
+        ("a.ts", " * if not\n */\nreturn 1", "c"),
+        ("a.go", "if it is */\nreturn 1", "c"),
+        ("a.html", "if -->\n<return>1", "c"),
+    ],
+)
+def test_an_excerpt_may_begin_inside_a_comment_or_a_string(
+    path: str, text: str, kind: Kind
+) -> None:
+    first, *_, last = pieces(path, text.split("\n"))
+    assert first == [(kind, text.split("\n")[0])]
+    assert ("k", "return") in last
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.py", 'return 1\nx = """if\nnot"""'),
+        ("a.py", 'return """if\nnot"""'),
+        ("a.py", '"""If\nnot."""\nreturn 1'),
+        ("a.py", 'return f"""if\nnot"""'),
+        ("a.js", 'return glob("**/*.js")'),
+        ("a.js", "return 1 /* if\nnot */"),
+    ],
+)
+def test_an_excerpt_that_begins_outside_of_them_is_left_alone(path: str, text: str) -> None:
+    assert ("k", "return") in {piece for line in pieces(path, text.split("\n")) for piece in line}
+
+
+@pytest.mark.parametrize(
     ("path", "lines"),
     [
         ("notes.nothing-known", ["def f(): ...", "", "x"]),
