@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -40,7 +41,8 @@ def show_report(report: Report, *, as_json: bool) -> None:
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(_coloured(report, _links_of(report, os.environ)), soft_wrap=True)
+        link = path_links(report.repository, os.environ)
+        Console().print(coloured(report, link), soft_wrap=True)
     else:
         sys.stdout.write(plain(report) + "\n")
     sys.stdout.flush()
@@ -126,7 +128,7 @@ _STYLES = {"k": "magenta", "s": "green", "c": "dim", "m": "cyan", "f": "bold blu
 """Colours of code; those of the terminal, whose user has chosen what they look like."""
 
 
-def _coloured(report: Report, link: Callable[[str], str]) -> "Text":
+def coloured(report: Report, link: Callable[[str], str]) -> "Text":
     """The same words as ``plain``. Text objects: nothing in them is read as markup.
 
     ``link`` gives the style that makes a path clickable.
@@ -201,14 +203,15 @@ def takes_links(variables: Mapping[str, str]) -> bool:
     )
 
 
-def _links_of(report: Report, variables: Mapping[str, str]) -> Callable[[str], str]:
-    """A function that gives the style of a path: a link where the terminal takes them."""
+def path_links(root: Path, variables: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that gives the style of a path below ``root``: a link where they are taken."""
     if not takes_links(variables):
         return lambda _path: ""
+    # With the host's name, a terminal knows the files of another machine, shown over ssh.
     host = quote(socket.gethostname())
 
     def link(path: str) -> str:
-        address = (report.repository / path).as_uri()
+        address = (root / path).as_uri()
         return f"link {address.replace('file://', f'file://{host}', 1)}"
 
     return link
