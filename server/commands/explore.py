@@ -61,7 +61,7 @@ def explore(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress; errors are shown.")
+        bool, typer.Option("--quiet", help="Show no progress; errors are shown.")
     ] = False,
 ) -> None:
     """Answer a question about a repository with the places that matter."""

@@ -24,7 +24,7 @@ from explorer.records import Exploration
 from server.errors import ExplorationFailed, ServerError
 from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
-from server.exploring.progress import Narrator, Say, beside
+from server.exploring.progress import Narrator, Say, beside, following
 from server.exploring.question import Question
 from server.exploring.report import ExplorerName, Report, markdown
 
@@ -40,8 +40,6 @@ SCOUT_RESERVE_S = 8.0
 """Time reserved for the scout; a quarter of the deadline if that is less."""
 OPINION_S = 2.0
 """Maximum time for a second opinion from the scout; with a warm index it takes about 0.05 s."""
-_LOOK_S = 0.1
-"""How often to look how much there is to index."""
 _GRACE_S = 0.5
 """How long after its deadline a part may end before it is cut off."""
 
@@ -244,9 +242,10 @@ class Course:
             max_citations=question.max_citations,
             deadline_s=within_s,
         )
+        follow = partial(following, self._scouting, self._say)
         with anyio.move_on_after(within_s + _GRACE_S):
             async with self._service.scout_slots:
-                answered = await (ask() if quietly else beside(self._narrate_scout, ask))
+                answered = await (ask() if quietly else beside(follow, ask))
         if answered is None:
             raise ExplorationFailed(
                 f"no answer within {question.deadline_s:.0f} s",
@@ -264,16 +263,9 @@ class Course:
             further=answered.further,
         )
 
-    async def _narrate_scout(self) -> None:
-        """Say what the scout is doing whenever that changes, until cancelled."""
-        said = ""
-        while True:
-            left = self.repository.scout.to_index
-            doing = f"indexing {left:,} files" if left else "searching"
-            if doing != said:
-                said = doing
-                self._say(f"the scout is {doing}")
-            await anyio.sleep(_LOOK_S)
+    def _scouting(self) -> str:
+        left = self.repository.scout.to_index
+        return f"the scout is indexing {left:,} files" if left else "the scout is searching"
 
 
 def _partial(error: Exception) -> Exploration | None:

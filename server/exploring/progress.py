@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 HEARTBEAT_S = 4.0
 """Hosts that take silence for a hang wait at least 5 s."""
+LOOK_S = 0.1
+"""How often to look at what says nothing by itself."""
 MESSAGE_CHARS = 120
 """Hosts show one line and cut it."""
 
@@ -134,6 +136,16 @@ async def reporting(
     """
     feed = Feed(send)
     return await beside(feed.run, partial(work, feed.say))
+
+
+async def following(look: Callable[[], str], say: Say, every_s: float = LOOK_S) -> None:
+    """Say what ``look`` returns, at once and when it returns something else, until cancelled."""
+    said = ""
+    while True:
+        if (seen := look()) != said:
+            said = seen
+            say(seen)
+        await anyio.sleep(every_s)
 
 
 async def beside(

@@ -71,7 +71,7 @@ def pieces(path: str, lines: Sequence[str]) -> list[list[Piece]]:
     return found[1:-1] if is_same else plain
 
 
-_COMMENT_ENDS: Final = re.compile(r"^(?:(?!/\*|<!--).)*?(\*/|-->)\s*$", re.MULTILINE)
+_COMMENT_ENDS: Final = re.compile(r"(\*/|-->)[ \t]*$", re.MULTILINE)
 _COMMENT_BEGINS: Final = re.compile(r"/\*|<!--")
 _QUOTES: Final = re.compile(r"\"\"\"|'''")
 _OPENS_TEXT: Final = re.compile(r"(?:^|[=(\[{,:+]|\breturn|\bf|\br|\bb)\s*\w{0,2}$")
@@ -83,13 +83,14 @@ def _left_open(text: str) -> str:
     Without it all colours would be the wrong way round up to the end of the text.
     """
     ends, begins = _COMMENT_ENDS.search(text), _COMMENT_BEGINS.search(text)
-    if ends and not (begins and begins.start() < ends.start(1)):
+    if ends and not (begins and begins.start() < ends.start()):
         return "/*" if ends[1] == "*/" else "<!--"
-    if quotes := _QUOTES.search(text):
-        line = text[text.rfind("\n", 0, quotes.start()) + 1 : quotes.start()]
-        after = text[quotes.end() :].partition("\n")[0].strip()
-        if not _OPENS_TEXT.search(line) or (not line.strip() and not after):
-            return quotes[0]
+    quotes = _QUOTES.search(text)
+    if quotes and text.count(quotes[0]) % 2:
+        above, _, line = text[: quotes.start()].rpartition("\n")
+        is_alone = not line.strip() and text[quotes.end() :].lstrip(" ").startswith("\n")
+        opens = above.endswith(":") if is_alone else _OPENS_TEXT.search(line)
+        return "" if opens else quotes[0]
     return ""
 
 

@@ -68,6 +68,8 @@ def test_an_excerpt_may_begin_inside_a_comment_or_a_string(
         ("a.py", 'return 1\nx = """if\nnot"""'),
         ("a.py", 'return """if\nnot"""'),
         ("a.py", '"""If\nnot."""\nreturn 1'),
+        ("a.py", 'def f():\n    """\n    If not.\n    """\n    return 1'),
+        ("a.py", 'return 1\ndef f():\n    """\n    If not.'),
         ("a.py", 'return f"""if\nnot"""'),
         ("a.js", 'return glob("**/*.js")'),
         ("a.js", "return 1 /* if\nnot */"),
