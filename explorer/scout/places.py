@@ -100,7 +100,25 @@ class Place:
     """The ranges of lines in it that matter, the one that matters most first."""
 
 
-def rank_places(
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The definitions of the files that are likeliest, and what is known of each."""
+
+    texts: Sequence[bytes]
+    outlines: Sequence[Sequence[Definition]]
+    cells: Sequence[Cells]
+    table: NDArray[np.float64]
+    """A row for each definition of each text, in their order, with the columns ``FEATURES``."""
+    owner: NDArray[np.int64]
+    """The text that each row is of."""
+
+    @property
+    def definitions(self) -> list[tuple[int, Definition]]:
+        """The definition of each row, behind the number of its text."""
+        return [(n, each) for n, found in enumerate(self.outlines) for each in found]
+
+
+def look_into(
     paths: Sequence[str],
     texts: Sequence[bytes],
     chances: NDArray[np.float64],
@@ -108,13 +126,8 @@ def rank_places(
     weight: Floats,
     described: Floats,
     weights: Weights,
-    named: Mapping[int, Sequence[int]],
-) -> list[Place]:
-    """The definitions of all texts, best first.
-
-    ``chances`` are those of the texts to be sought at all; ``named`` are the lines of each text
-    that the query names: what is at these comes before all others, in their order.
-    """
+) -> Looked:
+    """The definitions of all texts; ``chances`` are those of the texts to be sought at all."""
     outlines = [
         outline(path, text)[:_MAX_DEFINITIONS] for path, text in zip(paths, texts, strict=True)
     ]
@@ -123,15 +136,45 @@ def rank_places(
     for (begin, end), (table, matches) in zip(field.spans.tolist(), known, strict=True):
         own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
         cells.append(Cells(field.first[begin:end], field.last[begin:end], own))
-    scores = judge(texts, outlines, cells, chances, query, weight) @ _COLUMN_WEIGHTS
-    owner = np.repeat(np.arange(len(texts)), [len(found) for found in outlines])
+    return Looked(
+        texts,
+        outlines,
+        cells,
+        judge(texts, outlines, cells, chances, query, weight),
+        np.repeat(np.arange(len(texts)), [len(found) for found in outlines]),
+    )
+
+
+def word_weights() -> list[float]:
+    """How much each of the ``FEATURES`` counts where the reader reads nothing."""
+    return [_WEIGHTS[name] for name in FEATURES]
+
+
+def scores_of(looked: Looked) -> NDArray[np.float64]:
+    """The log odds of each definition to be the one sought first."""
+    return np.asarray(looked.table @ _COLUMN_WEIGHTS, np.float64)
+
+
+def rank_places(
+    looked: Looked,
+    chances: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    named: Mapping[int, Sequence[int]],
+) -> list[Place]:
+    """The definitions of all texts, best first.
+
+    ``chances`` are those of the texts to be sought at all, ``scores`` the log odds of the
+    definitions; ``named`` are the lines of each text that the query names: what is at these comes
+    before all others, in their order.
+    """
+    owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
-    best = np.full(len(texts), -np.inf)
+    best = np.full(len(outlines), -np.inf)
     np.maximum.at(best, owner, scores - likely[owner])
     first = int(np.argmax(likely + _DEFINITION_SHARE * best))
     shares = np.exp(scores - scores.max(initial=0.0))
     shares /= max(1e-9, float(shares.sum()))
-    every = [(index, each) for index, found in enumerate(outlines) for each in found]
+    every = looked.definitions
     places: list[Place] = []
     order = np.argsort(-scores, kind="stable")
     leading = order[owner[order] == first][:1]
@@ -144,7 +187,7 @@ def rank_places(
             focus = tuple(part for part in focus if start <= part[0] and part[1] <= last)
         places.append(Place(index, each, start, last, float(shares[number]), focus))
     said = [
-        _at(index, outlines[index], texts[index], line)
+        _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
         for line in lines
     ]
@@ -172,11 +215,11 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
 
 
 def choose_places(
-    places: Sequence[Place], files: int, most: int, *, plain: bool = True
+    places: Sequence[Place], files: Sequence[int], most: int, *, plain: bool = True
 ) -> tuple[list[Place], list[Place]]:
     """The places to cite, and less likely ones: members of the files cited, then other files.
 
-    ``files`` is how many files are worth citing, ``most`` how many places. Unless the first place
+    ``files`` are those worth citing, ``most`` is how many places are. Unless the first place
     is sure, there are at least ``_LEAST_CITED`` of them that are no twins. If the question is not
     ``plain`` but a long text, they have at most ``_LONG_TEXT_LINES`` together, or are only one.
     """
@@ -188,8 +231,8 @@ def choose_places(
         if any(_overlap(each, other) for other in cited):
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
-        # The files are in the order of their own chances, which know more about files.
-        if each.file not in known and cited and each.file >= files and each.chance < 1.0:
+        # Whether a file is worth citing is known from its own chance, which knows more about files.
+        if each.file not in known and cited and each.file not in files and each.chance < 1.0:
             rest.append(each)
             continue
         is_first = each.file not in known

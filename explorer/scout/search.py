@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
@@ -20,7 +21,7 @@ from explorer.scout.networks import Weights, how_many_files, load_weights, score
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
-from explorer.scout.places import Place, choose_places, rank_places, sureness
+from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
@@ -166,8 +167,21 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     return merge_rows(rows, *index.index_first(wanted, stopped))
 
 
-def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
-    """The answer from the candidates.
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """The files whose definitions are ranked, the likeliest first."""
+
+    paths: list[str]
+    texts: list[bytes]
+    chances: NDArray[np.float64]
+    named: dict[int, list[int]]
+    """The lines of them that the query names, or that define its name."""
+    count: int
+    """How many of them are worth citing."""
+
+
+def likely_files(query: Query, found: Candidates, weights: Weights, most: int, room: int) -> Likely:
+    """The ``room`` likeliest of the candidates; ``most`` is the most that are worth citing.
 
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
     """
@@ -178,42 +192,54 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
     chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
+    named = dict(found.named)
     if query.trace.bare:
-        order = list(dict.fromkeys([*found.named, *order]))
+        order = list(dict.fromkeys([*named, *order]))
     elif query.alone is not None and found.standing.any():
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
-            found.named.setdefault(index, [found.defining[index].line])
-    looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
-    places = rank_places(
-        [found.paths[index] for index in looked],
-        [found.texts[index] for index in looked],
-        chances[looked],
+            named.setdefault(index, [found.defining[index].line])
+    chosen = list(dict.fromkeys([*order[:count], *named, *order]))[:room]
+    return Likely(
+        [found.paths[index] for index in chosen],
+        [found.texts[index] for index in chosen],
+        chances[chosen],
+        {file: named[index] for file, index in enumerate(chosen) if index in named},
+        count,
+    )
+
+
+def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
+    """The answer from the candidates."""
+    files = likely_files(query, found, weights, most, _LOOKED_AT)
+    looked = look_into(
+        files.paths,
+        files.texts,
+        files.chances,
         query,
         found.weight,
         found.described,
         weights,
-        {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
+    places = rank_places(looked, files.chances, scores_of(looked), files.named)
     if not places:
         return ScoutAnswer((), _sentence(()))
-    cited, further = choose_places(places, count, most, plain=query.is_plain)
+    cited, further = choose_places(places, range(files.count), most, plain=query.is_plain)
     high = PLAIN_HIGH if query.is_plain else weights.high
-    paths = [found.paths[index] for index in looked]
-    citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
+    citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
         citations,
         _sentence(citations),
         (),
-        _confidence(float(chances[looked[cited[0].file]]), high, weights.medium),
+        _confidence(float(files.chances[cited[0].file]), high, weights.medium),
         _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
-        tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
+        tuple(_citation(each, files) for each in further),
     )
 
 
-def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
-    path, name = paths[place.file], place.definition.name
-    lines = split_lines(text.decode("utf-8", "replace"))
+def _citation(place: Place, files: Likely) -> Citation:
+    path, name = files.paths[place.file], place.definition.name
+    lines = split_lines(files.texts[place.file].decode("utf-8", "replace"))
     return Citation(
         path,
         place.start,
