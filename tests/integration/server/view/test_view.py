@@ -244,7 +244,8 @@ def test_a_record_of_an_earlier_version_has_no_outline_and_is_shown(
     recorded: tuple[Path, Path], tmp_path: Path
 ) -> None:
     lines = [json.loads(line) for line in recorded[1].read_text().splitlines()]
-    assert any(line.pop("outline", None) for line in lines)
+    outlines = [line.pop("outline", None) for line in lines]
+    assert any(outlines)
     earlier = tmp_path / "earlier.jsonl"
     earlier.write_text("".join(json.dumps(line) + "\n" for line in lines))
     page = run_page(run_view(read(earlier)))
