@@ -89,9 +89,14 @@ def check(words: list[str]) -> None:
         assert program in OTHERS or program.startswith("python"), words
 
 
+_COMPLETION = ("--install-completion", "--show-completion")
+
+
 def _parse(arguments: list[str]) -> None:
     """Let the command line's parser read the arguments; a sentence may leave some out."""
     command = get_command(app)
+    # These act while they are parsed: one writes into the shell's own file.
+    arguments = [each for each in arguments if each not in _COMPLETION]
     try:
         context = command.make_context("fastcontext", with_default_folder(arguments))
         while left := getattr(context, "_protected_args", None):

@@ -12,7 +12,7 @@ from typing import Final
 
 from explorer.answers.links import Locate, Source, links_of
 from explorer.definitions import Definition, outline
-from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
+from explorer.records import Citation, Confidence, Excerpt, Exploration, OutlineEntry, Span
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
@@ -42,6 +42,8 @@ _LINE_CHARS: Final = 160
 _NUMBER_BYTES: Final = 6
 """What a line costs besides its text: number, blank and line end."""
 _FENCE_BYTES: Final = 24
+_MOST_ENTRIES: Final = 300
+"""The most definitions in an outline: more than a reader looks through."""
 
 
 def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
@@ -86,6 +88,36 @@ def show(
             shown.append(each)
         max_bytes += room
     return replace(run, citations=tuple(shown))
+
+
+def outlines(run: Exploration, workspace: Workspace) -> dict[str, tuple[OutlineEntry, ...]]:
+    """The outline of each cited file that has one, by its path. Reads files, blocking."""
+    files = _Files(workspace)
+    sources = {each.path: files.source(each.path) for each in run.citations}
+    found = {path: entries(source.outline) for path, source in sources.items() if source}
+    return {path: outlined for path, outlined in found.items() if outlined}
+
+
+def entries(found: Sequence[Definition]) -> tuple[OutlineEntry, ...]:
+    """The named definitions of a file.
+
+    Of a file with more than ``_MOST_ENTRIES``: first without values and fields, then the first of
+    what is left.
+    """
+    named = [number for number, each in enumerate(found) if each.name]
+    if len(named) > _MOST_ENTRIES:
+        named = [number for number in named if found[number].kind not in ("value", "field")]
+    depths: dict[int, int] = {-1: -1}
+    for number in named[:_MOST_ENTRIES]:
+        parent = found[number].parent
+        while parent not in depths:
+            parent = found[parent].parent
+        depths[number] = depths[parent] + 1
+    return tuple(
+        OutlineEntry(mask_secrets(each.last_name), each.start, each.end, depths[number])
+        for number, each in enumerate(found)
+        if number in depths
+    )
 
 
 class _Files:

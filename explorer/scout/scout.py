@@ -81,6 +81,12 @@ class Scout:
         """True while files are indexed behind an answer."""
         return self._behind is not None
 
+    @property
+    def to_index(self) -> int:
+        """How many files are known to be new or changed since they were indexed."""
+        # Without the lock, which whoever indexes holds.
+        return len(self._index.pending.paths) if self._index is not None else 0
+
     def close(self) -> bool:
         """Stop indexing and keep what is indexed for the next process.
 

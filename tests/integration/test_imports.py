@@ -149,6 +149,16 @@ def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
     assert modules & {"mcp", "numpy", "onnxruntime", "httpx", "rich"} == set()
 
 
+def test_the_command_alone_looks_at_files_and_loads_no_client_of_anything() -> None:
+    code = (
+        "import sys; from server.commands.welcome import welcome; welcome();"
+        "print('\\n'.join(sys.modules))"
+    )
+    modules = loaded(code)
+    assert "server.clients.table" in modules
+    assert modules & {"mcp", "numpy", "httpx", "rich", "jinja2", "explorer.loop"} == set()
+
+
 def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:
     modules = loaded("import sys, launch.keeper.client; print('\\n'.join(sys.modules))")
     assert "launch.state" in modules
