@@ -143,8 +143,12 @@ def fuse(
     read: Values,
     *,
     asked: bool,
+    gains: Values | float = 1.0,
 ) -> tuple[Values, Values]:
-    """The chances of the files and the log odds of the definitions, words and reader together."""
+    """The chances of the files and the log odds of the definitions, words and reader together.
+
+    The chances of the files are multiplied by their ``gains``.
+    """
     raw = file_columns(chances, table, owner, read) @ fusion.files
-    fused = file_chances(fusion.calibration, raw)
+    fused = gains * file_chances(fusion.calibration, raw)
     return fused, definition_columns(fused, table, owner, read, asked=asked) @ fusion.definitions

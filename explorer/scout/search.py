@@ -192,6 +192,8 @@ class Likely:
     paths: list[str]
     texts: list[bytes]
     chances: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    """What their chances are multiplied by: tools wrote some."""
     named: dict[int, list[int]]
     """The lines of them that the query names, or that define its name."""
     count: int
@@ -212,7 +214,8 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
         weights.calibration,
         is_exact=found.is_exact,
     )
-    chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
+    gains = np.where(found.is_generated, GENERATED_GAIN, 1.0)
+    chances = gains * chances
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     named = dict(found.named)
@@ -227,6 +230,7 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
         [found.paths[index] for index in chosen],
         [found.texts[index] for index in chosen],
         chances[chosen],
+        gains[chosen],
         {file: named[index] for file, index in enumerate(chosen) if index in named},
         count,
     )
@@ -236,9 +240,10 @@ def _answer(
     query: Query, found: Candidates, weights: Weights, most: int, desk: Desk | None
 ) -> ScoutAnswer:
     """The answer from the candidates."""
-    # Where a name, a quoted text or the lines of a trace decide, nothing has to be read.
+    # Where a name, a quoted text or the lines of a trace decide, nothing has to be read; and of
+    # tests, documents and settings the reader was not trained to know anything.
     is_known = found.is_exact or query.trace.bare
-    if desk is not None and (is_known or not desk.is_ready()):
+    if desk is not None and (is_known or query.seeks or not desk.is_ready()):
         desk = None
     files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
     looked = look_into(
@@ -260,7 +265,9 @@ def _answer(
         if read.passages:
             fusion = load_fusion()["plain" if query.is_plain else "long"]
             known = looked.table, looked.owner, read.scores
-            chances, scores = fuse(fusion, chances, *known, asked=asks(query.text))
+            chances, scores = fuse(
+                fusion, chances, *known, asked=asks(query.text), gains=files.gains
+            )
             count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
             order = np.argsort(-chances, kind="stable").tolist()
     places = rank_places(looked, chances, scores, files.named)
