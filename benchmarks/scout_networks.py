@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.scout.matches import Matches
-from explorer.scout.networks import USUAL_MATCHES, Network, clipped, join, pool
+from explorer.scout.networks import USUAL_MATCHES, Network, join, pool, scaled
 
 Floats = NDArray[np.float32]
 Parameters = dict[str, Floats]
@@ -166,7 +166,7 @@ def _slopes(
 ) -> Parameters:
     """The slopes of all parameters for one batch."""
     values = np.concatenate([group.matches.values for group in groups]).astype(np.float32)
-    values = clipped((values - fixed["match_mean"]) / fixed["match_scale"])
+    values = scaled(values, fixed["match_mean"], fixed["match_scale"])
     raised = values @ p["a"] + p["a_bias"]
     hidden = np.maximum(raised, 0)
     each = hidden @ p["b"] + p["b_bias"]
@@ -174,7 +174,7 @@ def _slopes(
     at = 0
     for group in groups:
         size, count = len(group.matches.owner), len(group.table)
-        x = clipped((group.table - fixed["x_mean"]) / fixed["x_scale"])
+        x = scaled(group.table, fixed["x_mean"], fixed["x_scale"])
         pooled = pool(each[at : at + size], group.matches.owner, count)
         uppers.append(join(x, pooled, size))
         usual.append(np.full(count, USUAL_MATCHES / max(USUAL_MATCHES, size / max(1, count))))

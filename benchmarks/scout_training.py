@@ -44,6 +44,7 @@ from explorer.scout.networks import (
     sigmoid,
 )
 from explorer.scout.query import parse_query
+from explorer.scout.scanned import scans_of
 
 Matrix = NDArray[np.float64]
 
@@ -164,7 +165,7 @@ def features_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] 
     likely = np.argsort(-score_all(load_weights().files, found.features, found.matches))
     chosen = np.union1d(np.flatnonzero(right), likely[:_CELL_FILES]).tolist()
     texts = [found.texts[candidate] for candidate in chosen]
-    field, known = read_cells(texts, query, found.weight, found.described)
+    field, known = read_cells(scans_of(texts), query, found.weight, found.described)
     shapes, sought = [], []
     for place, candidate in enumerate(chosen):
         begin, end = (int(each) for each in field.spans[place])

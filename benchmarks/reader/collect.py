@@ -108,7 +108,7 @@ def record_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] | 
         "id": task["id"],
         "task": {key: task[key] for key in kept if key in task},
         "plain": query.is_plain,
-        "alone": query.alone is not None,
+        "alone": found.is_exact,
         "named": files.named,
         "count": files.count,
         "paths": files.paths,

@@ -28,7 +28,7 @@ from explorer.scout.fusion import (
     fuse,
     parse_fusion,
 )
-from explorer.scout.judging import FEATURES
+from explorer.scout.judging import FEATURES, asks
 from explorer.scout.networks import calibration_features, file_chances, how_many_files
 from explorer.scout.places import word_weights
 
@@ -58,6 +58,11 @@ class Example:
     def kind(self) -> str:
         """``plain`` or ``long``."""
         return "plain" if self.record["plain"] else "long"
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asks how, where, when or why."""
+        return asks(self.record["task"]["query"])
 
     @property
     def repository(self) -> str:
@@ -146,7 +151,7 @@ def _fit_kind(examples: Sequence[Example], kind: str, pull: float) -> dict[str, 
     calibration = fit_logistic(features, right, 0.1)
     chances = [file_chances(calibration, raw) for raw in raws]
     tables = [
-        definition_columns(c, e.table, e.owner, e.read)
+        definition_columns(c, e.table, e.owner, e.read, asked=e.asked)
         for c, e in zip(chances, examples, strict=True)
     ]
     hidden = [DEFINITION_COLUMNS.index(name) for name in _OF_COMMENTS]
@@ -154,7 +159,10 @@ def _fit_kind(examples: Sequence[Example], kind: str, pull: float) -> dict[str, 
         if each.record["task"]["kind"] == "doc":
             table[:, hidden] = 0.0
     prior = np.array([*word_weights(), *(_READER_PRIOR[n] for n in DEFINITION_COLUMNS[-3:])])
-    definitions = conditional_logit(tables, [e.right for e in examples], shares, prior, pull)
+    # Documentation of classes and values is asked about here as nobody asks about these.
+    kept = [at for at, name in enumerate(DEFINITION_COLUMNS) if name.startswith("asked")]
+    right_ones = [each.right for each in examples]
+    definitions = conditional_logit(tables, right_ones, shares, prior, pull, kept)
     high, medium = _thresholds(
         [(chances[n].max(), bool(examples[n].right_files[np.argmax(raws[n])])) for n in own]
     )
@@ -202,8 +210,12 @@ def conditional_logit(
     shares: Values,
     prior: Values,
     pull: float,
+    kept: Sequence[int] = (),
 ) -> Values:
-    """Weights by Adam on the log loss of choosing any of the right rows, drawn to the prior."""
+    """Weights by Adam on the log loss of choosing any of the right rows, drawn to the prior.
+
+    Those of the columns ``kept`` stay as they are in the prior.
+    """
     chosen = [n for n, each in enumerate(right) if each.any() and not each.all()]
     scale = np.concatenate([tables[n] for n in chosen]).std(axis=0) + 0.05
     weight = prior.astype(np.float64).copy()
@@ -222,6 +234,7 @@ def conditional_logit(
                 hit = every * right[n]
                 gap = every / every.sum() - hit / max(1e-12, float(hit.sum()))
                 slope += shares[n] * (tables[n].T @ gap) / scale / len(batch)
+            slope[list(kept)] = 0.0
             step += 1
             first = 0.9 * first + 0.1 * slope
             second = 0.999 * second + 0.001 * slope * slope
@@ -240,7 +253,9 @@ def answer(each: Example, fusion: Fusion | None) -> Row:
         chances, order = each.chances, np.argsort(-each.chances, kind="stable")
         scores = each.table @ np.array(word_weights())
     else:
-        chances, scores = fuse(fusion, each.chances, each.table, each.owner, each.read)
+        chances, scores = fuse(
+            fusion, each.chances, each.table, each.owner, each.read, asked=each.asked
+        )
         order = np.argsort(-chances, kind="stable")
     count = each.record["count"] if each.record["alone"] else how_many_files(chances, _MOST_FILES)
     right = each.right_files[order]
@@ -252,7 +267,7 @@ def answer(each: Example, fusion: Fusion | None) -> Row:
         "file_f1": 2 * found / (count + max(1, len(ranges))),
         "ndcg": _ndcg(right[:10], max(1, len(ranges))),
         "files": float(count),
-        "high": float(chances.max() >= fusion.high) if fusion else np.nan,
+        "high": float(chances.max() >= fusion.levels.high) if fusion else np.nan,
     }
     if row["high"] == 1:
         row["high_right"] = row["hit1"]
@@ -264,7 +279,7 @@ def answer(each: Example, fusion: Fusion | None) -> Row:
         "first": float(each.right[best[0]]),
         "three": float(each.right[best[:3]].any()),
         "rank": float(np.flatnonzero(each.right[best]).min(initial=99)),
-        "sure": float(share >= fusion.place_high) if fusion else np.nan,
+        "sure": float(share >= fusion.levels.place_high) if fusion else np.nan,
     }
     if row["sure"] == 1:
         row["sure_right"] = row["first"]
@@ -323,7 +338,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, required=True, help="folder of scores")
     parser.add_argument("--fit", nargs="+", default=["fusion"], help="records to fit on")
     parser.add_argument("--show", nargs="*", default=[], help="records to answer")
-    parser.add_argument("--pull", type=float, default=60.0, help="towards the prior")
+    parser.add_argument("--pull", type=float, default=300.0, help="towards the prior")
     parser.add_argument("--budget", type=int, default=72, help="passages that are read")
     parser.add_argument("--into", type=Path, help="the file of weights to write")
     options = parser.parse_args(args)

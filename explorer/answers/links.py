@@ -37,6 +37,9 @@ _TEST: Final = re.compile(
     r"(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$)", re.IGNORECASE
 )
 
+_DOCUMENT: Final = re.compile(r"\.(?:md|markdown|mdx|rst|adoc|txt|po|json|lock)$", re.IGNORECASE)
+"""A text that has a name mentions it; it does not use it."""
+
 Located = Mapping[str, Sequence[tuple[str, bool]]]
 """For each name the files that have it, and whether they define it."""
 Locate = Callable[[Sequence[str]], Located]
@@ -80,10 +83,12 @@ def _users(
 ) -> list[Link]:
     word = re.compile(rf"(?<![\w]){re.escape(own.last_name)}(?![\w])")
     found: list[Link] = []
-    for path in _nearest(citation.path, [path for path, _ in files])[:_FILES_READ]:
+    candidates = [path for path, _ in files if not _DOCUMENT.search(path)]
+    for path in _nearest(citation.path, candidates)[:_FILES_READ]:
         source = read(path)
         for number, line in enumerate(source.lines if source else (), 1):
-            if not word.search(line[:1_000]) or _IMPORT.match(line) or _COMMENT.match(line):
+            match = word.search(line[:1_000])
+            if match is None or _IMPORT.match(line) or _COMMENT.match(line):
                 continue
             if path == citation.path and own.start <= number <= own.end:
                 continue
@@ -94,12 +99,23 @@ def _users(
                 continue
             if _in_list(line, own.last_name):
                 continue
+            if _receiver(line[: match.start()]) in _OWN and _is_strange(own, around, source):
+                continue
             found.append(Link("used by", path, number, around.name if around else ""))
             if len(found) == MOST_USERS:
                 return found
             if sum(each.path == path for each in found) == MOST_USERS - 1:
                 break
     return found
+
+
+def _is_strange(own: Definition, around: Definition | None, source: Source) -> bool:
+    """Whether ``self`` around a line is of a class that has nothing to do with the method's own."""
+    holder = own.name.rpartition(".")[0].rpartition(".")[2]
+    if not holder or around is None:
+        return False
+    head = _class_line(source, around)
+    return bool(head) and holder not in _WORD.findall(head)
 
 
 def _in_list(line: str, name: str) -> bool:
@@ -110,29 +126,34 @@ def _in_list(line: str, name: str) -> bool:
 def _uses(
     citation: Citation,
     own: Definition,
-    used: Sequence[str],
+    used: Mapping[str, str],
     source: Source,
     located: Located,
     read: Read,
 ) -> list[Link]:
     found: list[Link] = []
-    here: dict[str, Definition] = {}
+    here: dict[str, list[Definition]] = {}
     for each in source.outline:
         if not (own.start <= each.start and each.end <= own.end) and each.name:
-            here.setdefault(each.last_name, each)
+            here.setdefault(each.last_name, []).append(each)
+    seen = _Seen(own, source)
     opened = 0
-    for name in used:
-        if name in here:
-            found.append(Link("uses", citation.path, here[name].head, here[name].name))
+    for name, receiver in used.items():
+        mine = seen.from_here(here.get(name, ()), receiver, source.outline)
+        if mine is not None:
+            found.append(Link("uses", citation.path, mine.head, mine.name))
         else:
-            defining = [path for path, defines in located.get(name, ()) if defines]
+            defining = [
+                path for path, defines in located.get(name, ()) if defines and path != citation.path
+            ]
             if not defining or len(defining) > _FILES_READ or opened >= _FILES_READ:
                 continue
             opened += 1
             path = _nearest(citation.path, defining)[0]
             other = read(path)
             outline = other.outline if other else ()
-            first = next((each for each in outline if each.last_name == name), None)
+            named = [each for each in outline if each.last_name == name]
+            first = seen.from_here(named, receiver, outline)
             if first is not None:
                 found.append(Link("uses", path, first.head, first.name))
         if len(found) == MOST_USED:
@@ -140,12 +161,66 @@ def _uses(
     return found
 
 
-def _names_used(citation: Citation, own: Definition, source: Source) -> list[str]:
-    """The names that the place calls or refers to, those near what matters first."""
+class _Seen:
+    """What the lines of a definition can mean by a name."""
+
+    def __init__(self, own: Definition, source: Source) -> None:
+        self._own, self._outline = own, source.outline
+        self._class = own.name.rpartition(".")[0].rpartition(".")[2]
+        self._bases = set(_WORD.findall(_class_line(source, own))) - _CLASS_WORDS
+
+    def from_here(
+        self, named: Sequence[Definition], receiver: str, outline: Sequence[Definition]
+    ) -> Definition | None:
+        """The definition that is meant, of those of that name in an outline.
+
+        ``receiver`` is what stands before the name, as ``_receiver`` says. A member of another
+        class, such as a subclass, merely has the same name.
+        """
+        fitting = [each for each in named if self._fits(each, receiver, outline)]
+        if not fitting and len(named) == 1 and named[0].kind == "function":
+            # Of what class a variable is, is not known; there is only one such method.
+            return named[0] if receiver and receiver not in _OWN else None
+        return next(iter(fitting), None)
+
+    def _fits(self, each: Definition, receiver: str, outline: Sequence[Definition]) -> bool:
+        above = outline[each.parent] if each.parent >= 0 else None
+        if above is not None and above.kind == "function":
+            is_around = above.start <= self._own.start and self._own.end <= above.end
+            return outline is self._outline and is_around and not receiver
+        holder = each.name.rpartition(".")[0].rpartition(".")[2]
+        is_member = above.kind == "class" if above is not None else bool(holder)
+        if not is_member or each.kind in ("class", "type"):
+            return receiver not in _OWN
+        if receiver == holder:
+            return True
+        # The receiver of a method in Go, and its scope in C++, stand in its own head.
+        if holder == self._class:
+            return above is None or not receiver or receiver in _OWN
+        return holder in self._bases and (not receiver or receiver in _OWN)
+
+
+_OWN: Final = frozenset("self this cls super base parent static Self".split())
+_BEFORE: Final = re.compile(r"(\w*)(\S?)\s*(?:\?\.|\.|::|->)\s*$")
+
+
+def _receiver(before: str) -> str:
+    """The word before a dot at the end of the text, ``?`` for another value; empty for no dot."""
+    match = _BEFORE.search(before)
+    if match is None:
+        return ""
+    return match[1] if match[1] and not match[2] else "super" if "super()" in before else "?"
+
+
+def _names_used(citation: Citation, own: Definition, source: Source) -> dict[str, str]:
+    """The names that the place calls or refers to, those near what matters first.
+
+    For each what stands before it where it is first used, as ``_receiver`` says.
+    """
     matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
     last = min(own.end, len(source.lines))
     numbers = sorted(range(own.head, last + 1), key=lambda n: (n not in matters, n))
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
     documented = _docstring_lines(source.lines, own.head, last)
     for number in numbers:
         line = source.lines[number - 1][:500]
@@ -154,8 +229,8 @@ def _names_used(citation: Citation, own: Definition, source: Source) -> list[str
         for match in _CALLED.finditer(line):
             name = match[1] or match[2] or match[3]
             if name != own.last_name and not name.startswith("__"):
-                names.setdefault(name)
-    return list(names)[:_NAMES_LOOKED_UP]
+                names.setdefault(name, _receiver(line[: match.start()]))
+    return dict(list(names.items())[:_NAMES_LOOKED_UP])
 
 
 def _docstring_lines(lines: Sequence[str], first: int, last: int) -> set[int]:

@@ -16,6 +16,7 @@ from explorer.scout.definers import (
 )
 from explorer.scout.field import build_field
 from explorer.scout.index import RepositoryIndex
+from explorer.scout.literal import files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.query import Query
 from explorer.scout.rows import IndexRows, find, read_files
@@ -27,6 +28,8 @@ from explorer.scout.trace import resolve, tail_of
 _NAMED_FILES: Final = 12
 """The most files that are read because a stack trace names them."""
 _ONE_LETTER: Final = 64
+_HOLDING: Final = 48
+"""The most files that are read because they have a text that is quoted."""
 _DEFINERS: Final = 12
 """The most files that are ranked only because they define a name of the question."""
 
@@ -52,7 +55,10 @@ class Candidates:
     extra: Floats
     """What the ranking networks do not know of each candidate, a row for each."""
     standing: Floats
-    """How much each candidate stands out as the place of the one name that is asked for."""
+    """How much each candidate stands out as the place of the one name that is asked for, or of the
+    message or route that is quoted."""
+    is_exact: bool
+    """Whether some do."""
 
 
 def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candidates | None:
@@ -71,6 +77,10 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     if query.alone is not None and len(query.alone.last) == 1:
         defined_in = files_that_define(index.workspace, query.alone)
         likely += [row for row, path in enumerate(rows.paths) if path in defined_in][:_ONE_LETTER]
+    literals = () if query.alone else literals_of(query)
+    if literals:
+        holding = files_that_hold(index.workspace, literals)
+        likely += [row for row, path in enumerate(rows.paths) if path in holding][:_HOLDING]
     read = {
         path: text
         for path, _, text in read_files(
@@ -81,6 +91,13 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         row: defining(rows.paths[row], read[rows.paths[row]], query.names)
         for row in (dict.fromkeys([*likely, *chosen]) if query.names else ())
     }
+    quoting = {
+        row: Defining(*held(path, read[path], literals))
+        for row in (dict.fromkeys([*likely, *chosen]) if literals else ())
+        for path in (rows.paths[row],)
+    }
+    if any(each.plainness for each in quoting.values()):
+        defines = quoting
     definers = [row for row in defines if defines[row].plainness]
     ranks = standing([defines[row] for row in definers], paths, definers, ranking)
     definers = [definers[place] for place in np.argsort(-ranks, kind="stable").tolist()]
@@ -98,6 +115,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         if place >= 0 and line <= field.line_counts[place]:
             lines.setdefault(place, []).append(line)
     known = postings, rows.lengths, paths, at, query
+    stand = standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking)
     described = describe_terms(*known)
     return Candidates(
         paths=[rows.paths[row] for row in chosen],
@@ -110,7 +128,8 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         named=lines,
         defining=[defines.get(row, NOTHING) for row in chosen],
         extra=extra_features(query, paths, chosen, scores),
-        standing=standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking),
+        standing=stand,
+        is_exact=bool(stand.any()) and (query.alone is not None or defines is quoting),
     )
 
 

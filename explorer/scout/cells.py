@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from explorer.scout.field import FINE_CELL_LINES, Field, build_field
+from explorer.scout.field import FINE_CELL_LINES, Field, field_of
 from explorer.scout.matches import Matches, describe_cells, match_cells
 from explorer.scout.query import Query, words_said
+from explorer.scout.scanned import Scanned
 from explorer.scout.tokens import Floats
 
 _RUST_TESTS: Final = b"#[cfg(test)]\nmod "
@@ -13,11 +14,12 @@ _NEVER: Final = 1 << 30
 
 
 def read_cells(
-    texts: Sequence[bytes], query: Query, weight: Floats, described: Floats
+    scans: Sequence[Scanned], query: Query, weight: Floats, described: Floats
 ) -> tuple[Field, list[tuple[Floats, Matches]]]:
     """The texts cut finely, and for each what is known of its cells."""
-    field = build_field(texts, query, weight, FINE_CELL_LINES)
+    field = field_of(scans, query, weight, FINE_CELL_LINES)
     said = words_said(query.text)
+    texts = [text for each in scans for text in each.texts]
     return field, [
         (
             describe_cells(field, index, said, tests_from(text)),

@@ -41,15 +41,15 @@ class Defining:
 
     plainness: float
     """How plainly, by ``names.defining_line``; 0 for not at all."""
-    scope: float
-    """The share of what stands before the name that the file is in, or defines."""
     line: int
     """1-based; 0 for none."""
-    is_stem: bool
+    scope: float = 1.0
+    """The share of what stands before the name that the file is in, or defines."""
+    is_stem: bool = False
     """Whether the file is called like the name."""
 
 
-NOTHING: Final = Defining(0.0, 0.0, 0, is_stem=False)
+NOTHING: Final = Defining(0.0, 0, 0.0)
 
 
 def likely_definers(query: Query, found: Postings, paths: PathIndex, ranking: Floats) -> list[int]:
@@ -104,7 +104,7 @@ def defining(path: str, text: bytes, names: Sequence[Name]) -> Defining:
             plainness, line = MODULE, line or 1
         if plainness:
             each = Defining(
-                plainness, within_scope(path, text, name), line, is_stem=stem_is(path, [name.last])
+                plainness, line, within_scope(path, text, name), stem_is(path, [name.last])
             )
             if each.plainness + 2 * each.scope > best.plainness + 2 * best.scope:
                 best = each

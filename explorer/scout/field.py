@@ -6,31 +6,16 @@ shifted arrays and never mix two files. (One pass over the same arrays: apart, i
 hard to follow, so this module is a little longer than others.)
 """
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.scout.folding import fold
 from explorer.scout.query import WORD_GROUP, WORD_GROUPS, Query
-from explorer.scout.tokens import (
-    PAD,
-    Bytes,
-    Floats,
-    Indexes,
-    Lines,
-    Mask,
-    Scan,
-    defined_words,
-    in_chunks,
-    is_among,
-    lines_of,
-    long_enough,
-    scan,
-)
+from explorer.scout.scanned import Scanned, scans_of
+from explorer.scout.tokens import Bytes, Floats, Indexes, Lines, Mask, is_among, long_enough
 
 CELL_LINES: Final = 8
 FINE_CELL_LINES: Final = 4
@@ -39,7 +24,6 @@ two cells of eight."""
 GAP_CELLS: Final = 8
 """Empty cells between files: the reach of the widest window."""
 
-_CHUNK_BYTES: Final = 1 << 17
 _MAX_WINDOW_TERMS: Final = 96
 _SATURATION: Final = 1.0
 _MAX_QUOTED: Final = 2_000
@@ -82,14 +66,15 @@ def build_field(
     texts: Sequence[bytes], query: Query, weight: Floats, cell_lines: int = CELL_LINES
 ) -> Field:
     """The field of the candidates' texts, of which there is at least one, in their order."""
-    chunks = list(in_chunks(texts, len, _CHUNK_BYTES))
+    return field_of(scans_of(texts), query, weight, cell_lines)
+
+
+def field_of(
+    scans: Sequence[Scanned], query: Query, weight: Floats, cell_lines: int = CELL_LINES
+) -> Field:
+    """The field of texts that are scanned already."""
     detailed = cell_lines < CELL_LINES
-    if len(chunks) == 1:
-        found, files = _gather(map(_scanned, chunks), query, detailed=detailed)
-    else:
-        # Array arithmetic releases the interpreter's lock: two cores do nearly twice as much.
-        with ThreadPoolExecutor(2, "scout-field") as pool:
-            found, files = _gather(pool.map(_scanned, chunks), query, detailed=detailed)
+    found, files = _gather(scans, query, detailed=detailed)
     cells, cell_of_line = _cut(found.defines, files, cell_lines)
     field = Field(
         **cells,
@@ -101,26 +86,6 @@ def build_field(
     if detailed:
         _describe_shape(field, found, cell_of_line)
     return field
-
-
-@dataclass(frozen=True, slots=True)
-class _Scanned:
-    """A chunk's words, its lines, and which words are names of definitions."""
-
-    texts: list[bytes]
-    joined: bytes
-    bytes: Bytes
-    lines: Lines
-    words: Scan
-    named: Mask
-
-
-def _scanned(chunk: list[bytes]) -> _Scanned:
-    chunk = [fold(text) for text in chunk]
-    joined = PAD + PAD.join(chunk) + PAD
-    array = np.frombuffer(joined, np.uint8)
-    lines, words = lines_of(array), scan(array)
-    return _Scanned(chunk, joined, array, lines, words, defined_words(array, words, lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +115,14 @@ class _Lines:
 
 
 def _gather(
-    scans: Iterable[_Scanned], query: Query, *, detailed: bool
+    scans: Sequence[Scanned], query: Query, *, detailed: bool
 ) -> tuple[_Lines, list[tuple[int, int]]]:
     """What the lines of all chunks hold, and for each file its first line and their number."""
     pieces: list[_Lines] = []
     files: list[tuple[int, int]] = []
     lines = parts = 0
     for each in scans:
-        begins = np.cumsum([len(PAD)] + [len(text) + len(PAD) for text in each.texts])
-        for begin, text in zip(begins.tolist(), each.texts, strict=False):
-            first = int(np.searchsorted(each.lines.starts, begin))
-            count = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
-            files.append((lines + first, count))
+        files += [(lines + at, count) for at, count in zip(each.firsts, each.counts, strict=True)]
         pieces.append(_lines_of_chunk(each, query, lines, parts, detailed=detailed))
         lines += len(each.lines.starts)
         parts += len(each.words.term) + 8
@@ -171,10 +132,10 @@ def _gather(
 
 
 def _lines_of_chunk(
-    scanned: _Scanned, query: Query, first_line: int, first_part: int, *, detailed: bool
+    scanned: Scanned, query: Query, first_line: int, first_part: int, *, detailed: bool
 ) -> _Lines:
     lines, words, named = scanned.lines, scanned.words, scanned.named
-    keep = np.flatnonzero(long_enough(words, scanned.bytes))
+    keep = np.flatnonzero(long_enough(words, scanned.array))
     part = keep[is_among(words.term[keep], query.terms)]
     whole = np.flatnonzero(words.compound)
     whole = whole[is_among(words.word_term[whole], query.terms)]
@@ -190,7 +151,7 @@ def _lines_of_chunk(
         marked = np.flatnonzero(is_among(words.word_term, _MARK_TERMS))
         mark = _MARK_GROUPS[np.searchsorted(_MARK_TERMS, words.word_term[marked])]
         mark_at = words.word_start[marked]
-        shape = _shape(scanned.bytes, lines)
+        shape = _shape(scanned.array, lines)
         width = (lines.newlines - lines.starts).astype(np.int32)
 
     def line_of(offsets: NDArray[np.integer]) -> Indexes:
@@ -201,7 +162,7 @@ def _lines_of_chunk(
         np.searchsorted(query.terms, term).astype(np.int32),
         np.concatenate([named[words.word[part]], named[whole]]),
         (np.concatenate([part, first]) + first_part).astype(np.int32),
-        line_of(_places_of(query.quoted, scanned.joined)),
+        line_of(_places_of(query.quoted, scanned.data)),
         defines,
         line_of(mark_at),
         mark,
@@ -410,14 +371,14 @@ def _pairs(found: _Lines, query: Query, weight: Floats) -> tuple[NDArray[np.int6
     """The hits that directly follow the term before them in the query, and the pairs' weights."""
     said, term, order = query.sequence, found.hit_term, found.hit_order
     both = (said[:-1] >= 0) & (said[1:] >= 0) if len(said) > 1 else np.zeros(0, np.bool_)
-    terms = len(query.terms)
-    wanted = np.unique(said[:-1][both].astype(np.int64) * terms + said[1:][both])
+    wanted = np.zeros((len(query.terms), len(query.terms)), np.bool_)
+    wanted[said[:-1][both], said[1:][both]] = True
     part = np.flatnonzero(~query.whole[term])
-    if len(part) < 2 or not len(wanted):
+    if len(part) < 2 or not both.any():
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
     part = part[np.argsort(order[part], kind="stable")]
     left, right = part[:-1], part[1:]
     close = order[right] - order[left] == 1
-    close &= np.isin(term[left].astype(np.int64) * terms + term[right], wanted)
+    close &= wanted[term[left], term[right]]
     at = right[close]
     return at, weight[term[at]] + weight[term[left[close]]]

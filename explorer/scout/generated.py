@@ -35,7 +35,23 @@ _FOLDER: Final = re.compile(
 )
 
 
+_SUFFIXES: Final = frozenset(
+    "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml yaml"
+    " yml".split()
+)
+"""Those of all files that the patterns above know by more than their folder."""
+
+
 def are_generated(paths: Sequence[str]) -> Mask:
     """Whether each file is one that tools write, by its path."""
-    found = (bool(_NAME.search(path) or _FOLDER.search(path)) for path in paths)
+
+    def is_either(path: str) -> bool:
+        return bool(_NAME.search(path) or _FOLDER.search(path))
+
+    folders = [path.rpartition("/")[0] for path in paths]
+    inside = {folder: is_either(f"{folder}/") for folder in set(folders)}
+    found = (
+        inside[folder] or (path.rpartition(".")[2].lower() in _SUFFIXES and is_either(path))
+        for path, folder in zip(paths, folders, strict=True)
+    )
     return np.fromiter(found, np.bool_, len(paths))

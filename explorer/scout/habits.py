@@ -61,8 +61,10 @@ def asides(paths: Sequence[str], is_code: Mask) -> Mask:
     shows = _Folders(
         paths, _MAYBE_ASIDE, lambda path: bool(_NUMBERED.search(path)) or not code.get(path, False)
     )
+    folders = [path.rpartition("/")[0] for path in paths]
+    aside = {folder: bool(_ASIDE_FOLDER.search(folder)) for folder in set(folders)}
     return np.array(
-        [bool(_ASIDE_FOLDER.search(path.rpartition("/")[0])) or shows.says(path) for path in paths],
+        [aside[folder] or shows.says(path) for path, folder in zip(paths, folders, strict=True)],
         np.bool_,
     )
 
@@ -70,7 +72,9 @@ def asides(paths: Sequence[str], is_code: Mask) -> Mask:
 def superseded(paths: Sequence[str]) -> Mask:
     """Whether each file is kept for an older version: ``v3`` beside ``v4``, ``legacy``."""
     newest: dict[str, int] = {}
-    versions = [list(_VERSION.finditer(path)) for path in paths]
+    folders = [path.rpartition("/")[0] for path in paths]
+    inside = {folder: list(_VERSION.finditer(f"{folder}/")) for folder in set(folders)}
+    versions = [inside[folder] for folder in folders]
     for path, found in zip(paths, versions, strict=True):
         for match in found:
             before = path[: match.start()]
@@ -97,17 +101,24 @@ class _Folders:
     def __init__(
         self, paths: Sequence[str], pattern: re.Pattern[str], shows: Callable[[str], bool]
     ) -> None:
-        self._pattern = pattern
         self._packages = {path.rpartition("/")[0] for path in paths if path.endswith("__init__.py")}
         counts: dict[str, list[int]] = {}
+        # Where the pattern matches is decided by the folder, of which there are few.
+        ends: dict[str, list[int]] = {}
         for path in paths:
-            for match in pattern.finditer(path):
-                count = counts.setdefault(path[: match.end()], [0, 0])
+            folder = path.rpartition("/")[0]
+            if folder not in ends:
+                ends[folder] = [match.end() for match in pattern.finditer(f"{folder}/")]
+            for end in ends[folder]:
+                count = counts.setdefault(path[:end], [0, 0])
                 count[0] += 1
                 count[1] += shows(path)
-        self._said = {
+        said = {
             folder: shown >= _FEW * total or not self._among_sources(folder)
             for folder, (total, shown) in counts.items()
+        }
+        self._says = {
+            folder: any(said[folder[:end]] for end in found) for folder, found in ends.items()
         }
 
     def _among_sources(self, folder: str) -> bool:
@@ -118,4 +129,4 @@ class _Folders:
 
     def says(self, path: str) -> bool:
         """Whether a folder that the file is in says truly what is in it."""
-        return any(self._said[path[: match.end()]] for match in self._pattern.finditer(path))
+        return self._says[path.rpartition("/")[0]]

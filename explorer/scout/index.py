@@ -1,24 +1,7 @@
-"""The index of one repository: its rows, kept up to date in memory and between processes.
+"""The index of one repository: its rows, kept up to date in memory and between processes."""
 
-On disk it is one file for each root in the user's cache directory, readable by the user alone. The
-file is written under a name of its own and moved into place, so two processes never see half of
-one; a checksum shows damage, a version number that other code wrote it. Neither is then used.
-"""
-
-import contextlib
-import errno
-import hashlib
-import json
-import os
-import stat
-import struct
-import tempfile
-import time
-import zlib
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +23,7 @@ from explorer.scout.rows import (
     stamps,
 )
 from explorer.scout.scores import PathIndex, index_paths
+from explorer.scout.store import load, locked, save, seal_of, store_path
 from explorer.scout.texts import MAX_BYTES, MAX_CODE_BYTES, bytes_read, most_bytes
 
 MAX_FILES: Final = 40_000
@@ -86,6 +70,7 @@ class RepositoryIndex:
         self._store = cache_dir and store_path(
             cache_dir, workspace.root, include_hidden=workspace.include_hidden
         )
+        self._seal = self._store and seal_of(self._store)
         self.rows = (self._store and load(self._store)) or empty_rows()
         """What is indexed."""
         self.pending = Pending((), np.zeros((0, 3), np.int64))
@@ -169,12 +154,24 @@ class RepositoryIndex:
             self._fresh.append(rows)
             self._unsaved += len(rows.paths)
 
-    def save(self) -> None:
-        """Keep the index for the next process, if it has changed since it was kept."""
+    def save(self) -> bool:
+        """Keep the index for the next process, if it has changed; False if it cannot be kept.
+
+        What another process has kept meanwhile stays: rows of files that this index lacks.
+        """
         self._settle()
-        if self._store is not None and self._unsaved:
-            save(self._store, self.rows)
+        if self._store is None:
+            return False
+        is_kept = True
+        if self._unsaved:
+            with locked(self._store.parent):
+                others = load(self._store) if seal_of(self._store) != self._seal else None
+                rows = merge_rows(others, self.rows) if others is not None else self.rows
+                is_kept = save(self._store, rows)
+                # Those of others are not held here, so the next time they have to be read again.
+                self._seal = seal_of(self._store) if others is None else b""
         self._unsaved = 0
+        return is_kept
 
     def path_index(self, paths: tuple[str, ...]) -> PathIndex:
         """What the paths say; kept until other paths are asked about."""
@@ -260,121 +257,3 @@ def _best_first(paths: tuple[str, ...]) -> list[str]:
         (index.depth, index.is_test | index.is_aside | index.is_generated, ~index.is_code)
     )
     return [paths[place] for place in order.tolist()]
-
-
-FORMAT: Final = 2
-"""To be raised whenever the layout of the file changes."""
-
-_DEPENDS_ON: Final = ("folding", "tokens", "texts", "rows")
-"""The modules that decide what is in an index; one written by another version is not used."""
-
-MAX_KEPT: Final = 40
-"""How many indexes are kept; those not used for longest are removed."""
-
-_MAX_KEPT_BYTES: Final = 1 << 30
-_LITTER_S: Final = 3_600.0
-_MAGIC: Final = b"fastcontext-scout\n"
-_HEAD: Final = struct.Struct("<IIQ")
-_ARRAYS: Final = {
-    "stamps": np.int64,
-    "offsets": np.int64,
-    "terms": np.uint32,
-    "counts": np.uint8,
-    "lengths": np.int32,
-    "digests": np.int64,
-}
-"""The arrays of the rows, in the file's order, behind their paths."""
-
-
-@cache
-def version() -> int:
-    """A number for what this code writes into an index."""
-    folder = resources.files("explorer.scout")
-    checksum = FORMAT
-    for name in _DEPENDS_ON:
-        checksum = zlib.crc32(folder.joinpath(f"{name}.py").read_bytes(), checksum)
-    return checksum
-
-
-def store_path(directory: Path, root: Path, *, include_hidden: bool) -> Path:
-    """The file in which the index of a root is kept."""
-    key = f"{root}\0{include_hidden}".encode("utf-8", "surrogateescape")
-    return directory / f"{hashlib.sha256(key).hexdigest()[:32]}.index"
-
-
-def save(path: Path, rows: IndexRows) -> bool:
-    """Write the rows; False when the disk does not take them, which does no harm."""
-    names = json.dumps(rows.paths, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    parts = [names, *(getattr(rows, name).tobytes() for name in _ARRAYS)]
-    sizes = struct.pack(f"<{len(parts)}Q", *(len(part) for part in parts))
-    body = b"".join([sizes, *parts])
-    temporary = None
-    # As launch.files.replacing does, which this package may not import.
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + _HEAD.pack(version(), zlib.crc32(body), len(body)))
-            file.write(body)
-        Path(temporary).replace(path)
-    except OSError:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        return False
-    _prune(path.parent)
-    return True
-
-
-def load(path: Path) -> IndexRows | None:
-    """The rows as they were saved; None when there are none, or they are damaged or outdated."""
-    try:
-        data = _read_own(path)
-    except OSError:
-        return None
-    start = len(_MAGIC) + _HEAD.size
-    if len(data) < start or not data.startswith(_MAGIC):
-        return None
-    written_by, checksum, size = _HEAD.unpack_from(data, len(_MAGIC))
-    body = memoryview(data)[start:]
-    if written_by != version() or len(body) != size or zlib.crc32(body) != checksum:
-        return None
-    names, *sizes = struct.unpack_from(f"<{1 + len(_ARRAYS)}Q", body)
-    position = 8 * (1 + len(_ARRAYS))
-    paths = json.loads(bytes(body[position : position + names]).decode("utf-8", "surrogateescape"))
-    position += names
-    arrays = {}
-    for (name, kind), length in zip(_ARRAYS.items(), sizes, strict=True):
-        arrays[name] = np.frombuffer(body[position : position + length], kind)
-        position += length
-    arrays["stamps"] = arrays["stamps"].reshape(-1, 3)
-    return IndexRows(tuple(paths), **arrays)
-
-
-def _read_own(path: Path) -> bytes:
-    """The content of a regular file of this user; its time becomes that of its last use.
-
-    Raises:
-        OSError: there is none, or something else is in its place.
-    """
-    # Not blocking, because to open a FIFO is to wait for its other end.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "not a regular file of this user", str(path))
-        with contextlib.suppress(OSError):
-            os.utime(descriptor)
-        return file.read(_MAX_KEPT_BYTES + 1)
-
-
-def _prune(directory: Path) -> None:
-    """Remove indexes beyond ``MAX_KEPT``, and what killed processes left behind."""
-    with contextlib.suppress(OSError):
-        old = time.time() - _LITTER_S
-        for each in directory.glob(".new-*"):
-            if each.stat().st_mtime < old:
-                each.unlink(missing_ok=True)
-        kept = sorted(directory.glob("*.index"), key=lambda each: -each.stat().st_mtime)
-        for each in kept[MAX_KEPT:]:
-            each.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ which say which lines matter; here the definition is the unit.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.definitions import Definition, extent
-from explorer.scout.folding import fold
 from explorer.scout.query import Query
-from explorer.scout.related import Scanned, scanned, vocabulary, widened
-from explorer.scout.tokens import PAD, Floats, is_among, long_enough
+from explorer.scout.related import vocabulary, widened
+from explorer.scout.scanned import Scanned, scanned
+from explorer.scout.tokens import Floats, is_among, long_enough
 
 FEATURES: Final = (
     "file cell cell_rank name name_share name_parts whole pairs exact qualified parent doc"
@@ -61,8 +61,14 @@ class Cells:
     chance: NDArray[np.float64]
 
 
+def asks(text: str) -> bool:
+    """Whether the question begins with how, where, when or why."""
+    return bool(_ASKS.match(text))
+
+
 def judge(
     texts: Sequence[bytes],
+    scans: Sequence[Scanned],
     outlines: Sequence[Sequence[Definition]],
     cells: Sequence[Cells],
     chances: NDArray[np.float64],
@@ -71,19 +77,26 @@ def judge(
 ) -> NDArray[np.float64]:
     """A row for each definition of each text, in their order, with the columns ``FEATURES``.
 
-    ``chances`` are those of the texts to be sought at all; ``weight`` says how much each term of
+    ``scans`` have the words of the texts, in their order. ``chances`` are those of the texts to be
+    sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
-    asked = bool(_ASKS.match(query.text))
+    asked = asks(query.text)
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
-    read = [scanned(fold(text)) for text in texts]
-    terms, kin = widened(query, heavy.tolist(), vocabulary(read))
-    counted = [_counted(*each, terms, kin) for each in zip(texts, read, outlines, strict=True)]
-    parts = [np.concatenate(each) for each in zip(*(one.parts for one in counted), strict=True)]
-    names, doc, handed, body, lines = parts
     every = [each for found in outlines for each in found]
     if not every:
         return np.zeros((0, len(FEATURES)))
+    terms, kin = widened(query, heavy.tolist(), vocabulary(scans))
+    counted = [
+        _counted(text, counts, found, kin)
+        for text, counts, found in zip(texts, _line_counts(scans, terms), outlines, strict=True)
+    ]
+    parts = [np.concatenate(each) for each in zip(*(one.parts for one in counted), strict=True)]
+    doc, handed, body, lines = parts
+    last_names = [each.last_name for each in every]
+    called = scanned(["\n".join(last_names).encode("utf-8", "replace")])
+    in_names = _counts(called, terms)[called.firsts[0] :][: len(every)]
+    names = np.minimum(1.0, in_names @ kin)
     # A term that most definitions have says little about which of them is sought.
     having = ((names + doc + body) >= _SAID).sum(axis=0)
     gains = weight[heavy] * np.log(1.0 + (len(every) - having + 0.5) / (having + 0.5))
@@ -103,8 +116,7 @@ def judge(
     parent = np.where(above >= 0, name[above], 0.0)
     kinds = np.array([each.kind for each in every])
     sizes = np.array([np.diff(extent(each))[0] + 1 for each in every])
-    last_names = [each.last_name for each in every]
-    size_of_name = np.concatenate([one.name_parts for one in counted])
+    size_of_name = _part_counts(called, len(every))
     # In a name, too, a word that most definitions have says nothing.
     telling = np.minimum(1.0, gains * len(gains)) * ~query.whole[heavy]
     columns = {
@@ -150,23 +162,21 @@ def judge(
 class _Counted:
     """How often each term occurs in the parts of each definition of one file."""
 
-    parts: tuple[Floats, Floats, Floats, Floats, Floats]
-    """In its name, its comments, its signature, its body; and the body's number of lines."""
-    name_parts: NDArray[np.int64]
+    parts: tuple[Floats, Floats, Floats, Floats]
+    """In its comments, its signature, its body; and the body's number of lines."""
     stubs: NDArray[np.bool_]
 
 
-def _counted(
-    text: bytes,
-    words: Scanned,
-    found: Sequence[Definition],
-    terms: NDArray[np.uint32],
-    kin: Floats,
-) -> _Counted:
+def _counted(text: bytes, in_lines: Floats, found: Sequence[Definition], kin: Floats) -> _Counted:
+    """``in_lines`` is how often each term occurs in each line of the text."""
     lines = text.split(b"\n")
-    counts = _counts(words, terms, len(lines) + 2) @ kin
-    handed_on = [bool(_HANDS_ON.match(each[:300])) for each in lines]
-    counts[1 : len(lines) + 1][handed_on] *= _HANDED
+    # Lines are counted from 1, and the one after the last is asked about too.
+    counts = np.zeros((len(lines) + 2, in_lines.shape[1]), np.float32)
+    counts[1 : len(in_lines) + 1] = in_lines
+    counts = counts @ kin
+    for number in np.flatnonzero(counts.any(axis=1)).tolist():
+        if _HANDS_ON.match(lines[number - 1][:300]):
+            counts[number] *= _HANDED
     totals = np.zeros((len(counts) + 1, counts.shape[1]), np.float32)
     np.cumsum(counts, axis=0, out=totals[1:])
 
@@ -188,22 +198,27 @@ def _counted(
     ]
     body = between(begins, ends)
     size = np.maximum(1, np.array(ends) - np.array(begins) + 1).astype(np.float32).reshape(-1)
-    joined = scanned(fold("\n".join(each.last_name for each in found).encode("utf-8", "replace")))
-    names = np.minimum(1.0, _counts(joined, terms, len(found) + 1)[1:] @ kin)
     stubs = [
         each.size <= _STUB_LINES
         and bool(_STUB.search(lines[min(each.end, len(lines)) - 1].strip()))
         for each in found
     ]
     return _Counted(
-        (names, doc, between(heads, [each - 1 for each in bodies]), body, size),
-        _part_counts(joined, len(found)),
+        (doc, between(heads, [each - 1 for each in bodies]), body, size),
         np.array(stubs, np.bool_),
     )
 
 
-def _counts(text: Scanned, terms: NDArray[np.uint32], size: int) -> Floats:
-    """How often each term occurs in each line; line 1 has row 1."""
+def _line_counts(scans: Sequence[Scanned], terms: NDArray[np.uint32]) -> Iterator[Floats]:
+    """For each text how often each term occurs in each of its lines."""
+    for each in scans:
+        counts = _counts(each, terms)
+        for first, count in zip(each.firsts, each.counts, strict=True):
+            yield counts[first : first + count]
+
+
+def _counts(text: Scanned, terms: NDArray[np.uint32]) -> Floats:
+    """How often each term occurs in each line."""
     words = text.words
     keep = np.flatnonzero(long_enough(words, text.array))
     part = keep[is_among(words.term[keep], terms)]
@@ -211,8 +226,7 @@ def _counts(text: Scanned, terms: NDArray[np.uint32], size: int) -> Floats:
     whole = whole[is_among(words.word_term[whole], terms)]
     at = np.concatenate([words.start[part], words.word_start[whole]])
     term = np.concatenate([words.term[part], words.word_term[whole]])
-    # The pad before the text has as many line ends as bytes.
-    line = np.searchsorted(text.lines.newlines, at) - len(PAD) + 1
+    line, size = np.searchsorted(text.lines.newlines, at), len(text.lines.newlines)
     key = line.astype(np.int64) * max(1, len(terms)) + np.searchsorted(terms, term)
     flat = np.bincount(key, minlength=size * max(1, len(terms)))
     return flat.astype(np.float32).reshape(size, -1)
@@ -220,7 +234,7 @@ def _counts(text: Scanned, terms: NDArray[np.uint32], size: int) -> Floats:
 
 def _part_counts(names: Scanned, count: int) -> NDArray[np.int64]:
     """How many parts the word in each line has, at least 1."""
-    line = np.searchsorted(names.lines.newlines, names.words.start) - len(PAD)
+    line = np.searchsorted(names.lines.newlines, names.words.start) - names.firsts[0]
     return np.maximum(1, np.bincount(line, minlength=count)[:count])
 
 

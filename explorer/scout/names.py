@@ -14,16 +14,20 @@ _PART: Final = r"[^\W\d][\w$]*|[A-Za-z_$][\w$-]*"
 _NAME: Final = rf"[@$.]?(?:{_PART})(?:(?:::|->|[.#/\\])(?:{_PART}))*"
 _KIND: Final = (
     r"(?:class|function|method|struct|trait|interface|enum|type|module|constant|variable|field"
-    r"|option|setting|config(?:uration)? key|key|macro|property|attribute|hook|command|component"
-    r"|definition|declaration|implementation|source|symbol)"
+    r"|option|setting|config(?:uration)? key|key|environment variable|env var|macro|property"
+    r"|attribute|hook|command|component|definition|declaration|implementation|source|symbol)"
 )
 _ALONE: Final = re.compile(
     r"\s*(?i:(?:(?:where|what)(?:'s| is| are| does)|how (?:does|is)|find|show(?: me)?|open|go to"
-    rf"|locate|look up)\s+)?(?i:the )?(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
+    r"|locate|look up|(?P<asks>(?:which|what) (?:file|place|code|module) (?:defines|declares|sets"
+    r"|reads|has)|(?:where|what) (?:is|are) the default(?: value)? (?:of|for)))\s+)?(?i:the )?"
+    rf"(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
     rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>\([^()\n]{{0,40}}\))?(?P=quote)"
     rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
-    r"|work|set|used))?\s*[?.!]?\s*$"
+    r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented)))?\s*[?.!]?\s*$"
 )
+"""A question about a name; with what is ``asks`` or ``does`` one about a word, unless it is code:
+"where is logging configured?" asks for no definition of ``logging``."""
 _CODE: Final = re.compile(
     rf"(?<!`)`{{1,3}}(?P<ticked>{_NAME})(?:\([^()\n`]{{0,60}}\))?`+|(?<![\w./:@-])(?P<plain>{_NAME})(?P<call>\(\)?)?"
 )
@@ -56,7 +60,10 @@ def names_in(text: str) -> tuple[Name, ...]:
     """The names in the text, in its order; one alone if the text is nothing but a name."""
     match = _ALONE.match(text) if len(text) < 200 else None
     if match and match["name"].lower() not in _QUESTION_WORDS:
-        return (_name(match["name"], alone=True),)
+        said = match["name"]
+        coded = match["quote"] or match["call"] or said.isupper() or _LOOKS_CODED.search(said)
+        if coded or not (match["asks"] or match["does"]):
+            return (_name(said, alone=True),)
     found: dict[tuple[str, tuple[str, ...]], Name] = {}
     for match in _CODE.finditer(text):
         said = match["ticked"] or match["plain"]
@@ -110,6 +117,12 @@ _OPENS: Final = re.compile(
 )
 _BEFORE_KEY: Final = re.compile(rb"(?:^|[\s({\[,])(?:-\s+)?(?:[\"']-{0,2}|:|\[)?$")
 _AFTER_KEY: Final = re.compile(rb"[\"'\]]*\s*(?::(?!:)|=(?!=)|[\"'],)")
+_BEFORE_READ: Final = re.compile(
+    rb"(?i)(?:environ(?:\.get)?|getenv|lookupenv|process\.env|\benv(?:::var(?:_os)?|\.fetch)?)"
+    rb"\s*[.(\[]+\s*[\"']?$"
+)
+"""What stands before the name of an environment variable where it is read."""
+_BEFORE_DOTTED: Final = re.compile(rb"(?:[\w-]+\.){2,}$")
 _FORWARDED: Final = re.compile(
     rb"^\s*(?:(?:export\s+)?(?:enum\s+)?(?:class|struct|enum|union)\s+[\w:]+\s*;|(?:pub\s+)?mod\s+\w+;"
     rb"|(?:friend|from|import|use|export\s*\{|#\s*include)\b)"
@@ -192,7 +205,9 @@ def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> fl
         return _EXTENDS
     if _BEFORE_KEY.search(before) and _AFTER_KEY.match(after):
         return KEY
-    return 0.0
+    if _BEFORE_DOTTED.match(before) and _AFTER_KEY.match(after):
+        return KEY
+    return KEY if _BEFORE_READ.search(before) else 0.0
 
 
 def within_scope(path: str, text: bytes, name: Name) -> float:

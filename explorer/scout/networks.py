@@ -56,18 +56,28 @@ class Network:
 
     def score(self, table: Floats, matches: Matches) -> Floats:
         """A score for each row of the table; higher is better. Matches are sorted by owner."""
-        values = clipped((matches.values - self.match_mean) / self.match_scale)
-        hidden = np.maximum(values @ self.a + self.a_bias, 0)
+        values = scaled(matches.values, self.match_mean, self.match_scale)
+        hidden = lifted(values @ self.a, self.a_bias)
         pooled = pool(hidden @ self.b + self.b_bias, matches.owner, len(table))
-        x = clipped((table - self.x_mean) / self.x_scale)
+        x = scaled(table, self.x_mean, self.x_scale)
         upper = join(x, pooled, len(matches.owner))
-        inner = np.maximum(upper @ self.c + self.c_bias, 0)
+        inner = lifted(upper @ self.c, self.c_bias)
         return np.asarray(upper @ self.straight + inner @ self.d + self.bias, np.float32)
 
 
-def clipped(values: Floats) -> Floats:
-    """The values within plus and minus ``CLIP``."""
-    return np.asarray(np.clip(values, -CLIP, CLIP), np.float32)
+def scaled(values: Floats, mean: Floats, scale: Floats) -> Floats:
+    """The values in units of their usual spread, within plus and minus ``CLIP``."""
+    result: Floats = values - mean
+    result /= scale
+    np.clip(result, -CLIP, CLIP, out=result)
+    return result
+
+
+def lifted(values: Floats, bias: Floats) -> Floats:
+    """The values plus the bias, at least 0; in the place of ``values``, which are large."""
+    values += bias
+    np.maximum(values, 0, out=values)
+    return values
 
 
 def pool(values: Floats, owner: NDArray[np.integer], count: int) -> Floats:

@@ -15,6 +15,7 @@ from explorer.scout.cells import read_cells
 from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, judge
 from explorer.scout.networks import Weights, score_all, sigmoid
 from explorer.scout.query import Query
+from explorer.scout.scanned import scans_of
 from explorer.scout.tokens import Floats
 
 _WEIGHTS: Final = {
@@ -96,8 +97,17 @@ class Place:
     end: int
     chance: float
     """That it is the one sought first."""
-    focus: tuple[tuple[int, int], ...]
-    """The ranges of lines in it that matter, the one that matters most first."""
+    cells: Cells | None = None
+    """Those of its file."""
+    line: int = 0
+    """The line in it that the question names; 0 for none."""
+
+    @property
+    def focus(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of lines in it that matter, the one that matters most first."""
+        if self.cells is None:
+            return ((self.line, self.line),) if self.line else ()
+        return _focus(self.cells, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,8 @@ def look_into(
     outlines = [
         outline(path, text)[:_MAX_DEFINITIONS] for path, text in zip(paths, texts, strict=True)
     ]
-    field, known = read_cells(texts, query, weight, described)
+    scans = scans_of(texts)
+    field, known = read_cells(scans, query, weight, described)
     cells: list[Cells] = []
     for (begin, end), (table, matches) in zip(field.spans.tolist(), known, strict=True):
         own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
@@ -140,7 +151,7 @@ def look_into(
         texts,
         outlines,
         cells,
-        judge(texts, outlines, cells, chances, query, weight),
+        judge(texts, scans, outlines, cells, chances, query, weight),
         np.repeat(np.arange(len(texts)), [len(found) for found in outlines]),
     )
 
@@ -181,11 +192,10 @@ def rank_places(
     for number in [*leading.tolist(), *order[order != leading].tolist()]:
         index, each = every[number]
         start, last = extent(each)
-        focus = _focus(cells[index], start, last)
-        if each.kind == "statements" and each.size > _MOST_STATEMENTS and focus:
-            start, last = max(start, focus[0][0] - _BESIDE), min(last, focus[0][1] + _BESIDE)
-            focus = tuple(part for part in focus if start <= part[0] and part[1] <= last)
-        places.append(Place(index, each, start, last, float(shares[number]), focus))
+        if each.kind == "statements" and each.size > _MOST_STATEMENTS:
+            first_line, last_line = _focus(cells[index], start, last)[0]
+            start, last = max(start, first_line - _BESIDE), min(last, last_line + _BESIDE)
+        places.append(Place(index, each, start, last, float(shares[number]), cells[index]))
     said = [
         _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
@@ -207,23 +217,25 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
         start, end = extent(each)
         if line > end:
             start, end = each.start, each.end
-        return Place(index, each, start, end, 1.0, ((line, line),))
+        return Place(index, each, start, end, 1.0, line=line)
     count = text.count(b"\n") + 1
     start, end = max(1, line - _BESIDE), min(count, line + _BESIDE)
     none = Definition("", "statements", start, end, start, start)
-    return Place(index, none, start, end, 1.0, ((line, line),))
+    return Place(index, none, start, end, 1.0, line=line)
 
 
 def choose_places(
-    places: Sequence[Place], files: Sequence[int], most: int, *, plain: bool = True
+    places: Sequence[Place], order: Sequence[int], files: int, most: int, *, plain: bool = True
 ) -> tuple[list[Place], list[Place]]:
     """The places to cite, and less likely ones: members of the files cited, then other files.
 
-    ``files`` are those worth citing, ``most`` is how many places are. Unless the first place
+    ``order`` are all files, the likeliest first, ``files`` is how many of them are worth citing,
+    ``most`` how many places. Unless the first place
     is sure, there are at least ``_LEAST_CITED`` of them that are no twins. If the question is not
     ``plain`` but a long text, they have at most ``_LONG_TEXT_LINES`` together, or are only one.
     """
     least = 1 if places and sureness(places) >= HIGH else _LEAST_CITED
+    worth = frozenset(order[:files])
     cited: list[Place] = []
     rest: list[Place] = []
     for each in places:
@@ -232,7 +244,7 @@ def choose_places(
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
         # Whether a file is worth citing is known from its own chance, which knows more about files.
-        if each.file not in known and cited and each.file not in files and each.chance < 1.0:
+        if each.file not in known and cited and each.file not in worth and each.chance < 1.0:
             rest.append(each)
             continue
         is_first = each.file not in known
@@ -249,7 +261,7 @@ def choose_places(
     known = {each.file for each in cited}
     members = [each for each in rest if each.file in known and each.definition.name]
     others = {each.file: each for each in reversed(rest) if each.file not in known}
-    firsts = sorted(others.values(), key=lambda each: each.file)
+    firsts = [others[file] for file in order if file in others]
     return cited, _apart(members)[:_MEMBERS] + firsts[:_OTHER_FILES]
 
 
@@ -301,6 +313,7 @@ def _overlap(one: Place, other: Place) -> bool:
 
 
 def _focus(cells: Cells, start: int, end: int) -> tuple[tuple[int, int], ...]:
-    inside = np.flatnonzero((cells.last >= start) & (cells.first <= end))
-    best = inside[np.argsort(-cells.chance[inside], kind="stable")][:_FOCUS_CELLS]
+    low = int(np.searchsorted(cells.last, start))
+    high = int(np.searchsorted(cells.first, end, side="right"))
+    best = low + np.argsort(-cells.chance[low:high], kind="stable")[:_FOCUS_CELLS]
     return tuple((max(start, int(cells.first[at])), min(end, int(cells.last[at]))) for at in best)

@@ -4,15 +4,15 @@ A person asks how "parameters are combined"; the code says ``_merge_queryparams`
 not bring the two together. Only the words that the candidate files have are looked at.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final
 
 import numpy as np
 
 from explorer.scout.query import Query
-from explorer.scout.tokens import PAD, Bytes, Floats, Hashes, Lines, Scan, lines_of, scan, stems_of
+from explorer.scout.scanned import Scanned
+from explorer.scout.tokens import Floats, Hashes, distinct, stems_of
 
 _RELATED, _INSIDE, _SYNONYM = 0.7, 0.6, 0.4
 """How much a related form, a word that the question's word begins or ends, a synonym count."""
@@ -112,39 +112,25 @@ var variable
 @cache
 def _groups(text: str) -> dict[bytes, frozenset[bytes]]:
     found: dict[bytes, set[bytes]] = {}
+    # Each word has one stem; one look at all of them is faster than hundreds of short ones.
+    every = iter(stems_of(text))
     for line in text.strip().splitlines():
-        stems = [stem for word in line.split() for stem, _ in stems_of(word)]
+        stems = [next(every)[0] for _ in line.split()]
         for stem in stems:
             found.setdefault(stem, set()).update(stems)
     return {stem: frozenset(others - {stem}) for stem, others in found.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """A text with its words and lines, between two ``PAD``."""
-
-    data: bytes
-    array: Bytes
-    words: Scan
-    lines: Lines
-
-
-def scanned(text: bytes) -> Scanned:
-    """The text's words and lines."""
-    data = PAD + text + PAD
-    array = np.frombuffer(data, np.uint8)
-    return Scanned(data, array, scan(array), lines_of(array))
-
-
 def vocabulary(texts: Iterable[Scanned]) -> dict[bytes, int]:
-    """The stems of the parts of the texts' words, with their terms."""
+    """The parts of the texts' words as they were first written, with their terms."""
     found: dict[int, bytes] = {}
     for each in texts:
         terms, first = np.unique(each.words.term, return_index=True)
         starts, ends = each.words.start[first].tolist(), each.words.end[first].tolist()
+        lower = each.data.lower()
         for term, start, end in zip(terms.tolist(), starts, ends, strict=True):
             if term not in found:
-                found[term] = each.data[start:end].lower()
+                found[term] = lower[start:end]
     return {word: term for term, word in found.items()}
 
 
@@ -155,9 +141,7 @@ def widened(query: Query, chosen: Sequence[int], words: dict[bytes, int]) -> tup
     for term, column in place.items():
         pairs[term, column] = 1.0
     synonyms, short = _groups(_SYNONYMS), _groups(_ABBREVIATED)
-    by_start: dict[bytes, list[bytes]] = {}
-    for word in words:
-        by_start.setdefault(word[:_LEAST_SHARED], []).append(word)
+    written = b"\n".join([b"", *words, b""])
     for index in chosen:
         for stem, term in stems_of(query.words[index]):
             column = place.get(term, -1)
@@ -166,22 +150,33 @@ def widened(query: Query, chosen: Sequence[int], words: dict[bytes, int]) -> tup
             related = {(word, _RELATED) for word in short.get(stem, ())}
             related |= {(word, _SYNONYM) for word in synonyms.get(stem, ())}
             if len(stem) >= _LEAST_SHARED:
-                near = by_start.get(stem[:_LEAST_SHARED], ())
+                near = _words_with(written, b"\n" + stem[:_LEAST_SHARED])
                 related |= {(word, _how_near(stem, word)) for word in near}
-                related |= {
-                    (word, _INSIDE)
-                    for word in words
-                    if len(word) > len(stem) and word.endswith(stem)
-                }
+                ending = _words_with(written, stem + b"\n")
+                related |= {(word, _INSIDE) for word in ending if word != stem}
             for word, much in related:
                 for alias in _terms_of(word, words):
                     if much and alias != term:
                         pairs[alias, column] = max(much, pairs.get((alias, column), 0.0))
-    terms = np.unique(np.array([term for term, _ in pairs], np.uint32))
+    terms = distinct(term for term, _ in pairs)
     weights = np.zeros((len(terms), max(1, len(chosen))), np.float32)
     for (term, column), much in pairs.items():
         weights[np.searchsorted(terms, np.uint32(term)), column] = much
     return terms, weights
+
+
+def _words_with(written: bytes, piece: bytes) -> Iterator[bytes]:
+    """The words that begin or end with the piece; each stands in a line, and the piece has its end.
+
+    Looking through thousands of words one by one would take longer than all else here.
+    """
+    at = written.find(piece)
+    while at >= 0:
+        inside = at + 1 if piece.startswith(b"\n") else at
+        begin = written.rfind(b"\n", 0, inside) + 1
+        end = written.find(b"\n", inside)
+        yield written[begin:end]
+        at = written.find(piece, end)
 
 
 def _terms_of(word: bytes, words: dict[bytes, int]) -> Iterable[int]:

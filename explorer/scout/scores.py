@@ -78,7 +78,7 @@ def index_paths(paths: Sequence[str]) -> PathIndex:
             counts[suffix] = counts.get(suffix, 0) + 1
     total = max(1, sum(counts.values()))
     directories = [path.rpartition("/")[0] for path in paths]
-    owner, terms, _ = _terms(directories)
+    owner, terms = _terms_of_folders(directories)
     name_owner, name_terms, stem_whole = _terms(stems)
     name_size = np.bincount(name_owner, minlength=len(paths)).astype(np.float32)
     in_name = np.zeros(len(terms) + len(name_terms), np.bool_)
@@ -110,6 +110,20 @@ def _partners(stems: Sequence[str]) -> Indexes:
         bare = _TEST_AFFIX.sub("", stem).lower().replace("_", "") or stem
         found.append(numbers.setdefault(bare, len(numbers)))
     return np.array(found, np.int32)
+
+
+def _terms_of_folders(folders: Sequence[str]) -> tuple[Indexes, Hashes]:
+    """Owner and term as ``_terms`` has them, of texts of which many are the same."""
+    number = {folder: at for at, folder in enumerate(dict.fromkeys(folders))}
+    owner, terms, _ = _terms(list(number))
+    order = np.argsort(owner, kind="stable")
+    sizes = np.bincount(owner, minlength=len(number))
+    starts = np.cumsum(sizes) - sizes
+    which = np.array([number[folder] for folder in folders], np.int64)
+    count = sizes[which]
+    shift = starts[which] - (np.cumsum(count) - count)
+    at = np.repeat(shift, count) + np.arange(int(count.sum()))
+    return np.repeat(np.arange(len(folders), dtype=np.int32), count), terms[order][at]
 
 
 def _terms(texts: Sequence[str]) -> tuple[Indexes, Hashes, Hashes]:

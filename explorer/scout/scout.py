@@ -1,14 +1,13 @@
 """The scout: answers questions about a repository from its words alone, without a model."""
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from explorer.definitions import Definition
 from explorer.errors import ReaderError
@@ -21,7 +20,7 @@ from explorer.scout.index import RepositoryIndex
 from explorer.scout.reading import Desk, best_part
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, read_files
 from explorer.scout.search import search
-from explorer.scout.tokens import words_of
+from explorer.scout.tokens import distinct, words_of
 
 
 def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
@@ -32,7 +31,7 @@ def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, b
         if len(words) == 1:
             _, parts, whole = words[0]
             terms[name] = whole if len(parts) > 1 else (parts or [whole])[0]
-    known = np.unique(np.array(list(terms.values()), np.uint32))
+    known = distinct(terms.values())
     found = find(rows, known)
     places: dict[int, list[tuple[str, bool]]] = {term: [] for term in known.tolist()}
     for file, term, symbol in zip(
@@ -42,8 +41,12 @@ def locate(rows: IndexRows, names: Sequence[str]) -> dict[str, list[tuple[str, b
     return {name: places[term] for name, term in terms.items()}
 
 
+_FINISH_BYTES = 16 << 20
 _FINISH_S = 0.25
-"""How long closing waits for the index: as much as a command may take longer for it."""
+"""If at most so much is left, closing waits for the index: two cores read 60 MB a second."""
+_KEPT_SHARE = 0.1
+_KEPT_S = 1.0
+"""While it is indexed, the index is kept after so long, or if keeping it took a tenth of that."""
 _JOIN_S = 5.0
 _LOCATE_S: Final = 0.2
 
@@ -78,22 +81,22 @@ class Scout:
         """True while files are indexed behind an answer."""
         return self._behind is not None
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """Stop indexing and keep what is indexed for the next process.
 
-        Waits for what can be indexed in ``_FINISH_S``: a command that answers one question leaves
-        a small repository indexed as a whole, and of a larger one more with every question. To be
-        called before the workspace is closed.
+        True if files are left, and a process that indexes them finds here what was indexed. A small
+        rest is waited for. To be called before the workspace is closed.
         """
         with self._lock:
             behind, self._behind = self._behind, None
+            small = self._index is None or self._index.pending.source_bytes <= _FINISH_BYTES
         if behind is not None:
-            behind.thread.join(_FINISH_S)
+            behind.thread.join(_FINISH_S if small else 0.0)
             behind.stop.set()
             behind.thread.join(_JOIN_S)
         with self._lock:
-            if self._index is not None:
-                self._index.save()
+            is_kept = self._index is not None and self._index.save()
+            return is_kept and behind is not None and not behind.done
 
     async def index(self, deadline_s: float = 600.0) -> bool:
         """Bring the index up to date; True when all files are in it.
@@ -107,9 +110,8 @@ class Scout:
 
         def work(handle: RgHandle) -> bool:
             with self._lock:
-                index = self._opened()
-                index.refresh(paths, lambda: handle.killed or not deadline.left_s)
-                return not index.pending.paths
+                self._opened().find_pending(paths)
+            return self._index_rest(lambda: handle.killed or not deadline.left_s)
 
         return await in_thread(work)
 
@@ -202,7 +204,7 @@ class Scout:
                 self._behind = _Behind(self._index_behind)
         return answer
 
-    @contextmanager
+    @contextlib.contextmanager
     def _unlocked(self) -> Iterator[None]:
         """Let others use the index for as long as this question does not."""
         self._lock.release()
@@ -217,23 +219,35 @@ class Scout:
         return self._index
 
     def _index_behind(self, behind: "_Behind") -> None:
-        """Index what is pending, a batch at a time, so that questions can come in between."""
+        with contextlib.suppress(RuntimeError):
+            # It is raised where the interpreter is shutting down and starts no more threads.
+            self._index_rest(behind.stop.is_set, behind)
+
+    def _index_rest(self, stopped: Callable[[], bool], behind: "_Behind | None" = None) -> bool:
+        """Index what is pending; True when all is indexed.
+
+        A batch at a time, so that questions can come in between. What is indexed is kept as it
+        goes: whoever ends this process, the next one goes on from there.
+        """
         index = self._opened()
-        while not behind.stop.is_set():
+        keep = Deadline(_KEPT_S)
+        while not stopped():
             with self._lock:
                 batch = index.next_batch()
                 if not batch:
                     index.save()
-                    if self._behind is behind:
-                        self._behind = None
-                    return
-            try:
-                rows = build_rows(read_files(self._workspace, batch, behind.stop.is_set))
-            except RuntimeError:
-                # The interpreter is shutting down and starts no more threads.
-                return
+                    if behind is not None:
+                        behind.done = True
+                        self._behind = None if self._behind is behind else self._behind
+                    return True
+            rows = build_rows(read_files(self._workspace, batch, stopped))
             with self._lock:
                 index.take_in(rows)
+                if not keep.left_s:
+                    began = time.monotonic()
+                    index.save()
+                    keep = Deadline(max(_KEPT_S, (time.monotonic() - began) / _KEPT_SHARE))
+        return False
 
 
 class _Behind:
@@ -241,5 +255,6 @@ class _Behind:
 
     def __init__(self, work: Callable[["_Behind"], None]) -> None:
         self.stop = threading.Event()
+        self.done = False
         self.thread = threading.Thread(target=work, args=(self,), name="scout-behind", daemon=True)
         self.thread.start()

@@ -16,14 +16,16 @@ from explorer.repository.paths import as_word
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
+from explorer.scout.fusion import Levels, fuse, load_fusion
 from explorer.scout.index import RepositoryIndex, Stop
+from explorer.scout.judging import asks
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
 from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
-from explorer.scout.reading import LOOKED_AT, Desk, Read
+from explorer.scout.reading import LOOKED_AT, Desk
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of
@@ -44,7 +46,6 @@ _KNOWN_SHARE: Final = 0.34
 _UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
 """The files whose definitions are ranked where nothing is read."""
-_READER_GAIN: Final = 0.6
 
 
 def search(
@@ -204,7 +205,12 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = chances_of(
-        query, raw.astype(np.float64), found.extra, found.standing, weights.calibration
+        query,
+        raw.astype(np.float64),
+        found.extra,
+        found.standing,
+        weights.calibration,
+        is_exact=found.is_exact,
     )
     chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
     order = np.argsort(-chances, kind="stable").tolist()
@@ -212,7 +218,7 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     named = dict(found.named)
     if query.trace.bare:
         order = list(dict.fromkeys([*named, *order]))
-    elif query.alone is not None and found.standing.any():
+    elif found.is_exact:
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
             named.setdefault(index, [found.defining[index].line])
@@ -230,8 +236,9 @@ def _answer(
     query: Query, found: Candidates, weights: Weights, most: int, desk: Desk | None
 ) -> ScoutAnswer:
     """The answer from the candidates."""
-    # Where a name is all that is asked for, what defines it is known without reading.
-    if desk is not None and (query.alone is not None or not desk.is_ready()):
+    # Where a name, a quoted text or the lines of a trace decide, nothing has to be read.
+    is_known = found.is_exact or query.trace.bare
+    if desk is not None and (is_known or not desk.is_ready()):
         desk = None
     files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
     looked = look_into(
@@ -243,31 +250,32 @@ def _answer(
         found.described,
         weights,
     )
-    scores = scores_of(looked)
+    scores, chances, count = scores_of(looked), files.chances, files.count
+    levels = Levels(
+        PLAIN_HIGH if query.is_plain else weights.high, weights.medium, PLACE_HIGH, PLACE_MEDIUM
+    )
+    order = list(range(len(chances)))
     if desk is not None:
-        scores = _weighed(scores, desk.read(query.text, looked, scores, files.paths))
-    places = rank_places(looked, files.chances, scores, files.named)
+        read = desk.read(query.text, looked, scores, files.paths)
+        if read.passages:
+            fusion = load_fusion()["plain" if query.is_plain else "long"]
+            known = looked.table, looked.owner, read.scores
+            chances, scores = fuse(fusion, chances, *known, asked=asks(query.text))
+            count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
+            order = np.argsort(-chances, kind="stable").tolist()
+    places = rank_places(looked, chances, scores, files.named)
     if not places:
         return ScoutAnswer((), _sentence(()))
-    cited, further = choose_places(places, range(files.count), most, plain=query.is_plain)
-    high = PLAIN_HIGH if query.is_plain else weights.high
+    cited, further = choose_places(places, order, count, most, plain=query.is_plain)
     citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
         citations,
         _sentence(citations),
         (),
-        _confidence(float(files.chances[cited[0].file]), high, weights.medium),
-        _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
+        _confidence(float(chances[cited[0].file]), levels.high, levels.medium),
+        _confidence(sureness(places), levels.place_high, levels.place_medium),
         tuple(_citation(each, files) for each in further),
     )
-
-
-def _weighed(scores: NDArray[np.float64], read: Read) -> NDArray[np.float64]:
-    """The log odds of the definitions by their words and by the reader."""
-    if not read.passages:
-        return scores
-    said = np.where(np.isnan(read.scores), np.nanmin(read.scores), read.scores)
-    return scores + _READER_GAIN * said
 
 
 def _citation(place: Place, files: Likely) -> Citation:

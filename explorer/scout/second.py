@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from explorer.scout.networks import LogisticModel, file_chances
 from explorer.scout.query import Query
 from explorer.scout.scores import PathIndex, Scores, share, sought_kind
-from explorer.scout.tokens import PAD, Floats, Hashes, is_among, long_enough, scan, words_of
+from explorer.scout.tokens import (
+    PAD,
+    Floats,
+    Hashes,
+    distinct,
+    is_among,
+    long_enough,
+    scan,
+    words_of,
+)
 
 COLUMNS: Final = ("name said", "folder said", "old", "depth", "aside", "title", "name", "sought")
 _PLAIN_GAINS: Final = np.array([1.0, 0.6, -0.5, -0.2, -1.0, 0.0, 0.0, 6.0])
@@ -34,9 +43,7 @@ _APART: Final = 1.0
 
 def extra_features(query: Query, paths: PathIndex, rows: Sequence[int], scores: Scores) -> Floats:
     """A row for each of the chosen files, with ``COLUMNS``."""
-    said = np.unique(
-        np.array([part for _, parts, _ in words_of(query.text) for part in parts], np.uint32)
-    )
+    said = distinct(part for _, parts, _ in words_of(query.text) for part in parts)
     folders = [paths.paths[row].rpartition("/")[0].rpartition("/")[2] for row in rows]
     names = [paths.paths[row].rpartition("/")[2].lstrip(".").partition(".")[0] for row in rows]
     of_name, of_folder = _said_share(names, said), _said_share(folders, said)
@@ -73,12 +80,14 @@ def chances_of(
     extra: Floats,
     standing: Floats,
     usual: LogisticModel,
+    *,
+    is_exact: bool,
 ) -> NDArray[np.float64]:
     """The chance of each candidate to be right. ``raw`` are the scores of the networks.
 
-    ``usual`` calibrates those of messages and issues.
+    ``usual`` calibrates those of messages and issues. ``is_exact``: how candidates stand decides.
     """
-    if query.alone is not None and standing.any():
+    if is_exact:
         return _named(raw, standing)
     if query.is_plain:
         return file_chances(PLAIN, raw + extra @ _PLAIN_GAINS)

@@ -125,7 +125,7 @@ async def _until_signal(settings: "Settings", question: "Question", say: Any, he
     async with anyio.create_task_group() as group:
         group.start_soon(watch, group.cancel_scope)
         try:
-            async with ExplorationService(settings, listener=hear) as service:
+            async with ExplorationService(settings, listener=hear, once=True) as service:
                 outcome = await service.explore(question, say)
         except ServerError as error:
             outcome = error

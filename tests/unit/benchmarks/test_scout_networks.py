@@ -17,7 +17,7 @@ from benchmarks.scout_networks import (
     train,
 )
 from explorer.scout.matches import Matches
-from explorer.scout.networks import CLIP, clipped, join, networks_of, pool, score_all
+from explorer.scout.networks import CLIP, join, networks_of, pool, scaled, score_all
 
 PLAN = Training(epochs=30, rate=1e-2, decay=1e-2, drop=0.0, batch=8, hidden=6, sums=3, upper=5)
 
@@ -53,7 +53,8 @@ def test_many_occurrences_count_less_each():
 
 
 def test_inputs_far_from_the_usual_are_held_back():
-    assert clipped(np.array([1e9, -1e9, 2.0], np.float32)).tolist() == [CLIP, -CLIP, 2.0]
+    values, one = np.array([1e9, -1e9, 5.0], np.float32), np.ones(1, np.float32)
+    assert scaled(values, one, 2 * one).tolist() == [CLIP, -CLIP, 2.0]
 
 
 @pytest.mark.parametrize("loss", [listwise, rowwise])

@@ -176,8 +176,55 @@ async def test_closing_waits_a_little_so_that_one_question_leaves_a_small_reposi
     monkeypatch.setattr(scout_module, "_FINISH_S", 20.0)
     await scout.answer(QUERY)
     assert scout.is_indexing
-    scout.close()
+    assert not scout.close()
 
     with Workspace.open(root) as workspace:
         kept = RepositoryIndex(workspace, tmp_path / "cache")
         assert len(kept.rows.paths) == FILES + 1
+
+
+async def test_closing_says_whether_files_are_left(
+    scout: Scout, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scout_module, "_FINISH_BYTES", -1)
+    await scout.answer(QUERY)
+    is_part = scout.close()
+
+    with Workspace.open(root) as workspace:
+        kept = RepositoryIndex(workspace, tmp_path / "cache")
+        assert is_part == (len(kept.rows.paths) < FILES + 1)
+
+
+async def test_what_is_indexed_is_kept_as_it_goes(
+    scout: Scout, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scout_module, "_KEPT_S", 0.0)
+    counted = 0
+
+    def stopped() -> bool:
+        nonlocal counted
+        counted += 1
+        return counted > 40
+
+    with Workspace.open(root) as workspace:
+        killed = Scout(workspace, tmp_path / "cache")
+        killed._opened().find_pending(await workspace.files())
+        # As if the process ended here: it is not closed.
+        assert not killed._index_rest(stopped)
+        kept = RepositoryIndex(workspace, tmp_path / "cache")
+        assert 0 < len(kept.rows.paths) < FILES + 1
+
+
+async def test_what_two_processes_index_of_one_repository_is_kept_of_both(
+    root: Path, tmp_path: Path
+) -> None:
+    with Workspace.open(root) as workspace:
+        paths = await workspace.files()
+        one, other = (RepositoryIndex(workspace, tmp_path / "cache") for _ in range(2))
+        for each, half in ((one, paths[::2]), (other, paths[1::2]), (one, paths[:1])):
+            each.take_in(build_rows(read_files(workspace, half)))
+            assert each.save()
+        kept = RepositoryIndex(workspace, tmp_path / "cache")
+        assert kept.rows.paths == paths
+        # What another knows is no part of what this one searches: it may have seen other files.
+        assert one.rows.paths == paths[::2]

@@ -34,6 +34,21 @@ class Client:
         for delay in growing(2):
             wait(delay)
 """,
+    "docs/delays.md": "# Delays\n\nCall growing(1) for delays.\n",
+    "jobs/lamp.py": """class Lamp:
+    def lit(self):
+        return True
+
+
+class Lantern(Lamp):
+    def shine(self):
+        return self.lit()
+
+
+class Match:
+    def strike(self):
+        return self.lit()
+""",
     "tests/test_delays.py": "def test_growing():\n    assert growing(1)\n",
     "shapes/base.py": "class Shape:\n    def area(self):\n        raise NotImplementedError\n",
     "shapes/square.py": """from shapes.base import Shape
@@ -44,6 +59,37 @@ class Square(Shape):
         return self.side**2
 """,
     "shapes/field.py": "class Field:\n    def area(self):\n        return self.acres\n",
+    "jobs/retry.py": """from jobs.queue import drained
+
+
+class Job:
+    def run(self):
+        self.prepare()
+        started = timeout(self)
+        drained(started)
+        return Deadline.passed(started)
+
+
+class NightJob(Job):
+    timeout = 60
+    drained = True
+
+    def prepare(self):
+        pass
+
+
+class Deadline:
+    def passed(self):
+        return False
+""",
+    "jobs/queue.py": """class Queue:
+    def drained(self):
+        return []
+
+
+def drained(job):
+    return job
+""",
     "ui/cart.component.ts": "export class Cart {\n  total = 1;\n}\n",
     "ui/cart.component.html": "<p></p>\n",
     "ui/cart.component.scss": "p { a: b; }\n",
@@ -77,6 +123,25 @@ async def test_users_come_nearest_first_and_what_is_used_with_its_definition(
         Link("used by", "tests/test_delays.py", 2, "test_growing"),
         Link("uses", "net/delays.py", 1, "LIMIT"),
         Link("uses", "net/clip.py", 1, "clipped"),
+    )
+
+
+async def test_a_member_of_a_subclass_that_merely_has_the_name_is_not_what_is_used(
+    workspace: Workspace,
+) -> None:
+    found = await links(workspace, "jobs/retry.py", 5, 9)
+    assert [each for each in found if each.relation == "uses"] == [
+        Link("uses", "jobs/queue.py", 6, "drained"),
+        Link("uses", "jobs/retry.py", 20, "Deadline"),
+        Link("uses", "jobs/retry.py", 21, "Deadline.passed"),
+    ]
+
+
+async def test_a_method_is_not_used_by_a_strangers_own_method_of_that_name(
+    workspace: Workspace,
+) -> None:
+    assert await links(workspace, "jobs/lamp.py", 2, 3) == (
+        Link("used by", "jobs/lamp.py", 8, "Lantern.shine"),
     )
 
 

@@ -1,0 +1,125 @@
+"""Questions about what is no definition: a message, a route, a key, a variable, a constant."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from explorer.repository.workspace import Workspace
+from explorer.scout import Scout
+from tests.tooling import write_tree
+
+pytestmark = pytest.mark.anyio
+
+FILES = {
+    "README.md": "# Shop\n\nIf you see `cart is empty, add a product first`, add one.\n"
+    "Set MAX_CONNECTIONS and `server.port`. Routes: `/api/orders/{id}`.\n",
+    "shop/cart.py": """class Cart:
+    def checkout(self):
+        if not self.lines:
+            raise CartError(
+                "cart is empty, add a product first"
+            )
+        return self.pay()
+
+    def pay(self):
+        limit = 3
+        if self.total > limit:
+            raise ValueError(f"cannot charge {self.total} to card {self.card}: over the limit")
+""",
+    "shop/cart_texts.py": '''HELP = """
+Why is the cart empty, and how is a product added first? See checkout.
+"""
+
+
+def explain_cart(cart):
+    return HELP
+''',
+    "tests/test_cart.py": """def test_an_empty_cart():
+    with raises(CartError, match="cart is empty, add a product first"):
+        Cart().checkout()
+    get("/api/orders/17")
+""",
+    "shop/views.py": """router = Router(prefix="/api")
+
+
+@router.get("/orders/{order_id}")
+def show_order(order_id):
+    return Order.find(order_id)
+
+
+@router.delete("/orders/{order_id}")
+def remove_order(order_id):
+    return Order.remove(order_id)
+
+
+@router.get("/orders")
+def list_orders():
+    return Order.all()
+""",
+    "shop/client.py": '''def fetch_order(session, order):
+    """Ask /orders for an order."""
+    return session.get("/orders/" + order.id)
+''',
+    "web/app/api/carts/[id]/route.ts": "export async function GET() {\n  return cart();\n}\n",
+    "web/app/carts.ts": "export const carts = (id: string) => fetch(`/api/carts/${id}`);\n",
+    "config/application.yml": "client:\n  port: 1\nserver:\n  host: a\n  port: 8080\n",
+    "config/pool.toml": "[pool]\nsize = 4\nidle_timeout = 30\n",
+    "config/app.properties": "spring.datasource.url=jdbc:x\nspring.datasource.user=me\n",
+    "shop/settings.py": '''import os
+
+DEFAULT_RETRIES = 5
+LIMIT = int(os.environ["MAX_CONNECTIONS"])
+
+
+def port_of(server):
+    """The server's port, see server.port."""
+    return server.port
+''',
+    "shop/pool.py": '''class Pool:
+    def connections(self):
+        """Never more than MAX_CONNECTIONS connections."""
+        return self.max_connections
+''',
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.open(write_tree(tmp_path / "root", FILES)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "line"),
+    [
+        ('where is "cart is empty, add a product first" raised?', "shop/cart.py", 5),
+        ("Why do I get the error 'Cart is empty, add a product first.'?", "shop/cart.py", 5),
+        ("when do I get `cannot charge 7 to card 1: over the limit`", "shop/cart.py", 12),
+        ('"cannot charge 99.50 to card 4111: over the limit"', "shop/cart.py", 12),
+        ("which handler serves GET /api/orders/{id}?", "shop/views.py", 4),
+        ("DELETE /api/orders/:id", "shop/views.py", 9),
+        ("where is the route /api/orders handled", "shop/views.py", 14),
+        ("where is GET /api/carts/:id", "web/app/api/carts/[id]/route.ts", 1),
+        ("where is server.port set?", "config/application.yml", 5),
+        ("pool.idle_timeout", "config/pool.toml", 3),
+        ("what is the default of spring.datasource.url", "config/app.properties", 1),
+        ("where is the environment variable MAX_CONNECTIONS read?", "shop/settings.py", 4),
+        ("DEFAULT_RETRIES", "shop/settings.py", 3),
+    ],
+)
+async def test_the_place_of_a_text_that_is_no_definition_comes_first(
+    workspace: Workspace, query: str, path: str, line: int
+) -> None:
+    found = (await Scout(workspace).answer(query)).citations[0]
+    assert found.path == path
+    assert found.start <= line <= found.end
+
+
+@pytest.mark.parametrize(
+    "query", ["where is logging configured?", "how does the `shop cart` talk to `/tmp/x.sock`"]
+)
+async def test_words_in_quotes_and_paths_of_files_are_no_such_texts(
+    workspace: Workspace, query: str
+) -> None:
+    assert (await Scout(workspace).answer(query)).confidence != "high"

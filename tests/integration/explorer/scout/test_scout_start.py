@@ -1,0 +1,41 @@
+"""What a first question loads besides the scout's own code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.serving import ROOT
+from tests.tooling import write_tree
+
+ASK = """
+import os, sys
+import anyio
+from explorer.repository.workspace import Workspace
+from explorer.scout import Scout
+
+async def main():
+    with Workspace.open(sys.argv[1]) as workspace:
+        answer = await Scout(workspace).answer("how is the retry delay computed?")
+    assert answer.citations[0].name == "delay_of", answer
+anyio.run(main)
+print([name for name in ("numpy.ma", "tree_sitter_go") if name in sys.modules])
+print(os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
+
+def test_a_first_question_loads_no_more_of_numpy_than_it_uses_and_sets_nothing(
+    tmp_path: Path,
+) -> None:
+    text = "def delay_of(retry):\n    return 2**retry\n\n\ndef other():\n    return 1\n"
+    root = write_tree(tmp_path, {"a.py": text})
+    env = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(root)],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "None"]
