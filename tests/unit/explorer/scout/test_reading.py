@@ -32,7 +32,7 @@ def base(attempt):
 def unrelated(value):
     return marker(value)
 '''
-QUESTION = "the time that a retry waits before it is sent"
+QUESTION = "the wait before a retry is sent"
 
 
 async def ask(root: Path, reader: Any, question: str = QUESTION, **options: Any) -> ScoutAnswer:
