@@ -207,7 +207,7 @@ async def _ask_scout(scout: Scout, workspace: Workspace, task: Task) -> Predicti
         "further": list(dict.fromkeys(each.path for each in answer.further)),
         "shown": [
             {"path": each.path, "start": part.start, "end": part.start + len(part.lines) - 1}
-            for each in shown.citations
+            for each in (*shown.citations, *shown.further)
             for part in each.code
         ],
         "seconds": round(took_s, 4),

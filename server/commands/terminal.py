@@ -21,6 +21,7 @@ from server.exploring.report import (
     links,
     numbered,
     one_line,
+    perhaps,
     plain,
     summary,
     titled,
@@ -151,6 +152,11 @@ def coloured(report: Report, link: Callable[[str], str]) -> "Text":
             shown.append(f"    {lead}: {'; '.join(places)}\n", style="dim")
     if not run.citations:
         shown.append("No place was found.\n", style="yellow")
+    for number, citation in enumerate(perhaps(run)):
+        shown.append("" if number else "Perhaps:\n")
+        shown.append(titled(citation), style=f"cyan {link(citation.path)}")
+        shown.append("\n")
+        _append_code(shown, citation)
     for lead, places in further(run):
         shown.append(f"{lead}: {'; '.join(places)}\n")
     failed = run.stop_reason == "fallback"

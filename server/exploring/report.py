@@ -58,7 +58,7 @@ def to_object(report: Report) -> dict[str, Any]:
         "confidence": run.confidence,
         "place_confidence": run.place_confidence,
         "citations": [citation_object(citation) for citation in run.citations],
-        "further": [place_object(citation) for citation in run.further],
+        "further": [place_object(each) | {"code": code_objects(each)} for each in run.further],
         "turns": run.turns,
         "tool_calls": run.tool_calls,
         "usage": dataclasses.asdict(run.usage),
@@ -77,14 +77,18 @@ def place_object(citation: Citation) -> dict[str, Any]:
     }
 
 
+def code_objects(citation: Citation) -> list[dict[str, Any]]:
+    """The lines that are shown of a place, as JSON types."""
+    return [{"start": each.start, "lines": list(each.lines)} for each in citation.code]
+
+
 def citation_object(citation: Citation) -> dict[str, Any]:
     """One citation as JSON types; ``code`` has the lines that are shown of it."""
-    shown = [{"start": each.start, "lines": list(each.lines)} for each in citation.code]
     return place_object(citation) | {
         "reason": citation.reason,
         "evidence": citation.evidence,
         "part": citation.part,
-        "code": shown,
+        "code": code_objects(citation),
         "links": [dataclasses.asdict(each) for each in citation.links],
     }
 
@@ -115,6 +119,8 @@ def markdown(report: Report) -> str:
         lines += _item(number, each)
     if not run.citations:
         lines.append("No place was found. Ask with names from the code, or search with grep.")
+    for number, each in enumerate(perhaps(run), len(run.citations) + 1):
+        lines += [*(["Perhaps:"] if number == len(run.citations) + 1 else []), *_item(number, each)]
     lines += [f"{lead}: {'; '.join(map(_code_span, places))}" for lead, places in further(run)]
     relative_to = _code_span(path_text(_as_unicode(report.repository)))
     lines += ["", f"{summary(report)} Paths are relative to {relative_to}."]
@@ -137,6 +143,9 @@ def plain(report: Report) -> str:
         lines += [f"    {lead}: {'; '.join(places)}" for lead, places in links(citation)]
     if not run.citations:
         lines.append("No place was found.")
+    for number, each in enumerate(perhaps(run)):
+        lines += [*([] if number else ["Perhaps:"]), titled(each)]
+        lines += [f"    {text}" for text in numbered(each)]
     lines += [f"{lead}: {'; '.join(places)}" for lead, places in further(run)]
     lines += ["", summary(report)]
     lines += [f"Note: {one_line(note, _NOTE_CHARS)}" for note in run.notes]
@@ -206,12 +215,19 @@ def links(citation: Citation) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def perhaps(run: Exploration) -> list[Citation]:
+    """The less likely places of which code is shown."""
+    return [each for each in run.further if each.code]
+
+
 def further(run: Exploration) -> list[tuple[str, list[str]]]:
-    """Less likely places, with what to call them: members by file, then other files."""
+    """The other less likely places, with what to call them: members by file, then other files."""
     cited = {each.path for each in run.citations}
     members: dict[str, list[str]] = {}
     others: list[str] = []
     for each in run.further:
+        if each.code:
+            continue
         if each.path in cited:
             where = f"{path_text(each.name)} {each.start}-{each.end}".strip()
             members.setdefault(each.path, []).append(where)
