@@ -168,13 +168,18 @@ async def _ask_all(
                         file.write(json.dumps(answer) + "\n")
 
 
+def package_folder(package: str) -> Path:
+    """Where an installed package lies."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit(f"error: package {package!r} is not installed")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
 def _root(kind: str, task: Task, scope: str, options: argparse.Namespace) -> Path:
     """The folder that the task is asked about."""
     if kind == "how":
-        spec = importlib.util.find_spec(task["package"])
-        if spec is None or not spec.submodule_search_locations:
-            raise SystemExit(f"error: package {task['package']!r} is not installed")
-        return Path(next(iter(spec.submodule_search_locations)))
+        return package_folder(task["package"])
     slug, commit = _name(task), task.get("revision") or task["base_commit"]
     tree = lay_out(slug, commit, options.mirror, options.trees)
     return tree / task["root"] if scope == "root" else tree

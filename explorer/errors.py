@@ -3,6 +3,7 @@
 ExplorerError
   WorkspaceError          the root cannot be opened or is no longer the one that was opened
   RipgrepError            the rg binary is missing or does not run
+  ReaderError             the reader's weights or onnxruntime cannot be loaded, or fail
   EngineError             the engine did not give a usable answer
     EngineUnreachable     no connection, or it broke before or while answering
     EngineTimeout         connect, read or total time ran out
@@ -29,6 +30,10 @@ class WorkspaceError(ExplorerError):
 
 class RipgrepError(ExplorerError):
     """The rg binary is missing or cannot be started."""
+
+
+class ReaderError(ExplorerError):
+    """The reader cannot be loaded or does not run; the scout answers without it."""
 
 
 class EngineError(ExplorerError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.limits import Usage
-from explorer.records import Exploration, ToolCall, ToolResult
+from explorer.records import Exploration, OutlineEntry, ToolCall, ToolResult
 
 Message = Mapping[str, Any]
 """One chat message exactly as it is sent to the engine."""
@@ -106,6 +106,8 @@ class LinesCited:
     start: int
     lines: Sequence[str]
     """Beginning with line ``start``; long ranges and long lines are cut."""
+    outline: Sequence[OutlineEntry] = ()
+    """The definitions of the file; only with the first place in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,18 @@ class Excerpt:
     """Without line ends; secrets are masked, and long lines cut."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """A definition in the outline of a file."""
+
+    name: str
+    """Without what it stands in; secrets are masked."""
+    start: int
+    end: int
+    depth: int = 0
+    """In how many others of the outline it stands."""
+
+
 Relation = Literal["used by", "uses", "same name", "beside"]
 
 

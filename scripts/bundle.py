@@ -12,7 +12,7 @@ import tomlkit
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("server", "explorer", "launch", "fastcontext_mcp")
-FILES = ("README.md", "LICENSE")
+FILES = ("README.md", "LICENSE", "NOTICE")
 
 
 def lay_out(target: Path) -> Path:

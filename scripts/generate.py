@@ -2,23 +2,28 @@
 
 The example configuration, the registry's server.json, the bundle's manifest, the Claude Code
 plugin and docs/reference all come from the settings, commands, tools and events themselves, so
-that none of them can differ from the code. A test runs the comparison.
+that none of them can differ from the code. The version is that of pyproject.toml, in all of them
+and in the code; the pictures in README show the recorded answer. A test runs the comparison.
 """
 
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import reference
-from server import version
+from scripts import picture, reference
 from server.clients.instructions import INSTRUCTIONS
 from server.clients.table import CLIENTS
 from server.protocol import descriptions
 from server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
+_PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+VERSION: str = _PROJECT["version"]
+REPOSITORY: str = _PROJECT["urls"]["Repository"]
 NAME = "io.github.fastcontext-mcp/fastcontext-mcp"
 """In the MCP registry; the README repeats it, which proves that the package is its owner's."""
 DESCRIPTION = "Finds the code that a question is about; answers with path:start-end citations"
@@ -30,6 +35,7 @@ def generated() -> dict[str, str]:
     """Path relative to the repository -> text, of every file that is generated."""
     plugin = "plugins/claude-code"
     return {
+        "server/__init__.py": _code_with_version(),
         "claude_desktop_config.example.json": _json(_example()),
         "server.json": _json(_registry()),
         "bundle/manifest.json": _json(_manifest()),
@@ -43,6 +49,7 @@ def generated() -> dict[str, str]:
         "docs/reference/commands.md": reference.commands_page(),
         "docs/reference/tool.md": reference.tools_page(),
         "docs/reference/trajectory.md": reference.trajectory_page(),
+        **picture.pictures(),
     }
 
 
@@ -55,6 +62,11 @@ def stale(root: Path = ROOT) -> list[str]:
     ]
 
 
+def _code_with_version() -> str:
+    text = (ROOT / "server/__init__.py").read_text(encoding="utf-8")
+    return re.sub(r'return "[^"]*"', f'return "{VERSION}"', text)
+
+
 def _example() -> dict[str, Any]:
     entry = {
         "command": "/absolute/path/to/fastcontext-mcp/.venv/bin/python",
@@ -64,12 +76,10 @@ def _example() -> dict[str, Any]:
     return {"mcpServers": {"fastcontext": entry}}
 
 
-def _by_uvx() -> dict[str, Any]:
-    return {"command": "uvx", "args": ["fastcontext-mcp", "serve"]}
-
-
 def _in_plugin() -> dict[str, Any]:
-    return _by_uvx() | CLIENTS["claude-code"].extras
+    # From the repository, since no release is on the package index yet.
+    words = ["--from", f"git+{REPOSITORY}", _PROJECT["name"], "serve"]
+    return {"command": "uvx", "args": words} | CLIENTS["claude-code"].extras
 
 
 def _registry() -> dict[str, Any]:
@@ -87,12 +97,12 @@ def _registry() -> dict[str, Any]:
         "name": NAME,
         "title": "FastContext",
         "description": DESCRIPTION,
-        "version": version(),
+        "version": VERSION,
         "packages": [
             {
                 "registryType": "pypi",
-                "identifier": "fastcontext-mcp",
-                "version": version(),
+                "identifier": _PROJECT["name"],
+                "version": VERSION,
                 "runtimeHint": "uvx",
                 "transport": {"type": "stdio"},
                 "packageArguments": [{"type": "positional", "value": "serve"}],
@@ -111,7 +121,7 @@ def _manifest() -> dict[str, Any]:
         "manifest_version": "0.4",
         "name": "fastcontext-mcp",
         "display_name": "FastContext",
-        "version": version(),
+        "version": VERSION,
         "description": DESCRIPTION,
         "author": {"name": "fastcontext-mcp developers"},
         "license": "MIT",
@@ -173,7 +183,7 @@ def _marketplace() -> dict[str, Any]:
 def _plugin() -> dict[str, Any]:
     return {
         "name": "fastcontext",
-        "version": version(),
+        "version": VERSION,
         "description": DESCRIPTION,
         "author": {"name": "fastcontext-mcp developers"},
         "license": "MIT",
@@ -202,8 +212,10 @@ def _plugin_readme() -> str:
         "Starts the server by `uvx`, which has to be on PATH (it comes with uv), adds the command "
         "`/fastcontext:explore QUESTION`, and a skill that says when to call the tool and when to "
         "grep.\n\n"
-        "```console\n$ claude plugin marketplace add /path/to/the/clone\n"
-        "$ claude plugin install fastcontext@fastcontext-mcp\n```\n"
+        f"```console\n$ claude plugin marketplace add {REPOSITORY}.git\n"
+        "$ claude plugin install fastcontext@fastcontext-mcp\n```\n\n"
+        "Each start asks the repository for its newest commit, so it needs a network. The entry "
+        "of `fastcontext install claude-code` does not.\n"
     )
 
 

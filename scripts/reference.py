@@ -48,7 +48,11 @@ def commands_page() -> str:
     """Every command with its arguments and options."""
     from server.commands.root import app
 
-    parts = [f"{_HEAD}# Commands\n\nExit status: 0 answered, 1 failed, 2 wrong usage.\n"]
+    intro = (
+        "Exit status: 0 answered, 1 failed, 2 wrong usage. Beside the commands there are "
+        "`--version`, `--install-completion` and `--show-completion`; `docs/terminal.md` says more."
+    )
+    parts = [f"{_HEAD}# Commands\n\n{intro}\n"]
     parts += [_command(name, command) for name, command in sorted(_walk(app, ""))]
     return "\n".join(parts)
 
@@ -143,6 +147,7 @@ def trajectory_page() -> str:
         records.Citation,
         records.Excerpt,
         records.Link,
+        records.OutlineEntry,
         records.Usage,
         records.ToolCall,
         records.ToolResult,

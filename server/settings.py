@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     fallback: bool = True
     """Whether the scout answers when the endpoint fails."""
 
+    reader: Literal["auto", "off"] = "auto"
+    """Whether the scout reads what its words find with its own small network. off: words alone."""
+
     engine_start: bool = True
     """Whether ``auto`` may start this machine's engine in the background if it is not running."""
     engine_download: bool = False

@@ -27,18 +27,24 @@ def clone_of(files: Mapping[str, str], folder: Path) -> str:
     The clone is where benchmarks look for that of ``o/shop``: ``mirror/o+shop/repo``.
     """
     work = write_tree(folder / "work", files)
+    commit = commit_all(work)
+    _git(work, "clone", "-q", "--bare", ".", str(folder / "mirror/o+shop/repo"))
+    return commit
 
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        command = ["git", *identity, *arguments]
-        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
 
-    git("init", "-q", "-b", "main")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    git("clone", "-q", "--bare", ".", str(folder / "mirror/o+shop/repo"))
-    return git("rev-parse", "HEAD")
+def commit_all(folder: Path) -> str:
+    """The only commit of the new repository that the folder becomes."""
+    _git(folder, "init", "-q", "-b", "main")
+    _git(folder, "add", "-A")
+    _git(folder, "commit", "-qm", "one")
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    command = ["git", *identity, *arguments]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def write_name_that_is_no_utf8(root: Path, content: str) -> None:

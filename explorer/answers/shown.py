@@ -6,16 +6,19 @@ four where it is not, in the room that the answer has. The model's places and th
 alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from explorer.answers.links import Locate, Source, links_of
 from explorer.definitions import Definition, outline
-from explorer.records import Citation, Confidence, Excerpt, Exploration, Span
+from explorer.records import Citation, Confidence, Excerpt, Exploration, OutlineEntry, Span
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
+
+Choose = Callable[[str, Sequence[str], Sequence[Definition], int, int], Sequence[tuple[int, int]]]
+"""For a path, its lines and definitions, and the ends of a range: the parts of it that matter."""
 
 _LINES: Final[dict[Confidence, tuple[int, ...]]] = {
     "high": (45, 14),
@@ -39,6 +42,8 @@ _LINE_CHARS: Final = 160
 _NUMBER_BYTES: Final = 6
 """What a line costs besides its text: number, blank and line end."""
 _FENCE_BYTES: Final = 24
+_MOST_ENTRIES: Final = 300
+"""The most definitions in an outline: more than a reader looks through."""
 
 
 def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
@@ -56,14 +61,17 @@ def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploratio
     return replace(run, citations=tuple(citations), further=tuple(map(files.named, run.further)))
 
 
-def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Exploration:
+def show(
+    run: Exploration, workspace: Workspace, *, max_bytes: int, choose: Choose | None = None
+) -> Exploration:
     """The run with the code of its first places.
 
     ``max_bytes`` is the room for the code, in UTF-8; none is shown if it is 0. A place that is much
-    the same as one that is shown, such as a method's asynchronous twin, is not shown. Reads files,
-    blocking.
+    the same as one that is shown, such as a method's asynchronous twin, is not shown. ``choose`` is
+    asked about a place too long to be shown whole of which nobody said what matters, such as a
+    whole file; without it, its beginning is shown. Reads files, blocking.
     """
-    files = _Files(workspace)
+    files = _Files(workspace, choose)
     shown: list[Citation] = []
     parts = list(dict.fromkeys(each.part for each in run.citations))
     for number, part in enumerate(parts):
@@ -82,11 +90,42 @@ def show(run: Exploration, workspace: Workspace, *, max_bytes: int) -> Explorati
     return replace(run, citations=tuple(shown))
 
 
+def outlines(run: Exploration, workspace: Workspace) -> dict[str, tuple[OutlineEntry, ...]]:
+    """The outline of each cited file that has one, by its path. Reads files, blocking."""
+    files = _Files(workspace)
+    sources = {each.path: files.source(each.path) for each in run.citations}
+    found = {path: entries(source.outline) for path, source in sources.items() if source}
+    return {path: outlined for path, outlined in found.items() if outlined}
+
+
+def entries(found: Sequence[Definition]) -> tuple[OutlineEntry, ...]:
+    """The named definitions of a file.
+
+    Of a file with more than ``_MOST_ENTRIES``: first without values and fields, then the first of
+    what is left.
+    """
+    named = [number for number, each in enumerate(found) if each.name]
+    if len(named) > _MOST_ENTRIES:
+        named = [number for number in named if found[number].kind not in ("value", "field")]
+    depths: dict[int, int] = {-1: -1}
+    for number in named[:_MOST_ENTRIES]:
+        parent = found[number].parent
+        while parent not in depths:
+            parent = found[parent].parent
+        depths[number] = depths[parent] + 1
+    return tuple(
+        OutlineEntry(mask_secrets(each.last_name), each.start, each.end, depths[number])
+        for number, each in enumerate(found)
+        if number in depths
+    )
+
+
 class _Files:
     """The cited files, each read once."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, choose: Choose | None = None) -> None:
         self._workspace = workspace
+        self._choose = choose
         self._files: dict[str, Source | None] = {}
         self._shown: list[frozenset[str]] = []
 
@@ -134,13 +173,17 @@ class _Files:
             citation.start,
             min(citation.end, citation.start + _MOST_MASKED, len(file.lines)),
         )
+        focus = citation.focus
+        if self._choose is not None and not focus and end - start >= most:
+            parts = self._choose(citation.path, file.lines, file.outline, start, end)
+            focus = tuple(Span(citation.path, *part) for part in parts)
         lines = _masked(file.lines, start, end)
         head, body = start, start + 1
         for each in file.outline:
             if each.start <= start <= each.head and each.end >= end:
                 head, body = max(start, each.head), each.body
         while most >= _LEAST_LINES:
-            numbers = chosen_lines(start, end, head, body, citation.focus, most)
+            numbers = chosen_lines(start, end, head, body, focus, most)
             excerpts = _excerpts(lines, numbers)
             if sum(map(_cost, excerpts)) + _FENCE_BYTES <= max_bytes:
                 return excerpts

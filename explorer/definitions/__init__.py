@@ -4,6 +4,6 @@ They are read from the file's text alone, when it is a candidate; no more than t
 are kept. Grammars come from the ``tree-sitter-LANGUAGE`` wheels. Nothing here knows a question.
 """
 
-from explorer.definitions.outline import Definition, outline
+from explorer.definitions.outline import Definition, extent, outline
 
-__all__ = ["Definition", "outline"]
+__all__ = ["Definition", "extent", "outline"]

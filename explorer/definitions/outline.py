@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["function", "class", "type", "value", "field", "call", "section", "statements"]
 
+WHOLE_CLASS_LINES: Final = 30
+"""A class of up to this size is a place as a whole, a longer one stands for its head."""
 MAX_BYTES: Final = 1 << 20
 """A larger file has no outline: it is data, or generated."""
 _DOCUMENTS: Final = frozenset("md markdown mdx rst adoc asciidoc mkd qmd ipynb html htm".split())
@@ -53,6 +55,13 @@ class Definition:
     def last_name(self) -> str:
         """Its name without what it stands in."""
         return self.name.rpartition(".")[2] if self.kind != "section" else self.name
+
+
+def extent(definition: Definition) -> tuple[int, int]:
+    """The lines that stand for the definition: all of them, or a large class's head."""
+    if definition.kind == "class" and definition.size > WHOLE_CLASS_LINES:
+        return definition.start, definition.own_end
+    return definition.start, definition.end
 
 
 @lru_cache(maxsize=64)

@@ -36,8 +36,10 @@ _FOLDER: Final = re.compile(
 
 
 _SUFFIXES: Final = frozenset(
-    "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
-    " yaml yml".split()
+    (
+        "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
+        " yaml yml"
+    ).split()
 )
 """Those of all files that the patterns above know by more than their folder."""
 

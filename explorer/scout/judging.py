@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.definitions import Definition
+from explorer.definitions import Definition, extent
 from explorer.scout.query import Query
 from explorer.scout.related import vocabulary, widened
 from explorer.scout.scanned import Scanned, scanned
@@ -29,8 +29,6 @@ FEATURES: Final = (
 
 LEAST_CHANCE: Final = 1e-3
 """What is added to a file's chance before its logarithm is taken."""
-WHOLE_CLASS_LINES: Final = 30
-"""A class of up to this size is a place as a whole, a longer one stands for its head."""
 _HANDED: Final = 0.25
 """How much a word counts in an argument or field that only passes it on."""
 _SAID: Final = 0.5
@@ -63,11 +61,9 @@ class Cells:
     chance: NDArray[np.float64]
 
 
-def extent(definition: Definition) -> tuple[int, int]:
-    """The lines that stand for the definition: all of them, or a large class's head."""
-    if definition.kind == "class" and definition.size > WHOLE_CLASS_LINES:
-        return definition.start, definition.own_end
-    return definition.start, definition.end
+def asks(text: str) -> bool:
+    """Whether the question begins with how, where, when or why."""
+    return bool(_ASKS.match(text))
 
 
 def judge(
@@ -85,7 +81,7 @@ def judge(
     sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
-    asked = bool(_ASKS.match(query.text))
+    asked = asks(query.text)
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
     every = [each for found in outlines for each in found]
     if not every:

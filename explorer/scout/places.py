@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.definitions import Definition, outline
+from explorer.definitions import Definition, extent, outline
 from explorer.scout.cells import read_cells
-from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, extent, judge
+from explorer.scout.judging import FEATURES, LEAST_CHANCE, Cells, judge
 from explorer.scout.networks import Weights, score_all, sigmoid
 from explorer.scout.query import Query
 from explorer.scout.scanned import scans_of
@@ -110,7 +110,25 @@ class Place:
         return _focus(self.cells, self.start, self.end)
 
 
-def rank_places(
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The definitions of the files that are likeliest, and what is known of each."""
+
+    texts: Sequence[bytes]
+    outlines: Sequence[Sequence[Definition]]
+    cells: Sequence[Cells]
+    table: NDArray[np.float64]
+    """A row for each definition of each text, in their order, with the columns ``FEATURES``."""
+    owner: NDArray[np.int64]
+    """The text that each row is of."""
+
+    @property
+    def definitions(self) -> list[tuple[int, Definition]]:
+        """The definition of each row, behind the number of its text."""
+        return [(n, each) for n, found in enumerate(self.outlines) for each in found]
+
+
+def look_into(
     paths: Sequence[str],
     texts: Sequence[bytes],
     chances: NDArray[np.float64],
@@ -118,13 +136,8 @@ def rank_places(
     weight: Floats,
     described: Floats,
     weights: Weights,
-    named: Mapping[int, Sequence[int]],
-) -> list[Place]:
-    """The definitions of all texts, best first.
-
-    ``chances`` are those of the texts to be sought at all; ``named`` are the lines of each text
-    that the query names: what is at these comes before all others, in their order.
-    """
+) -> Looked:
+    """The definitions of all texts; ``chances`` are those of the texts to be sought at all."""
     outlines = [
         outline(path, text)[:_MAX_DEFINITIONS] for path, text in zip(paths, texts, strict=True)
     ]
@@ -134,15 +147,45 @@ def rank_places(
     for (begin, end), (table, matches) in zip(field.spans.tolist(), known, strict=True):
         own = sigmoid(score_all(weights.cells, table, matches).astype(np.float64))
         cells.append(Cells(field.first[begin:end], field.last[begin:end], own))
-    scores = judge(texts, scans, outlines, cells, chances, query, weight) @ _COLUMN_WEIGHTS
-    owner = np.repeat(np.arange(len(texts)), [len(found) for found in outlines])
+    return Looked(
+        texts,
+        outlines,
+        cells,
+        judge(texts, scans, outlines, cells, chances, query, weight),
+        np.repeat(np.arange(len(texts)), [len(found) for found in outlines]),
+    )
+
+
+def word_weights() -> list[float]:
+    """How much each of the ``FEATURES`` counts where the reader reads nothing."""
+    return [_WEIGHTS[name] for name in FEATURES]
+
+
+def scores_of(looked: Looked) -> NDArray[np.float64]:
+    """The log odds of each definition to be the one sought first."""
+    return np.asarray(looked.table @ _COLUMN_WEIGHTS, np.float64)
+
+
+def rank_places(
+    looked: Looked,
+    chances: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    named: Mapping[int, Sequence[int]],
+) -> list[Place]:
+    """The definitions of all texts, best first.
+
+    ``chances`` are those of the texts to be sought at all, ``scores`` the log odds of the
+    definitions; ``named`` are the lines of each text that the query names: what is at these comes
+    before all others, in their order.
+    """
+    owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
-    best = np.full(len(texts), -np.inf)
+    best = np.full(len(outlines), -np.inf)
     np.maximum.at(best, owner, scores - likely[owner])
     first = int(np.argmax(likely + _DEFINITION_SHARE * best))
     shares = np.exp(scores - scores.max(initial=0.0))
     shares /= max(1e-9, float(shares.sum()))
-    every = [(index, each) for index, found in enumerate(outlines) for each in found]
+    every = looked.definitions
     places: list[Place] = []
     order = np.argsort(-scores, kind="stable")
     leading = order[owner[order] == first][:1]
@@ -154,7 +197,7 @@ def rank_places(
             start, last = max(start, first_line - _BESIDE), min(last, last_line + _BESIDE)
         places.append(Place(index, each, start, last, float(shares[number]), cells[index]))
     said = [
-        _at(index, outlines[index], texts[index], line)
+        _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
         for line in lines
     ]
@@ -182,15 +225,17 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
 
 
 def choose_places(
-    places: Sequence[Place], files: int, most: int, *, plain: bool = True
+    places: Sequence[Place], order: Sequence[int], files: int, most: int, *, plain: bool = True
 ) -> tuple[list[Place], list[Place]]:
     """The places to cite, and less likely ones: members of the files cited, then other files.
 
-    ``files`` is how many files are worth citing, ``most`` how many places. Unless the first place
+    ``order`` are all files, the likeliest first, ``files`` is how many of them are worth citing,
+    ``most`` how many places. Unless the first place
     is sure, there are at least ``_LEAST_CITED`` of them that are no twins. If the question is not
     ``plain`` but a long text, they have at most ``_LONG_TEXT_LINES`` together, or are only one.
     """
     least = 1 if places and sureness(places) >= HIGH else _LEAST_CITED
+    worth = frozenset(order[:files])
     cited: list[Place] = []
     rest: list[Place] = []
     for each in places:
@@ -198,8 +243,8 @@ def choose_places(
         if any(_overlap(each, other) for other in cited):
             continue
         is_likely = each.chance >= _LIKELY * places[0].chance
-        # The files are in the order of their own chances, which know more about files.
-        if each.file not in known and cited and each.file >= files and each.chance < 1.0:
+        # Whether a file is worth citing is known from its own chance, which knows more about files.
+        if each.file not in known and cited and each.file not in worth and each.chance < 1.0:
             rest.append(each)
             continue
         is_first = each.file not in known
@@ -216,7 +261,7 @@ def choose_places(
     known = {each.file for each in cited}
     members = [each for each in rest if each.file in known and each.definition.name]
     others = {each.file: each for each in reversed(rest) if each.file not in known}
-    firsts = sorted(others.values(), key=lambda each: each.file)
+    firsts = [others[file] for file in order if file in others]
     return cited, _apart(members)[:_MEMBERS] + firsts[:_OTHER_FILES]
 
 

@@ -3,16 +3,21 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from explorer.definitions import Definition
+from explorer.errors import ReaderError
 from explorer.limits import Deadline
+from explorer.reader.session import Reader, shared_reader
 from explorer.repository.ripgrep import RgHandle, in_thread
 from explorer.repository.workspace import Workspace
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.index import RepositoryIndex
+from explorer.scout.reading import Desk, best_part
 from explorer.scout.rows import IndexRows, build_rows, empty_rows, find, read_files
 from explorer.scout.search import search
 from explorer.scout.tokens import distinct, words_of
@@ -49,14 +54,24 @@ _LOCATE_S: Final = 0.2
 class Scout:
     """Answers questions about one workspace; its index stays warm between them.
 
-    It works on one question at a time, in a worker thread; others wait. Each question looks up
-    which files have changed.
+    It searches for one question at a time, in a worker thread; others wait. While it reads for one,
+    it searches for the next. Each question looks up which files have changed.
     """
 
-    def __init__(self, workspace: Workspace, cache_dir: Path | None = None) -> None:
-        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        cache_dir: Path | None = None,
+        *,
+        reader: Callable[[], Future[Reader]] | None = shared_reader,
+    ) -> None:
+        """``cache_dir`` is where the index is kept between processes; None keeps it nowhere.
+
+        ``reader`` gets the reader and begins to load it; None searches by words alone.
+        """
         self._workspace = workspace
         self._cache_dir = cache_dir
+        self._reader = reader
         self._index: RepositoryIndex | None = None
         self._lock = threading.Lock()
         self._behind: _Behind | None = None
@@ -65,6 +80,12 @@ class Scout:
     def is_indexing(self) -> bool:
         """True while files are indexed behind an answer."""
         return self._behind is not None
+
+    @property
+    def to_index(self) -> int:
+        """How many files are known to be new or changed since they were indexed."""
+        # Without the lock, which whoever indexes holds.
+        return len(self._index.pending.paths) if self._index is not None else 0
 
     def close(self) -> bool:
         """Stop indexing and keep what is indexed for the next process.
@@ -101,21 +122,29 @@ class Scout:
         return await in_thread(work)
 
     async def answer(
-        self, query: str, *, max_citations: int = 10, deadline_s: float = 10.0
+        self,
+        query: str,
+        *,
+        max_citations: int = 10,
+        deadline_s: float = 10.0,
+        reads: bool = True,
     ) -> ScoutAnswer:
         """The places that resemble the query, within about ``deadline_s``.
 
         If much of the repository is not indexed, ripgrep looks first, and a thread of its own
         indexes behind the answer. What could not be read in time is left out, and the notes say
-        so. Cancelling ends the work at its next step.
+        so. Cancelling ends the work at its next step. Without ``reads`` the words alone decide.
 
         Raises:
             WorkspaceError: the root is gone or cannot be listed.
             RipgrepError: rg is missing or does not start.
         """
         deadline = Deadline(deadline_s)
+        # The first time, it is loaded while the words are searched for.
+        reader = self._reader() if self._reader is not None and reads else None
         paths = await self._workspace.files()
-        return await in_thread(partial(self._answer, query, paths, max_citations, deadline))
+        work = partial(self._answer, query, paths, max_citations, deadline, reader)
+        return await in_thread(work)
 
     def locate(self, names: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
         """For each name the indexed files that have it, and whether they define it.
@@ -130,18 +159,43 @@ class Scout:
         finally:
             self._lock.release()
 
+    def best_part(
+        self,
+        query: str,
+        path: str,
+        lines: Sequence[str],
+        outline: Sequence[Definition],
+        span: tuple[int, int],
+        deadline: Deadline,
+    ) -> tuple[tuple[int, int], ...]:
+        """The lines in the span of a file that answer the query best; blocking.
+
+        Empty without a reader, or without time.
+        """
+        if self._reader is None:
+            return ()
+        try:
+            reader = self._reader().result(deadline.left_s)
+            return best_part(reader, query, path, lines, outline, span, deadline)
+        except (ReaderError, TimeoutError):
+            return ()
+
     def _answer(
         self,
         query: str,
         paths: tuple[str, ...],
         most: int,
         deadline: Deadline,
+        reader: Future[Reader] | None,
         handle: RgHandle,
     ) -> ScoutAnswer:
         with self._lock:
             if handle.killed:
                 return ScoutAnswer((), "The search was cancelled.")
             index = self._opened()
+            desk = None
+            if reader is not None:
+                desk = Desk(reader, deadline, lambda: handle.killed, aside=self._unlocked)
             answer = search(
                 index,
                 query,
@@ -150,13 +204,22 @@ class Scout:
                 deadline=deadline,
                 cancelled=lambda: handle.killed,
                 look_first=True,
+                desk=desk,
             )
-            if index.pending.paths and self._behind is None:
+            if index.pending.paths and self._behind is None and not handle.killed:
                 self._behind = _Behind(self._index_behind)
         return answer
 
-    def _opened(self) -> RepositoryIndex:
+    @contextlib.contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        """Let others use the index for as long as this question does not."""
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
 
+    def _opened(self) -> RepositoryIndex:
         if self._index is None:
             self._index = RepositoryIndex(self._workspace, self._cache_dir)
         return self._index

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
@@ -15,13 +16,16 @@ from explorer.repository.paths import as_word
 from explorer.scout.answer import ScoutAnswer
 from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
+from explorer.scout.fusion import Levels, fuse, load_fusion
 from explorer.scout.index import RepositoryIndex, Stop
+from explorer.scout.judging import asks
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.parts import in_context, parts_of
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
-from explorer.scout.places import Place, choose_places, rank_places, sureness
+from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
+from explorer.scout.reading import LOOKED_AT, Desk
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of
@@ -41,7 +45,7 @@ _KNOWN_SHARE: Final = 0.34
 """A part of a question of whose words fewer occur in the repository has found nothing."""
 _UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
-"""The files whose definitions are ranked."""
+"""The files whose definitions are ranked where nothing is read."""
 
 
 def search(
@@ -53,11 +57,13 @@ def search(
     deadline: Deadline,
     cancelled: Stop,
     look_first: bool = False,
+    desk: Desk | None = None,
 ) -> ScoutAnswer:
     """At most ``most`` citations for the query from the files at ``paths``, which are sorted.
 
     With ``look_first``, if much is not indexed, the answer goes by ripgrep's counts, and
-    ``index.pending`` has what is left to be indexed.
+    ``index.pending`` has what is left to be indexed. Without a ``desk`` nothing is
+    read.
 
     Raises:
         RipgrepError: rg is missing or does not start.
@@ -79,38 +85,51 @@ def search(
     else:
         index.index_pending(stopped)
         rows = index.rows
-    answer = _parts_searched(index, query, parsed, rows, most, cancelled)
-    notes = index.notes(len(paths), looked=looked, found=bool(answer.citations))
-    return replace(answer, notes=(*notes, *answer.notes))
+    # While something is read, another question may use the index.
+    notes = {found: index.notes(len(paths), looked=looked, found=found) for found in (True, False)}
+    answer = _parts_searched(index, query, parsed, rows, most, cancelled, desk)
+    return replace(answer, notes=(*notes[bool(answer.citations)], *answer.notes))
 
 
 def _parts_searched(
-    index: RepositoryIndex, text: str, query: Query, rows: IndexRows, most: int, cancelled: Stop
+    index: RepositoryIndex,
+    text: str,
+    query: Query,
+    rows: IndexRows,
+    most: int,
+    cancelled: Stop,
+    desk: Desk | None,
 ) -> ScoutAnswer:
     """The answer to all parts of a question; ``query`` is its ``text`` as a whole."""
     if not rows.paths or most <= 0:
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
     parts = parts_of(text)
     if not parts:
-        return _search(index, query, rows, most, cancelled)
+        return _search(index, query, rows, most, cancelled, desk)
+    own = desk.shared_by(len(parts)) if desk is not None else None
     answers = []
     for part in parts:
         asked = parse_query(in_context(part, parts[0]))
         if _says_nothing(asked, rows):
             answers.append(ScoutAnswer((), ""))
             continue
-        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled))
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled, own))
     return _together(parts, answers)
 
 
 def _search(
-    index: RepositoryIndex, query: Query, rows: IndexRows, most: int, cancelled: Stop
+    index: RepositoryIndex,
+    query: Query,
+    rows: IndexRows,
+    most: int,
+    cancelled: Stop,
+    desk: Desk | None,
 ) -> ScoutAnswer:
     """The answer to one question, or one part of a question, from the rows."""
     found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
-    return _answer(query, found, load_weights(), most)
+    return _answer(query, found, load_weights(), most, desk)
 
 
 def _says_nothing(query: Query, rows: IndexRows) -> bool:
@@ -166,8 +185,23 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     return merge_rows(rows, *index.index_first(wanted, stopped))
 
 
-def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> ScoutAnswer:
-    """The answer from the candidates.
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """The files whose definitions are ranked, the likeliest first."""
+
+    paths: list[str]
+    texts: list[bytes]
+    chances: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    """What their chances are multiplied by: tools wrote some."""
+    named: dict[int, list[int]]
+    """The lines of them that the query names, or that define its name."""
+    count: int
+    """How many of them are worth citing."""
+
+
+def likely_files(query: Query, found: Candidates, weights: Weights, most: int, room: int) -> Likely:
+    """The ``room`` likeliest of the candidates; ``most`` is the most that are worth citing.
 
     Files that a bare stack trace names come first, the innermost frame first, with its lines.
     """
@@ -180,45 +214,80 @@ def _answer(query: Query, found: Candidates, weights: Weights, most: int) -> Sco
         weights.calibration,
         is_exact=found.is_exact,
     )
-    chances = np.where(found.is_generated, GENERATED_GAIN * chances, chances)
+    gains = np.where(found.is_generated, GENERATED_GAIN, 1.0)
+    chances = gains * chances
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
+    named = dict(found.named)
     if query.trace.bare:
-        order = list(dict.fromkeys([*found.named, *order]))
+        order = list(dict.fromkeys([*named, *order]))
     elif found.is_exact:
         count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
         for index in order[:count]:
-            found.named.setdefault(index, [found.defining[index].line])
-    looked = list(dict.fromkeys([*order[:count], *found.named, *order]))[:_LOOKED_AT]
-    places = rank_places(
-        [found.paths[index] for index in looked],
-        [found.texts[index] for index in looked],
-        chances[looked],
+            named.setdefault(index, [found.defining[index].line])
+    chosen = list(dict.fromkeys([*order[:count], *named, *order]))[:room]
+    return Likely(
+        [found.paths[index] for index in chosen],
+        [found.texts[index] for index in chosen],
+        chances[chosen],
+        gains[chosen],
+        {file: named[index] for file, index in enumerate(chosen) if index in named},
+        count,
+    )
+
+
+def _answer(
+    query: Query, found: Candidates, weights: Weights, most: int, desk: Desk | None
+) -> ScoutAnswer:
+    """The answer from the candidates."""
+    # Where a name, a quoted text or the lines of a trace decide, nothing has to be read; and of
+    # tests, documents and settings the reader was not trained to know anything.
+    is_known = found.is_exact or query.trace.bare
+    if desk is not None and (is_known or query.seeks or not desk.is_ready()):
+        desk = None
+    files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
+    looked = look_into(
+        files.paths,
+        files.texts,
+        files.chances,
         query,
         found.weight,
         found.described,
         weights,
-        {file: found.named[index] for file, index in enumerate(looked) if index in found.named},
     )
+    scores, chances, count = scores_of(looked), files.chances, files.count
+    levels = Levels(
+        PLAIN_HIGH if query.is_plain else weights.high, weights.medium, PLACE_HIGH, PLACE_MEDIUM
+    )
+    order = list(range(len(chances)))
+    if desk is not None:
+        read = desk.read(query.text, looked, scores, files.paths)
+        if read.passages:
+            fusion = load_fusion()["plain" if query.is_plain else "long"]
+            known = looked.table, looked.owner, read.scores
+            chances, scores = fuse(
+                fusion, chances, *known, asked=asks(query.text), gains=files.gains
+            )
+            count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
+            order = np.argsort(-chances, kind="stable").tolist()
+    places = rank_places(looked, chances, scores, files.named)
     if not places:
         return ScoutAnswer((), _sentence(()))
-    cited, further = choose_places(places, count, most, plain=query.is_plain)
-    high = PLAIN_HIGH if query.is_plain else weights.high
-    paths = [found.paths[index] for index in looked]
-    citations = tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in cited)
+    cited, further = choose_places(places, order, count, most, plain=query.is_plain)
+    citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
         citations,
         _sentence(citations),
         (),
-        _confidence(float(chances[looked[cited[0].file]]), high, weights.medium),
-        _confidence(sureness(places), PLACE_HIGH, PLACE_MEDIUM),
-        tuple(_citation(each, paths, found.texts[looked[each.file]]) for each in further),
+        _confidence(float(chances[cited[0].file]), levels.high, levels.medium),
+        _confidence(sureness(places), levels.place_high, levels.place_medium),
+        tuple(_citation(each, files) for each in further),
     )
 
 
-def _citation(place: Place, paths: Sequence[str], text: bytes) -> Citation:
-    path, name = paths[place.file], place.definition.name
-    lines = split_lines(text.decode("utf-8", "replace"))
+def _citation(place: Place, files: Likely) -> Citation:
+    path, name = files.paths[place.file], place.definition.name
+    lines = split_lines(files.texts[place.file].decode("utf-8", "replace"))
     return Citation(
         path,
         place.start,

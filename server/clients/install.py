@@ -31,14 +31,20 @@ class ChangedMeanwhile(ConfigError):
     """Another program wrote the file after the change was planned; nothing was written."""
 
 
-def entry(client: Client, *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What the client starts: this very interpreter by its absolute path.
+def entry(
+    client: Client,
+    *,
+    environment: Mapping[str, str] | None = None,
+    python: Path | None = None,
+) -> dict[str, Any]:
+    """What the client starts: this very interpreter, or ``python``, by its absolute path.
 
     Isolated, so that no ``server`` in the working directory or on PYTHONPATH is imported. Nothing
-    relies on PATH or the environment.
+    relies on PATH or the environment. ``python`` is one that has the server installed.
     """
-    python = str(Path(sys.executable).absolute())
-    return client.form.entry(python, [*_isolated(), *_program()], environment or {}, client.extras)
+    started = [*_isolated(), *_program()] if python is None else ["-I", "-m", "server.main"]
+    command = str(Path(python or sys.executable).absolute())
+    return client.form.entry(command, started, environment or {}, client.extras)
 
 
 def _isolated() -> list[str]:

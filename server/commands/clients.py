@@ -1,12 +1,13 @@
 """``fastcontext install``, ``uninstall`` and ``instructions``: make clients know the server."""
 
 import os
+import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -77,20 +78,34 @@ def install(
     ] = False,
 ) -> None:
     """Put the server into the configuration of clients."""
+    from server.clients import staying
     from server.clients.install import entry, plan_install, with_entry
     from server.clients.table import CLIENTS
 
     environment = _environment(root or [], endpoint)
-    if print_only:
-        known = CLIENTS[client or "claude-desktop"]
-        sys.stdout.write(with_entry(known, "", entry(known, environment=environment)))
-        return
-    _refuse_passing_interpreter()
+    copy = staying.copy() if staying.is_passing() else None
+    if copy is None:
+        _refuse_passing_interpreter()
+
+    def made(known: "Client") -> "dict[str, Any]":
+        python = copy.python if copy else None
+        return entry(known, environment=environment, python=python)
 
     def plan(known: "Client", path: Path) -> "Change":
-        return plan_install(known, path, entry(known, environment=environment))
+        return plan_install(known, path, made(known))
 
+    if print_only:
+        known = CLIENTS[client or "claude-desktop"]
+        sys.stdout.write(with_entry(known, "", made(known)))
+        if copy and not copy.python.exists():
+            sys.stderr.write(f"hint: it starts a copy that {shlex.join(copy.command)} installs\n")
+        return
     targets = _targets("install", client, all_found, scope, project)
+    if copy and dry_run:
+        sys.stdout.write(f"$ {shlex.join(copy.command)}\n")
+    elif copy:
+        copy.install()
+        sys.stdout.write(f"fastcontext is installed in {copy.python.parents[1]}\n")
     _carry_out(targets, plan, dry_run, is_install=True)
 
 
@@ -133,10 +148,9 @@ def instructions(
 
 def _refuse_passing_interpreter() -> None:
     """Raise UsageError in an environment that uv made for one command and will delete."""
-    if any(
-        part.startswith(("archive-v", "builds-v", "environments-v"))
-        for part in Path(sys.prefix).parts
-    ):
+    from server.clients.staying import is_passing
+
+    if is_passing():
         hint = (
             "install it to stay, by `uv tool install .` in a clone or `uv tool install "
             "fastcontext-mcp` where it is released, then: fastcontext install"

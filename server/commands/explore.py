@@ -56,9 +56,16 @@ def explore(
     ] = False,
     no_code: Annotated[bool, typer.Option("--no-code", help="Places alone, no code.")] = False,
     no_fallback: NoFallback = False,
+    open_place: Annotated[
+        bool, typer.Option("--open", help="Open the first place in the editor, at its line.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress; errors are shown.")
+    ] = False,
 ) -> None:
     """Answer a question about a repository with the places that matter."""
+    from server.commands.editor import editor_of_user
     from server.commands.terminal import show_report
     from server.exploring.question import make_question
     from server.exploring.repositories import default_for_command
@@ -79,13 +86,19 @@ def explore(
     log_to_stderr(settings.log_level)
     if query == "-":
         query = sys.stdin.buffer.read().decode("utf-8", "replace")
+    # Nobody waits for an answer to learn that it cannot be opened.
+    editor = editor_of_user() if open_place else None
     path = str(absolute(repo)) if repo else default_for_command()
-    report = _answer(settings, make_question(settings, query, path=path, code=not no_code))
+    question = make_question(settings, query, path=path, code=not no_code)
+    report = _answer(settings, question, quiet=quiet)
     show_report(report, as_json=as_json)
+    if editor is not None and report.exploration.citations:
+        first = report.exploration.citations[0]
+        editor.open(report.repository / first.path, first.start)
 
 
-def _answer(settings: "Settings", question: "Question") -> "Report":
-    """The report, with the current step on stderr while it is made.
+def _answer(settings: "Settings", question: "Question", *, quiet: bool) -> "Report":
+    """The report, with the current step on stderr while it is made, unless ``quiet``.
 
     Raises:
         ServerError: nobody could answer.
@@ -95,7 +108,7 @@ def _answer(settings: "Settings", question: "Question") -> "Report":
 
     from server.commands.terminal import live
 
-    with live() as (say, hear):
+    with live(quiet=quiet) as (say, hear):
         outcome: Any = anyio.run(_until_signal, settings, question, say, hear)
     if isinstance(outcome, int):
         raise typer.Exit(128 + outcome)

@@ -5,6 +5,7 @@ Exit status: 0 answered, even if only by the fallback; 1 failed; 2 wrong usage o
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -37,11 +38,13 @@ logger = logging.getLogger(__name__)
 
 FAILED, WRONG_USAGE = 1, 2
 
+_COMPLETE = "_FASTCONTEXT_COMPLETE"
+"""Set by the scripts that typer writes for shells."""
+
 # Newer releases of typer carry click inside, older ones import it: this is either's UsageError.
 _UsageProblem: type[BaseException] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -127,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     from server.protocol import entry
 
-    if entry.is_asked_for(given):
+    # A shell that completes the command gives it no arguments and perhaps no terminal.
+    if _COMPLETE not in os.environ and entry.is_asked_for(given):
         entry.build(stdio=True).run()
     from server.process.lifecycle import leave
 
@@ -139,6 +143,11 @@ def _run(given: list[str]) -> int:
     from server.view.records import with_default_folder
 
     try:
+        if not given and sys.stdout.isatty():
+            from server.commands.welcome import welcome
+
+            sys.stdout.write(welcome())
+            return 0
         code = typer.main.get_command(app).main(
             with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )

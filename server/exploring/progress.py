@@ -3,8 +3,9 @@
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 HEARTBEAT_S = 4.0
 """Hosts that take silence for a hang wait at least 5 s."""
+LOOK_S = 0.1
+"""How often to look at what says nothing by itself."""
 MESSAGE_CHARS = 120
 """Hosts show one line and cut it."""
 
@@ -132,11 +135,32 @@ async def reporting(
         Exception: what ``work`` raised, not wrapped in a group.
     """
     feed = Feed(send)
+    return await beside(feed.run, partial(work, feed.say))
+
+
+async def following(look: Callable[[], str], say: Say, every_s: float = LOOK_S) -> None:
+    """Say what ``look`` returns, at once and when it returns something else, until cancelled."""
+    said = ""
+    while True:
+        if (seen := look()) != said:
+            said = seen
+            say(seen)
+        await anyio.sleep(every_s)
+
+
+async def beside(
+    companion: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]
+) -> T:
+    """What ``work`` returns; ``companion`` runs until then.
+
+    Raises:
+        Exception: what ``work`` raised, not wrapped in a group.
+    """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(feed.run)
+        group.start_soon(companion)
         try:
-            result = await work(feed.say)
+            result = await work()
         except Exception as error:
             failure = error
         group.cancel_scope.cancel()

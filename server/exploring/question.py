@@ -51,6 +51,8 @@ class Question:
     """Maximum bytes of the answer's text, in UTF-8."""
     code: bool = True
     """Whether the answer shows code of the first places."""
+    outlines: bool = False
+    """Whether the caller shows the outlines of the cited files."""
     notes: tuple[str, ...] = ()
     """What the caller should know about the question itself, such as that it was cut."""
 
@@ -66,6 +68,7 @@ def make_question(
     max_bytes: int | None = None,
     include_hidden: bool = False,
     code: bool = True,
+    outlines: bool = False,
 ) -> Question:
     """A question from what a caller gave; for None, 0 and empty values the settings apply.
 
@@ -96,6 +99,7 @@ def make_question(
         record_dir=settings.record_dir,
         max_bytes=max(MIN_ANSWER_BYTES, max_bytes or settings.answer_bytes),
         code=code,
+        outlines=outlines,
         notes=tuple(note for note in (repository.note, cut, refused) if note),
     )
 

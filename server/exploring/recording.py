@@ -3,11 +3,11 @@
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from explorer.events import LinesCited, RunStarted
-from explorer.records import Citation
+from explorer.records import Citation, OutlineEntry
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
 from explorer.trajectory import TrajectoryError, TrajectoryWriter
@@ -47,9 +47,17 @@ def begun_by_scout(question: Question) -> RunStarted:
     return RunStarted(question.query, "", "scout", (), (), settings)
 
 
-def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[LinesCited]:
-    """The lines that a page shows of cited places that can still be read. Reads files, blocking."""
+def lines_cited(
+    citations: Iterable[Citation],
+    workspace: "Workspace",
+    outlines: Mapping[str, Sequence[OutlineEntry]] | None = None,
+) -> list[LinesCited]:
+    """The lines that a page shows of cited places that can still be read. Reads files, blocking.
+
+    ``outlines``: by path; each is recorded with the first place in its file.
+    """
     found: list[LinesCited] = []
+    left = dict(outlines or {})
     for each in citations:
         count = min(each.end - each.start + 1, CODE_LINES_SHOWN)
         try:
@@ -58,5 +66,6 @@ def lines_cited(citations: Iterable[Citation], workspace: "Workspace") -> list[L
             continue
         if window.lines:
             text = mask_secrets("\n".join(line[:_LINE_CHARS] for line in window.lines))
-            found.append(LinesCited(each.path, window.start, tuple(text.split("\n"))))
+            outline = tuple(left.pop(each.path, ()))
+            found.append(LinesCited(each.path, window.start, tuple(text.split("\n")), outline))
     return found

@@ -11,11 +11,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from explorer.records import Citation, Exploration
+from explorer.records import Citation, Exploration, OutlineEntry
 from explorer.visible import UNSEEN, spelled
 
 ExplorerName = Literal["endpoint", "local", "scout"]
@@ -41,6 +41,8 @@ class Report:
     engine_reason: str
     """Why that explorer, as part of a sentence: "no endpoint is configured"."""
     exploration: Exploration
+    outlines: Mapping[str, tuple[OutlineEntry, ...]] = field(default_factory=dict)
+    """The outlines of the cited files by path, for who shows or records them; else empty."""
 
 
 def to_object(report: Report) -> dict[str, Any]:

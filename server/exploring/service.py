@@ -48,7 +48,9 @@ class ExplorationService:
             never_run_from(root)
         self.listener = listener
         self.engines = Engines(settings, engine_factory)
-        self.repositories = OpenRepositories(index_dir(), once=once)
+        self.repositories = OpenRepositories(
+            index_dir(), once=once, reader=settings.reader == "auto"
+        )
         self._watch: RepositoryWatch | None = None
 
     async def __aenter__(self) -> Self:

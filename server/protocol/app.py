@@ -47,7 +47,6 @@ EngineFactory = Callable[["Settings"], "Engine"]
 # Claude Code saves a longer result to a file and shows the model the first 2 kB of it.
 _RESULT_CHARS = 50_000
 
-
 PREPARE_AFTER_S = 1.0
 """Between the handshake and loading what a question needs; clients list the tools in that time."""
 
@@ -283,10 +282,12 @@ async def explore_repository(
         ToolError: nothing could be explored; the text says what to do.
     """
     service = await _service(ctx)
+    shows_view = extras.shows_views(ctx.client_capabilities)
+    from server.exploring.progress import reporting
+    from server.exploring.question import MIN_ANSWER_BYTES, make_question
+    from server.exploring.report import for_client
 
     async def work(say: "Say") -> "Report":
-        from server.exploring.question import make_question
-
         ask = make_question(
             service.settings,
             query,
@@ -297,12 +298,9 @@ async def explore_repository(
             max_bytes=max_bytes,
             include_hidden=include_hidden,
             code=code,
+            outlines=shows_view,
         )
         return await service.explore(ask, say)
-
-    from server.exploring.progress import reporting
-    from server.exploring.question import MIN_ANSWER_BYTES
-    from server.exploring.report import for_client
 
     try:
         report = await reporting(partial(_send_progress, ctx), work)
@@ -313,7 +311,8 @@ async def explore_repository(
     )
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
-        structured_content=facts if extras.shows_views(ctx.client_capabilities) else None,
+        structured_content=facts if shows_view else None,
+        _meta=await extras.of_view(facts, report.outlines) if shows_view else None,
     )
 
 

@@ -1,7 +1,9 @@
 """What the server offers besides its tools: the prompt ``explore`` and the view of an answer."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
+import anyio.to_thread
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
@@ -11,6 +13,9 @@ from mcp.types import ClientCapabilities, InitializeRequestParams
 from pydantic import Field
 
 from server.protocol import descriptions
+
+if TYPE_CHECKING:
+    from explorer.records import OutlineEntry
 
 VIEW_META: dict[str, Any] = {"ui": {"resourceUri": descriptions.VIEW_URI}}
 """Links a tool to the view, for clients that support MCP Apps; others ignore it."""
@@ -88,6 +93,19 @@ def add_prompt(server: MCPServer[Any]) -> None:
 def explore(question: Annotated[str, Field(description=descriptions.PROMPT_QUESTION)] = "") -> str:
     """The prompt for a question; without one it refers to what the user typed."""
     return descriptions.PROMPT.format(question=question or descriptions.PROMPT_TYPED)
+
+
+async def of_view(
+    facts: Mapping[str, Any], outlines: Mapping[str, Sequence["OutlineEntry"]]
+) -> dict[str, Any]:
+    """What the view shows besides the facts, to be sent where no host shows it to its model."""
+
+    def work() -> dict[str, Any]:
+        from server.view.answer import extras
+
+        return {"fastcontext": extras(facts, outlines)}
+
+    return await anyio.to_thread.run_sync(work)
 
 
 def _view() -> str:

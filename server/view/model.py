@@ -17,7 +17,7 @@ from explorer.events import (
     TurnStarted,
 )
 from explorer.limits import Usage
-from explorer.records import Citation, Exploration, ToolCall
+from explorer.records import Citation, Exploration, OutlineEntry, ToolCall
 from explorer.trajectory import TimedEvent
 from server.exploring.recording import CODE_LINES_SHOWN
 
@@ -89,7 +89,10 @@ class CitationView:
 
     citation: Citation
     code: tuple[CodeLine, ...]
-    """Empty where the record holds only the citation's evidence, without its line number."""
+    """The first lines, and all that the answer showed; empty where the record holds only the
+    citation's evidence, without its line number."""
+    outline: tuple[OutlineEntry, ...]
+    """The definitions of its file; empty where the record does not hold them."""
     lines_left_out: int
     """Lines of the range that are neither in ``code`` nor the evidence."""
 
@@ -147,8 +150,10 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
             turns[event.turn] = _updated(turns.get(event.turn), event, timed.at_s - zero_s)
     result = finished.result if finished else None
     seen = _lines_seen(turns.values(), started.virtual_root)
+    outlines: dict[str, tuple[OutlineEntry, ...]] = {}
     for place in cited:
         seen.setdefault(place.path, {}).update(enumerate(place.lines, place.start))
+        outlines.setdefault(place.path, tuple(place.outline))
     found = result.citations if result else ()
     told = result.notes if result else tuple(noted)
     by_loop.update(noted, *(turn.notes for turn in turns.values()))
@@ -160,7 +165,7 @@ def run_view(events: Sequence[TimedEvent]) -> RunView:
         turns=tuple(turns[number] for number in sorted(turns)),
         corrections=tuple(note for note in told if note in by_loop),
         notes=tuple(note for note in told if note not in by_loop),
-        citations=tuple(_citation_view(citation, seen) for citation in found),
+        citations=tuple(_citation_view(each, seen, outlines.get(each.path, ())) for each in found),
         result=result,
         engine_reason=finished.engine_reason if finished else "",
         elapsed_s=result.elapsed_s if result else events[-1].at_s - zero_s,
@@ -251,10 +256,20 @@ def _lines_seen(turns: Iterable[TurnView], virtual_root: str) -> dict[str, dict[
     return seen
 
 
-def _citation_view(citation: Citation, seen: Mapping[str, Mapping[int, str]]) -> CitationView:
-    lines = seen.get(citation.path, {})
+def _citation_view(
+    citation: Citation,
+    seen: Mapping[str, Mapping[int, str]],
+    outline: tuple[OutlineEntry, ...],
+) -> CitationView:
+    answered = {
+        number: line for each in citation.code for number, line in enumerate(each.lines, each.start)
+    }
+    # A recorded line is cut later than one of an answer.
+    lines = answered | dict(seen.get(citation.path, {}))
     numbers = range(citation.start, citation.end + 1)
-    code = [CodeLine(number, lines[number]) for number in numbers if number in lines]
-    shown = tuple(code[:CODE_LINES_SHOWN])
-    known = len(shown) or int(bool(citation.evidence))
-    return CitationView(citation, shown, max(0, len(numbers) - known))
+    known = [number for number in numbers if number in lines]
+    first = set(known[:CODE_LINES_SHOWN])
+    shown = [n for n in known if n in first or n in answered]
+    code = tuple(CodeLine(number, lines[number]) for number in shown)
+    told = len(code) or int(bool(citation.evidence))
+    return CitationView(citation, code, outline, max(0, len(numbers) - told))

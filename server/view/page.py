@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from explorer.visible import spelled
 from server.view.chart import Chart, chart_of, length_s
-from server.view.model import RunView
+from server.view.highlight import Piece, pieces
+from server.view.model import CitationView, CodeLine, RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,29 @@ def _shared_files(left: RunView, right: RunView) -> list[SharedFile]:
     return [SharedFile(path, *(", ".join(each[path]) for each in ranges)) for path in paths]
 
 
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A line of code as it is shown; without a number it stands for lines that are left out."""
+
+    number: int | None
+    pieces: list[Piece]
+
+
+def _code_rows(view: CitationView) -> list[CodeRow]:
+    blocks: list[list[CodeLine]] = []
+    for line in view.code:
+        if blocks and blocks[-1][-1].number == line.number - 1:
+            blocks[-1].append(line)
+        else:
+            blocks.append([line])
+    rows: list[CodeRow] = []
+    for block in blocks:
+        rows += [CodeRow(None, [])] if rows else []
+        coloured = pieces(view.citation.path, [spelled(line.text) for line in block])
+        rows += [CodeRow(line.number, found) for line, found in zip(block, coloured, strict=True)]
+    return rows
+
+
 def _budget(run: RunView) -> int | None:
     value = run.settings.get("context_tokens")
     return value if isinstance(value, int) else None
@@ -96,6 +120,7 @@ def _environment(script: str) -> tuple[Environment, dict[str, Any]]:
         trim_blocks=True,
         finalize=lambda value: spelled(value) if type(value) is str else value,
     )
+    environment.filters["code_rows"] = _code_rows
     shell: dict[str, Any] = {}
     for key, file in (("style", "style.css"), ("script", f"{script}.js")):
         text = loader.get_source(environment, file)[0]

@@ -11,7 +11,7 @@ from server.errors import UsageError
 from server.homes import default_record_dir
 
 _TAIL_BYTES = 262_144
-"""The last event has citations and notes, but no code: a longer one is taken as cut off."""
+"""The last event has citations with the code of a few: a longer one is taken as cut off."""
 _HEAD_BYTES = 524_288
 """The first event has the whole prompt: system text, question of up to 100 kB, tools."""
 

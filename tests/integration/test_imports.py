@@ -51,8 +51,9 @@ FOLDERS = {
         "definitions": {"repository"},
         "engines": set(),
         "hermes": set(),
+        "reader": {"definitions"},
         "repository": set(),
-        "scout": {"definitions", "repository"},
+        "scout": {"definitions", "reader", "repository"},
         "tools": {"repository"},
         # The loop and its parts.
         "": {"answers", "engines", "hermes", "repository", "tools"},
@@ -138,14 +139,24 @@ def test_the_server_starts_without_what_only_an_exploration_needs() -> None:
     )
     modules = loaded(code)
     assert "mcp.server" in modules
-    heavy = {"numpy", "httpx", "typer", "pydantic_settings", "explorer.loop", "vllm"}
+    heavy = {"numpy", "onnxruntime", "httpx", "typer", "pydantic_settings", "explorer.loop", "vllm"}
     assert modules & heavy == set()
 
 
 def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
     modules = loaded("import sys, server.commands.root; print('\\n'.join(sys.modules))")
     assert "typer" in modules
-    assert modules & {"mcp", "numpy", "httpx", "rich"} == set()
+    assert modules & {"mcp", "numpy", "onnxruntime", "httpx", "rich"} == set()
+
+
+def test_the_command_alone_looks_at_files_and_loads_no_client_of_anything() -> None:
+    code = (
+        "import sys; from server.commands.welcome import welcome; welcome();"
+        "print('\\n'.join(sys.modules))"
+    )
+    modules = loaded(code)
+    assert "server.clients.table" in modules
+    assert modules & {"mcp", "numpy", "httpx", "rich", "jinja2", "explorer.loop"} == set()
 
 
 def test_finding_the_engine_imports_nothing_that_only_a_start_needs() -> None:

@@ -14,21 +14,74 @@
     made.append(...children.map((each) => (typeof each === "string" ? spelled(each) : each)));
     return made;
   };
+  // Of a long outline the part around the place; it has no height before its place is unfolded.
+  const centre = (within) => within.querySelectorAll(".outline ol").forEach((list) => {
+    const at = list.querySelector(".at") || [...list.querySelectorAll(".around")].pop();
+    if (at) list.scrollTop = at.offsetTop - list.clientHeight / 2;
+  });
+  document.addEventListener("toggle", (event) => centre(event.target), true);
   const send = (message) => parent.postMessage({ jsonrpc: "2.0", ...message }, "*");
   const setTheme = (context) => {
     if (context && (context.theme === "dark" || context.theme === "light")) root.dataset.theme = context.theme;
   };
   const fold = (open) => document.querySelectorAll("details").forEach((item) => { item.open = open; });
   const fact = (name, value) => make("li", "", `${name} `, make("b", "", String(value)));
-  const citation = (each) => {
-    const place = make("code", "", make("bdi", "", each.path), `:${each.start}-${each.end}`);
-    const summary = make("summary", "", place, make("span", "", each.reason || ""));
-    const made = make("details", "citation", summary, make("div", "inside", make("pre", "", each.evidence || "")));
-    made.open = true;
+  const row = (number, pieces) =>
+    make("span", "row", make("span", "n", String(number)), make("span", "", ...pieces));
+  // The pieces of a line by kind and length, such as k3_1f8; "_" has no colour.
+  const coloured = (line, runs) => {
+    const chars = [...line];
+    const pieces = [...(runs || "").matchAll(/([a-z_])(\d+)/g)].map(([, kind, length]) => {
+      const text = chars.splice(0, Number(length)).join("");
+      return kind === "_" ? text : make("span", kind, text);
+    });
+    return [...pieces, chars.join("")];
+  };
+  const code = (each, colours) => {
+    const rows = [];
+    let next = each.start;
+    each.code.forEach((excerpt, at) => {
+      if (excerpt.start > next) rows.push(row("...", []));
+      excerpt.lines.forEach((line, nth) => {
+        rows.push(row(excerpt.start + nth, coloured(line, colours[at] && colours[at][nth])));
+      });
+      next = excerpt.start + excerpt.lines.length;
+    });
+    if (next <= each.end) rows.push(row("...", []));
+    return rows;
+  };
+  const outline = (each, entries) => {
+    const list = make("ol", "", ...entries.map(({ name, start, end, depth }) => {
+      const mark = start >= each.start && start <= each.end ? " at" : "";
+      const around = start < each.start && end >= each.start ? " around" : "";
+      const item = `d${Math.min(depth, 4)}${mark}${around}`;
+      return make("li", item, make("bdi", "", name), make("span", "quiet", String(start)));
+    }));
+    const made = make("nav", "outline", list);
+    made.setAttribute("aria-label", "Outline of the file");
     return made;
   };
-  const show = (found) => {
+  const citation = (each, nth, extras) => {
+    const place = make("code", "", make("bdi", "", each.path), `:${each.start}-${each.end}`);
+    const summary = make("summary", "", place, make("b", "", each.name || ""), make("span", "", each.reason || ""));
+    const links = (each.links || []).map(({ relation, path, line, name }) =>
+      make("li", "", `${relation} `, make("code", "", make("bdi", "", path), `:${line} ${name}`)));
+    const isShown = Boolean(each.code && each.code.length);
+    const text = isShown ? code(each, extras.colours[nth] || []) : [each.evidence || ""];
+    const inside = make("div", "inside", make("div", "code", make("pre", "", ...text)));
+    const entries = isShown && extras.outlines[each.path];
+    if (entries) {
+      inside.classList.add("outlined");
+      inside.append(outline(each, entries));
+    }
+    if (links.length) inside.firstChild.append(make("ul", "quiet", ...links));
+    const made = make("details", "citation", summary, inside);
+    made.open = isShown || nth === 0;
+    return made;
+  };
+  const show = (found, meta) => {
     if (!found || !Array.isArray(found.citations)) return;
+    const extras = { colours: [], outlines: {}, ...(meta && meta.fastcontext) };
     get("question").textContent = spelled(found.query || "");
     get("answer").textContent = spelled(found.answer || "") || (found.citations.length ? "" : "No place was found.");
     get("answer").className = "";
@@ -38,7 +91,8 @@
       ...(found.turns ? [fact("turns", found.turns), fact("calls", found.tool_calls)] : []),
       fact("seconds", found.elapsed_s),
     );
-    get("citations").replaceChildren(...found.citations.map(citation));
+    get("citations").replaceChildren(...found.citations.map((each, nth) => citation(each, nth, extras)));
+    centre(document);
     const notes = (found.notes || []).map((note) => make("li", "", note));
     const heading = make("h2", "", "Notes");
     get("notes").replaceChildren(...(notes.length ? [heading, make("ul", "", ...notes)] : []));
@@ -52,7 +106,7 @@
     } else if (method === "ui/notifications/tool-input" && params && params.arguments) {
       get("question").textContent = spelled(String(params.arguments.query || ""));
     } else if (method === "ui/notifications/tool-result" && params) {
-      show(params.structuredContent);
+      show(params.structuredContent, params._meta);
     } else if (method === "ui/notifications/host-context-changed") {
       setTheme(params);
     } else if (method === "ui/resource-teardown" || method === "ping") {

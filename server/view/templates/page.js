@@ -30,6 +30,13 @@
     const next = turns[Math.min(turns.length - 1, Math.max(0, at + by))];
     if (next) next.querySelector("summary").focus();
   };
+  // Of a long outline the part around the place; it has no height before its place is unfolded.
+  const centre = (within) => within.querySelectorAll(".outline ol").forEach((list) => {
+    const at = list.querySelector(".at") || [...list.querySelectorAll(".around")].pop();
+    if (at) list.scrollTop = at.offsetTop - list.clientHeight / 2;
+  });
+  centre(document);
+  document.addEventListener("toggle", (event) => centre(event.target), true);
   document.getElementById("theme").addEventListener("click", theme);
   document.getElementById("open").addEventListener("click", () => fold(true));
   document.getElementById("close").addEventListener("click", () => fold(false));

@@ -70,6 +70,14 @@ async def test_the_first_answer_comes_before_the_index_without_a_word_about_it(
     assert found.notes == ()
 
 
+async def test_how_much_is_to_be_indexed_can_be_seen_while_it_is(scout: Scout) -> None:
+    assert scout.to_index == 0
+    scout._opened().find_pending(await scout._workspace.files())
+    assert scout.to_index == FILES + 1
+    assert await scout.index()
+    assert scout.to_index == 0
+
+
 async def test_behind_the_answer_all_is_indexed_and_kept_for_the_next_process(
     scout: Scout, root: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from server.clients.instructions import BEGIN, END
 from server.clients.locations import UserEnvironment, user_file
+from server.clients.staying import Copy
 from server.clients.table import CLIENTS
 from server.commands.clients import _refuse_passing_interpreter
 from server.errors import UsageError
@@ -259,6 +260,15 @@ def test_a_passing_interpreter_is_not_put_into_a_clients_file(
     # True of a clone and of a released version.
     assert "`uv tool install .`" in caught.value.hint
     assert "`uv tool install fastcontext-mcp`" in caught.value.hint
+
+
+def test_a_copy_that_uv_cannot_install_is_an_error_that_says_why(tmp_path: Path) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho no space left >&2; exit 1\n")
+    uv.chmod(0o755)
+    with pytest.raises(UsageError, match="uv tool install .* failed: no space left") as caught:
+        Copy(str(uv), "fastcontext-mcp==1", tmp_path / "bin/python").install()
+    assert "by hand" in caught.value.hint
 
 
 def test_installs_at_once_end_with_every_entry(tmp_path: Path) -> None:

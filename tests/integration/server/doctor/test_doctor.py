@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from explorer.reader import session
 from server.clients.install import entry
 from server.clients.table import CLIENTS
-from server.doctor import checks, client_entries
+from server.doctor import Finding, checks, client_entries
 from server.doctor.trial import try_server
+from server.settings import load_settings
 from tests.checkpoints import drafts
 from tests.fakes.openai_server import closed_port
+from tests.fakes.readers import tiny_weights
 from tests.serving import MAIN, PATIENCE_S, hanging, served
 
 NOISE = "import sys; print('a line that is no JSON'); sys.stdin.readline()"
@@ -294,7 +297,7 @@ def test_every_part_is_looked_at_and_a_machine_with_nothing_but_python_passes(ho
     found = found_by_doctor()
     assert {name for name, check in found.items() if check["state"] == "fail"} == set()
     names = {"python", "ripgrep", "settings file", "roots", "repository", "endpoint", "vllm"}
-    assert names | {"GPU", "weights", "cache folder", "records"} <= set(found)
+    assert names | {"GPU", "reader", "weights", "cache folder", "records"} <= set(found)
     assert found["server (what a client would start)"]["state"] == "ok"
 
 
@@ -323,6 +326,44 @@ def test_the_gpu_is_told_by_name_memory_and_driver(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\necho 'Driver/library version mismatch'; exit 18\n")
     assert checks._gpu(str(program)).state == "fail"
     assert "mismatch" in checks._gpu(str(program)).found
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a reader that no other test has loaded."""
+    folder = tiny_weights(tmp_path / "reader")
+    monkeypatch.setattr(session, "WEIGHTS", folder)
+    monkeypatch.setattr(session, "_shared", None)
+    return folder
+
+
+def reader_found() -> Finding:
+    return checks._reader(load_settings())
+
+
+def test_a_reader_that_loads_is_named_by_its_version(home: Path, weights: Path) -> None:
+    assert reader_found() == Finding("ok", "reader", "version tiny")
+
+
+def test_a_reader_without_its_weights_is_told_with_the_next_step(home: Path, weights: Path) -> None:
+    (weights / "reader.onnx").write_bytes(b"no network")
+    found = reader_found()
+    assert found.state == "info"
+    assert "cannot be loaded" in found.found
+    assert found.found.endswith("; the scout goes by words alone")
+    assert found.next_step == "install fastcontext-mcp again"
+
+
+def test_a_machine_without_onnxruntime_is_told_what_to_install(
+    home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert reader_found().next_step == "pip install onnxruntime"
+
+
+def test_a_reader_that_is_off_is_told_to_be(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTCONTEXT_READER", "off")
+    assert "off" in reader_found().found
 
 
 def test_weights_are_found_where_hugging_face_keeps_them(

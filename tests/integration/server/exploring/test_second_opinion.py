@@ -9,12 +9,14 @@ import pytest
 
 from explorer.engines.scripted import ScriptedEngine, Step, Turn
 from explorer.errors import EngineUnreachable
+from explorer.reader import session
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
 from server.exploring.question import make_question
 from server.exploring.report import Report, for_client, plain, to_object
 from server.exploring.service import ExplorationService
 from server.settings import Settings
+from tests.fakes.readers import WordReader, at_hand
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -162,3 +164,32 @@ async def test_without_fallback_the_scout_has_no_say(repository: Path) -> None:
 
     assert report.exploration.confidence == "medium"
     assert report.exploration.notes == ()
+
+
+LONG_FILE = (
+    "".join(f"def step_{n}(value):\n    return value + {n}\n\n\n" for n in range(30))
+    + "def settle(account):\n    return close(account)\n\n\n"
+    + "".join(f"def stop_{n}(value):\n    return value - {n}\n\n\n" for n in range(30))
+)
+
+
+async def test_of_a_whole_file_that_the_model_cites_the_reader_chooses_what_is_shown(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "shop/bank.py").write_text(LONG_FILE)
+    last = LONG_FILE.count("\n")
+    answer = f"<final_answer>\nshop/bank.py:1-{last} (all)\n</final_answer>"
+    script = [read("shop/bank.py"), answer]
+    question = "where is an account finished"
+
+    async def shown(reader: str) -> str:
+        report = await explore(repository, script, question, reader=reader)
+        [cited] = report.exploration.citations
+        assert (cited.path, cited.start) == ("shop/bank.py", 1)
+        return "\n".join(line for each in cited.code for line in each.lines)
+
+    reader = WordReader("settle")
+    monkeypatch.setattr(session, "_shared", at_hand(reader)())
+    assert "def settle(account):" in await shown("auto")
+    assert question in reader.questions
+    assert "def settle(account):" not in await shown("off")

@@ -85,6 +85,7 @@ async def test_a_client_reads_the_answer_once_and_as_markdown(repository: Path, 
         tools = (await client.list_tools()).tools
     for called in (result, status):
         assert called.structured_content is None
+        assert "fastcontext" not in (called.meta or {})
         assert len(called.content) == 1
         wire = called.model_dump_json(by_alias=True, exclude_none=True, exclude={"meta"})
         assert len(wire) < len(json.dumps(text_of(called))) + 100
@@ -125,6 +126,11 @@ async def test_a_client_that_shows_the_view_gets_the_same_facts_as_an_object_too
     ]
     assert (facts["turns"], facts["tool_calls"]) == (2, 2)
     assert "`a.py:1-2`" in text_of(result)
+    # Where hosts show it to the view alone.
+    assert (result.meta or {})["fastcontext"] == {
+        "colours": [[["k3_1f11_24", "_4k6_1m3_9"]]],
+        "outlines": {"a.py": [{"name": "retry_delay", "start": 1, "end": 2, "depth": 0}]},
+    }
 
 
 @pytest.mark.parametrize(("mode", "version"), [("legacy", "2025-11-25"), ("auto", "2026-07-28")])

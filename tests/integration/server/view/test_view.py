@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from explorer.events import LinesCited, RunFinished
-from explorer.records import Citation, Exploration
+from explorer.records import Citation, Excerpt, Exploration, OutlineEntry
 from explorer.trajectory import TimedEvent, read
 from server.view.chart import chart_of
 from server.view.model import run_view
@@ -193,6 +193,64 @@ def test_a_long_place_says_how_many_of_its_lines_are_not_shown() -> None:
     view = run_view([TimedEvent(0.1, event) for event in events])
     assert len(view.citations[0].code) == 80
     assert "120 more lines are not shown." in run_page(view)
+
+
+def test_what_the_answer_shows_beyond_the_first_lines_is_on_the_page_too() -> None:
+    shown = (Excerpt(1, ("def f():",)), Excerpt(150, ("    return 1  # the end",)))
+    found = Exploration("where?", "scout", "answered", "", (Citation("a.py", 1, 200, code=shown),))
+    events = [LinesCited("a.py", 1, ["def f():", *["    x = 1"] * 79]), RunFinished(found)]
+    view = run_view([TimedEvent(0.1, event) for event in events])
+    assert [line.number for line in view.citations[0].code] == [*range(1, 81), 150]
+    page = run_page(view)
+    numbers = re.findall(r'<span class="n">([^<]+)</span>', page)
+    assert numbers == [*map(str, range(1, 81)), "...", "150"]
+    assert '<span class="k">return</span> <span class="m">1</span>' in page
+    assert '<span class="c"># the end</span>' in page
+    assert "119 more lines are not shown." in page
+
+
+def test_the_outline_of_a_file_is_recorded_once_and_marks_each_place(tmp_path: Path) -> None:
+    text = """class Policy:
+    def delay(self, attempt):
+        return 2**attempt
+
+    def reset(self):
+        self.attempt = 0
+"""
+    root = write_tree(tmp_path / "tree", {".git/HEAD": "", "a.py": text})
+    explore = ["explore", "the delay of an attempt, and where is it reset", "--repo", str(root)]
+    assert fastcontext(tmp_path, *explore, "--record", str(tmp_path / "runs")).returncode == 0
+    (record,) = (tmp_path / "runs").iterdir()
+    told = [each.event.outline for each in read(record) if isinstance(each.event, LinesCited)]
+    whole = (
+        OutlineEntry("Policy", 1, 6), OutlineEntry("delay", 2, 3, 1), OutlineEntry("reset", 5, 6, 1)
+    )  # fmt: skip
+    assert [tuple(outline) for outline in told if outline] == [whole]
+    cited = [
+        Citation("a.py", 2, 3), Citation("a.py", 5, 6), Citation("b.py", 1, 1)
+    ]  # fmt: skip
+    found = Exploration("where?", "scout", "answered", "", tuple(cited))
+    lines = LinesCited("a.py", 2, ["    def delay(self, attempt):"], whole)
+    view = run_view([TimedEvent(0.1, lines), TimedEvent(0.2, RunFinished(found))])
+    assert [each.outline for each in view.citations] == [whole, whole, ()]
+    marked = re.findall(r'<li class="([^"]+)"><bdi>(\w+)', run_page(view))
+    assert marked == [
+        ("d0 around", "Policy"), ("d1 at", "delay"), ("d1", "reset"),
+        ("d0 around", "Policy"), ("d1", "delay"), ("d1 at", "reset"),
+    ]  # fmt: skip
+
+
+def test_a_record_of_an_earlier_version_has_no_outline_and_is_shown(
+    recorded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in recorded[1].read_text().splitlines()]
+    outlines = [line.pop("outline", None) for line in lines]
+    assert any(outlines)
+    earlier = tmp_path / "earlier.jsonl"
+    earlier.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = run_page(run_view(read(earlier)))
+    assert '<span class="k">def</span> <span class="f">backoff</span>' in page
+    assert '<nav class="outline"' not in page
 
 
 def test_what_turns_text_around_is_written_as_its_number(recorded: tuple[Path, Path]) -> None:

@@ -1,14 +1,16 @@
 """The code that an answer shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from explorer.answers.shown import linked, show
-from explorer.records import Citation, Confidence, Exploration, Span
+from explorer.answers.shown import linked, outlines, show
+from explorer.definitions import Definition
+from explorer.records import Citation, Confidence, Exploration, OutlineEntry, Span
 from explorer.repository.workspace import Workspace
+from tests.tooling import write_tree
 
 SHORT = "import os\n\n\n# Turns.\ndef turn(a):\n    return a\n\n\ndef other():\n    return 0\n"
 LONG = "class Big:\n    def run(\n        self,\n    ):\n" + "".join(
@@ -60,6 +62,24 @@ def test_of_a_long_place_its_head_and_what_matters_is_shown(workspace: Workspace
     assert len(citation.code) > 1
 
 
+def test_of_a_long_place_without_a_focus_that_is_shown_which_is_chosen(
+    workspace: Workspace,
+) -> None:
+    asked = []
+
+    def choose(
+        path: str, lines: Sequence[str], found: Sequence[Definition], start: int, end: int
+    ) -> list[tuple[int, int]]:
+        asked.append((path, lines[start - 1], [each.name for each in found], end))
+        return [(90, 95)]
+
+    short, focus = Citation("short.py", 1, 10), (Span("long.py", 20, 22),)
+    places = [Citation("long.py", 1, 104), short, Citation("long.py", 1, 104, focus=focus)]
+    first, *_ = show(run(*places), workspace, max_bytes=9_000, choose=choose).citations
+    assert {90, 95} <= {number for number, _ in shown_lines(first)}
+    assert asked == [("long.py", "class Big:", ["Big", "Big.run"], 104)]
+
+
 def test_a_cut_keeps_what_matters(workspace: Workspace) -> None:
     place = Citation("long.py", 2, 104, focus=(Span("long.py", 80, 82),))
     (citation,) = show(run(place), workspace, max_bytes=400).citations
@@ -109,3 +129,41 @@ def test_the_models_places_get_the_name_of_their_definition(workspace: Workspace
     places = Citation("short.py", 6, 6), Citation("long.py", 50, 60), Citation("gone.py", 1, 2)
     found = linked(run(*places), workspace, lambda _names: {}).citations
     assert [each.name for each in found] == ["turn", "Big.run", ""]
+
+
+def test_the_outline_of_each_cited_file_has_its_definitions_by_depth(tmp_path: Path) -> None:
+    token = "ghp_" + "a1B2" * 9
+    text = f"""LIMIT = 3
+
+
+class Engine:
+    def start(self):
+        def again(): ...
+        return again
+
+
+def {token}(): ...
+"""
+    root = write_tree(tmp_path / "outlined", {"a.py": text, "notes.txt": "words\n"})
+    with Workspace.open(root) as workspace:
+        found = outlines(
+            run(*(Citation(p, 1, 1) for p in ("a.py", "notes.txt", "b.py"))), workspace
+        )
+    assert found == {
+        "a.py": (
+            OutlineEntry("LIMIT", 1, 1),
+            OutlineEntry("Engine", 4, 7),
+            OutlineEntry("start", 5, 7, 1),
+            OutlineEntry("again", 6, 6, 2),
+            OutlineEntry("[masked]", 10, 10),
+        )
+    }
+
+
+def test_a_long_outline_leaves_out_values_first(tmp_path: Path) -> None:
+    values = "".join(f"VALUE_{n} = {n}\n" for n in range(400))
+    functions = "".join(f"def f_{n}(): ...\n" for n in range(3))
+    root = write_tree(tmp_path / "outlined", {"a.py": values + functions})
+    with Workspace.open(root) as workspace:
+        found = outlines(run(Citation("a.py", 1, 1)), workspace)
+    assert [each.name for each in found["a.py"]] == ["f_0", "f_1", "f_2"]

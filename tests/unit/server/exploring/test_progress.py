@@ -1,11 +1,21 @@
 """What a run says while it goes on."""
 
+from functools import partial
+
 import anyio
 import pytest
 
 from explorer.events import CallStarted, Note, TurnStarted
 from explorer.records import ToolCall
-from server.exploring.progress import MESSAGE_CHARS, Feed, Narrator, Say, reporting
+from server.exploring.progress import (
+    MESSAGE_CHARS,
+    Feed,
+    Narrator,
+    Say,
+    beside,
+    following,
+    reporting,
+)
 
 
 def started(name: str, arguments: str) -> CallStarted:
@@ -104,3 +114,34 @@ async def test_a_listener_that_has_gone_does_not_end_the_work() -> None:
         return "done"
 
     assert await reporting(send, work) == "done"
+
+
+@pytest.mark.anyio
+async def test_what_is_looked_at_is_told_when_it_changes_until_the_work_is_done() -> None:
+    said: list[str] = []
+    seen = iter(["searching", "indexing", "indexing", "searching"])
+    through = anyio.Event()
+
+    def look() -> str:
+        state = next(seen, "")
+        if not state:
+            through.set()
+        return state or "searching"
+
+    async def work() -> str:
+        await through.wait()
+        return "done"
+
+    with anyio.fail_after(10):
+        assert await beside(partial(following, look, said.append, 0.0), work) == "done"
+    assert said == ["searching", "indexing", "searching"]
+
+
+@pytest.mark.anyio
+async def test_what_the_work_raises_comes_out_alone() -> None:
+    async def work() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await beside(anyio.sleep_forever, work)
