@@ -150,7 +150,7 @@ def judge(
         "local": _in_functions(outlines),
         "stub": np.concatenate([one.stubs for one in counted]),
         "test": [each.lower().startswith("test") for each in last_names] | (kinds == "call"),
-        "dunder": [each.startswith("__") and each.endswith("__") for each in last_names],
+        "dunder": [_is_made_by_language(each) for each in every],
         "asked_class": asked & (kinds == "class"),
         "asked_value": asked & np.isin(kinds, ["value", "field", "type"]),
         "asked_statements": asked & (kinds == "statements"),
@@ -315,6 +315,21 @@ def _pairs(
         return np.zeros(len(in_name))
     count = (in_name[:, left[both]] & in_name[:, right[both]]).sum(axis=1)
     return np.asarray(np.minimum(2.0, count), np.float64)
+
+
+_CONSTRUCTORS: Final = frozenset(("constructor", "initialize", "init", "__construct"))
+
+
+def _is_made_by_language(each: Definition) -> bool:
+    """Whether its name says nothing about what it does: that of ``__init__``, or of a constructor.
+
+    A constructor has the name of its class, or the same one in all classes.
+    """
+    name = each.last_name
+    if name.startswith("__") and name.endswith("__"):
+        return True
+    holder = each.name.rpartition(".")[0].rpartition(".")[2]
+    return each.kind == "function" and bool(holder) and (name == holder or name in _CONSTRUCTORS)
 
 
 def _is_named(name: str, text: str) -> bool:

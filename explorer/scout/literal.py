@@ -24,8 +24,8 @@ _SHORTENED: Final = 0.4
 """How much less a route counts for each part of its beginning that is left out."""
 
 _LEAST_WORDS: Final = 2
-_LEAST_CHARS: Final = 10
-_PART_SHARE: Final = 0.4
+_LEAST_CHARS: Final = 8
+_PART_SHARE: Final = 0.33
 """The least share of a message's words that a part of it has."""
 _LONG_PART_WORDS: Final = 6
 """A longer part may be broken in the code, so its first and last words are looked for too."""
@@ -136,8 +136,8 @@ def _routes(text: str) -> list[Literal]:
         registers = re.compile(_WITH_METHOD.format(method).encode()) if method else _REGISTERS
         for left_out in range(len(segments)):
             rest = segments[left_out:]
-            if not any(_is_word(part) for part in rest):
-                break
+            if left_out and not _is_word(rest[0]):
+                continue
             written = "/".join(
                 re.escape(part) if _is_word(part) else r"[^/\"'`\s]+" for part in rest
             )
@@ -160,8 +160,8 @@ def _path_pattern(segments: Sequence[str]) -> "re.Pattern[str]":
     """The path of the file that serves a route in frameworks where files are routes."""
     written = "/".join(re.escape(part) if _is_word(part) else r"[\[_$:(][^/]*" for part in segments)
     return re.compile(
-        rf"(?:^|/)(?:app|pages|routes|api)/(?:[^/]+/)?{written}"
-        r"(?:/(?:route|index|page|\+server|\+page)[\w.]*|(?:\.\w+)+)$"
+        rf"(?:^|/)(?:app|pages|routes)/(?:[^/]+/)?{written}(?:/(?:route|index|page|\+server|\+page))?"
+        r"(?:\.\w+)*\.(?:[cm]?[jt]sx?|vue|svelte|astro|mdx?)$"
     )
 
 

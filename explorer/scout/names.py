@@ -85,6 +85,7 @@ def _name(said: str, *, alone: bool = False) -> Name:
 TYPE, MODULE, VALUE, KEY, FOLDED = 5.0, 4.5, 4.0, 3.0, 2.0
 """How plainly a line defines a name: as a type or function, a value or member, a key; or only in
 another case. A file of that name defines it as a module."""
+_TAGGED: Final = 0.6
 _FORWARD: Final = 2.5
 _EXTENDS: Final = 2.0
 _MOST_OCCURRENCES: Final = 300
@@ -122,6 +123,11 @@ _BEFORE_READ: Final = re.compile(
     rb"\s*[.(\[]+\s*[\"']?$"
 )
 """What stands before the name of an environment variable where it is read."""
+_BEFORE_TAG: Final = re.compile(
+    rb"(?:\b(?:json|ya?ml|toml|mapstructure|envconfig|env|koanf|hcl|ini):|\b(?:rename|alias)\s*=\s*"
+    rb"|@(?:JsonProperty|SerialName|SerializedName|JsonKey|Value)\()\"(?:\$\{)?(?:[\w-]+\.)*$"
+)
+"""What stands before a key of a configuration where a field of the code is given it."""
 _BEFORE_DOTTED: Final = re.compile(rb"(?:[\w-]+\.){2,}$")
 _FORWARDED: Final = re.compile(
     rb"^\s*(?:(?:export\s+)?(?:enum\s+)?(?:class|struct|enum|union)\s+[\w:]+\s*;|(?:pub\s+)?mod\s+\w+;"
@@ -203,6 +209,8 @@ def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> fl
         return VALUE
     if _BEFORE_EXTENDS.match(plain):
         return _EXTENDS
+    if _BEFORE_TAG.search(before):
+        return KEY + _TAGGED
     if _BEFORE_KEY.search(before) and _AFTER_KEY.match(after):
         return KEY
     if _BEFORE_DOTTED.match(before) and _AFTER_KEY.match(after):

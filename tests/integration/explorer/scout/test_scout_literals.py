@@ -76,6 +76,16 @@ def port_of(server):
     """The server's port, see server.port."""
     return server.port
 ''',
+    "pool/config.go": """package pool
+
+var example = map[string]any{
+	"wait_interval": "15s",
+}
+
+type Config struct {
+	Wait Duration `yaml:"wait_interval,omitempty"`
+}
+""",
     "shop/pool.py": '''class Pool:
     def connections(self):
         """Never more than MAX_CONNECTIONS connections."""
@@ -105,6 +115,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         ("pool.idle_timeout", "config/pool.toml", 3),
         ("what is the default of spring.datasource.url", "config/app.properties", 1),
         ("where is the environment variable MAX_CONNECTIONS read?", "shop/settings.py", 4),
+        ("which code reads wait_interval?", "pool/config.go", 8),
         ("DEFAULT_RETRIES", "shop/settings.py", 3),
     ],
 )

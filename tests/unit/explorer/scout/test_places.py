@@ -151,3 +151,24 @@ def default_client():
 """
     found = await ask(tmp_path, {"a.py": text}, "how are query parameters combined?")
     assert found.citations[0].name == "_merge_queryparams"
+
+
+async def test_a_constructor_that_has_its_classs_name_does_not_answer_how(tmp_path: Path) -> None:
+    fields = "".join(f"        this.idle{number} = idle{number};\n" for number in range(4))
+    found = await ask(
+        tmp_path,
+        {
+            "IdleTimer.java": f"""class IdleTimer {{
+    IdleTimer(long idle0, long idle1, long idle2, long idle3) {{
+{fields}    }}
+
+    boolean expired(long now) {{
+        long idle = now - lastRead;
+        return idle > idle0;
+    }}
+}}
+"""
+        },
+        "how does the idle timer know that it has expired?",
+    )
+    assert found.citations[0].name == "IdleTimer.expired"
