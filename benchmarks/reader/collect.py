@@ -29,6 +29,8 @@ from explorer.scout.reading import LOOKED_AT, texts_of, to_read
 from explorer.scout.search import likely_files
 
 _MOST: Final = 10
+_PASSAGES: Final = 112
+"""More than are read for an answer, so that it can be seen how many are worth reading."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -100,7 +102,7 @@ def record_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] | 
     files = likely_files(query, found, weights, _MOST, LOOKED_AT)
     known = found.weight, found.described, weights
     looked = look_into(files.paths, files.texts, files.chances, query, *known)
-    readings = to_read(looked, scores_of(looked))
+    readings = to_read(looked, scores_of(looked), _PASSAGES)
     rows = list(dict.fromkeys(each.row for each in readings))
     definitions = looked.definitions
     kept = ("repo", "slug", "kind", "query", "files", "relevant", "gold", "functions", "modules")

@@ -339,7 +339,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--fit", nargs="+", default=["fusion"], help="records to fit on")
     parser.add_argument("--show", nargs="*", default=[], help="records to answer")
     parser.add_argument("--pull", type=float, default=300.0, help="towards the prior")
-    parser.add_argument("--budget", type=int, default=72, help="passages that are read")
+    parser.add_argument("--budget", type=int, default=64, help="passages that are read")
     parser.add_argument("--into", type=Path, help="the file of weights to write")
     options = parser.parse_args(args)
 
