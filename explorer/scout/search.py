@@ -154,7 +154,7 @@ def _together(parts: Sequence[str], answers: Sequence[ScoutAnswer]) -> ScoutAnsw
     known = {(each.path, each.start) for each in citations}
     return ScoutAnswer(
         tuple(citations),
-        _sentence(citations),
+        found[0].answer if found else _sentence(()),
         tuple(notes),
         max((each.confidence for each in found), key=_UNSURE.index, default="low"),
         max((each.place_confidence for each in found), key=_UNSURE.index, default="low"),
@@ -260,9 +260,11 @@ def _answer(
         PLAIN_HIGH if query.is_plain else weights.high, weights.medium, PLACE_HIGH, PLACE_MEDIUM
     )
     order = list(range(len(chances)))
+    is_read = False
     if desk is not None:
         read = desk.read(query.text, looked, scores, files.paths)
-        if read.passages:
+        is_read = bool(read.passages)
+        if is_read:
             fusion = load_fusion()["plain" if query.is_plain else "long"]
             known = looked.table, looked.owner, read.scores
             chances, scores = fuse(
@@ -277,7 +279,7 @@ def _answer(
     citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
         citations,
-        _sentence(citations),
+        _sentence(citations, read=is_read),
         (),
         _confidence(float(chances[cited[0].file]), levels.high, levels.medium),
         _confidence(sureness(places), levels.place_high, levels.place_medium),
@@ -304,8 +306,10 @@ def _confidence(chance: float, high: float, medium: float) -> Confidence:
     return "medium" if chance >= medium else "low"
 
 
-def _sentence(citations: Sequence[Citation]) -> str:
+def _sentence(citations: Sequence[Citation], *, read: bool = False) -> str:
     if not citations:
         return "No file shares a telling word with the query; use words that the code would use."
     first = as_word(citations[0].path)
+    if read:
+        return f"{first} fits the question best, by its words and a small reader, without reasoning."
     return f"{first} fits the words of the question best; this is a word search, without reasoning."

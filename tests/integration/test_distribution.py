@@ -145,9 +145,9 @@ def test_readmes_first_command_from_a_clone_sets_it_up_and_answers(
     # uv does in two seconds what takes pip twenty; .github/workflows/package.yml runs pip.
     line = line.replace(".venv/bin/pip install", f"{UV} pip install --python .venv/bin/python")
     answer = run("sh", "-c", line, cwd=clone, HOME=str(tmp_path))
-    assert answer.splitlines()[2].startswith("_sync/connection.py:")
+    assert answer.splitlines()[2].startswith("_async/connection.py:")
     # README shows this answer, but for some lines, and the time that it took is another.
-    shown = README[README.index("\n_sync/connection.py:") :].partition("\n```")[0]
+    shown = README[README.index("\n_async/connection.py:") :].partition("\n```")[0]
     for line in shown.strip().removesuffix("...").splitlines():
         if line.strip() != "..." and not line.startswith("Answered by"):
             assert line.removesuffix(" ...") in answer
