@@ -6,6 +6,8 @@ from typing import Final
 MOST_PARTS: Final = 4
 _LONGEST: Final = 800
 """A longer text is a report about one thing, however many questions it asks."""
+_MOST_OF: Final = 0.7
+"""How much of the text its parts have to be: a message that has a list is no list of questions."""
 _LEAST_WORDS: Final = 2
 _ASKS: Final = r"(?:how|where|what|which|when|why|who)\b"
 _ITEM: Final = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•]|\(?[a-d][.)])\s+(.+)$", re.MULTILINE)
@@ -39,7 +41,7 @@ def parts_of(question: str) -> tuple[str, ...]:
     if len(parts) < 2 and "\n" not in text and _BEGINS.match(text):
         parts = _CONJUNCTION.split(text)
     parts = [" ".join(each.split()).strip(" ,;") for each in parts]
-    if not 2 <= len(parts) <= MOST_PARTS:
+    if not 2 <= len(parts) <= MOST_PARTS or sum(map(len, parts)) < _MOST_OF * len(text):
         return ()
     return tuple(parts) if all(len(each.split()) >= _LEAST_WORDS for each in parts) else ()
 

@@ -83,7 +83,8 @@ likely places alone and this bound, 30 with at least four places. Of 83 bug fixe
 line F1 is 13.5 without this bound, 17.1 with it, 18.4 with 60 lines, which would show less."""
 _TWIN_LINES: Final = 2
 _MEMBERS: Final = 6
-_OTHER_FILES: Final = 4
+_OTHER_FILES: Final = 7
+"""Of 440 questions the NDCG@10 is 85.0 with five files named in all, 86.3 with eight."""
 _MAX_DEFINITIONS: Final = 3_000
 """The most definitions of a file that are looked at; the first ones are kept."""
 

@@ -311,5 +311,7 @@ def _sentence(citations: Sequence[Citation], *, read: bool = False) -> str:
         return "No file shares a telling word with the query; use words that the code would use."
     first = as_word(citations[0].path)
     if read:
-        return f"{first} fits the question best, by its words and a small reader, without reasoning."
+        return (
+            f"{first} fits the question best, by its words and a small reader, without reasoning."
+        )
     return f"{first} fits the words of the question best; this is a word search, without reasoning."
