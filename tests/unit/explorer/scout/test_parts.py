@@ -33,6 +33,11 @@ from explorer.scout.parts import in_context, parts_of
         ("how is a request path matched against a route's pattern?", ()),
         ("the parser fails and nobody knows why it does", ()),
         ("Fix the lexer. Does it work? " + "It is broken. " * 80 + "Is it?", ()),
+        (
+            "Mend the lexer after the last release broke it for files without a line end.\n"
+            "- tests for empty files\n- a changelog entry",
+            (),
+        ),
         ("", ()),
     ],
 )
