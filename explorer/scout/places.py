@@ -103,13 +103,15 @@ class Place:
     """Those of its file."""
     line: int = 0
     """The line in it that the question names; 0 for none."""
+    best: tuple[int, int] = (0, 0)
+    """The lines in it that the reader likes best."""
 
     @property
     def focus(self) -> tuple[tuple[int, int], ...]:
         """The ranges of lines in it that matter, the one that matters most first."""
         if self.cells is None:
             return ((self.line, self.line),) if self.line else ()
-        return _focus(self.cells, self.start, self.end)
+        return _focus(self.cells, self.start, self.end, self.best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,14 @@ def rank_places(
     chances: NDArray[np.float64],
     scores: NDArray[np.float64],
     named: Mapping[int, Sequence[int]],
+    liked: Mapping[int, tuple[int, int]] | None = None,
 ) -> list[Place]:
     """The definitions of all texts, best first.
 
     ``chances`` are those of the texts to be sought at all, ``scores`` the log odds of the
     definitions; ``named`` are the lines of each text that the query names: what is at these comes
-    before all others, in their order.
+    before all others, in their order. ``liked`` are the lines of each row that the reader likes
+    best.
     """
     owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
@@ -197,7 +201,9 @@ def rank_places(
         if each.kind == "statements" and each.size > _MOST_STATEMENTS:
             first_line, last_line = _focus(cells[index], start, last)[0]
             start, last = max(start, first_line - _BESIDE), min(last, last_line + _BESIDE)
-        places.append(Place(index, each, start, last, float(shares[number]), cells[index]))
+        best_lines = (liked or {}).get(number, (0, 0))
+        share = float(shares[number])
+        places.append(Place(index, each, start, last, share, cells[index], best=best_lines))
     said = [
         _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
@@ -314,8 +320,11 @@ def _overlap(one: Place, other: Place) -> bool:
     return one.file == other.file and one.start <= other.end and other.start <= one.end
 
 
-def _focus(cells: Cells, start: int, end: int) -> tuple[tuple[int, int], ...]:
-    low = int(np.searchsorted(cells.last, start))
-    high = int(np.searchsorted(cells.first, end, side="right"))
-    best = low + np.argsort(-cells.chance[low:high], kind="stable")[:_FOCUS_CELLS]
-    return tuple((max(start, int(cells.first[at])), min(end, int(cells.last[at]))) for at in best)
+def _focus(
+    cells: Cells, start: int, end: int, best: tuple[int, int] = (0, 0)
+) -> tuple[tuple[int, int], ...]:
+    """The likeliest cells between the lines, those that begin in ``best`` before all others."""
+    inside = np.flatnonzero((cells.last >= start) & (cells.first <= end))
+    liked = (cells.first[inside] >= best[0]) & (cells.first[inside] <= best[1])
+    order = inside[np.lexsort((-cells.chance[inside], ~liked))][:_FOCUS_CELLS]
+    return tuple((max(start, int(cells.first[at])), min(end, int(cells.last[at]))) for at in order)

@@ -260,11 +260,11 @@ def _answer(
         PLAIN_HIGH if query.is_plain else weights.high, weights.medium, PLACE_HIGH, PLACE_MEDIUM
     )
     order = list(range(len(chances)))
-    is_read = False
+    liked: dict[int, tuple[int, int]] = {}
     if desk is not None:
         read = desk.read(query.text, looked, scores, files.paths)
-        is_read = bool(read.passages)
-        if is_read:
+        liked = {row: (part.start, part.end) for row, part in read.passages.items()}
+        if liked:
             fusion = load_fusion()["plain" if query.is_plain else "long"]
             known = looked.table, looked.owner, read.scores
             chances, scores = fuse(
@@ -272,14 +272,14 @@ def _answer(
             )
             count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
             order = np.argsort(-chances, kind="stable").tolist()
-    places = rank_places(looked, chances, scores, files.named)
+    places = rank_places(looked, chances, scores, files.named, liked)
     if not places:
         return ScoutAnswer((), _sentence(()))
     cited, further = choose_places(places, order, count, most, plain=query.is_plain)
     citations = tuple(_citation(each, files) for each in cited)
     return ScoutAnswer(
         citations,
-        _sentence(citations, read=is_read),
+        _sentence(citations, read=bool(liked)),
         (),
         _confidence(float(chances[cited[0].file]), levels.high, levels.medium),
         _confidence(sureness(places), levels.place_high, levels.place_medium),
