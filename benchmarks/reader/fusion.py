@@ -147,7 +147,8 @@ def _fit_kind(examples: Sequence[Example], kind: str, pull: float) -> dict[str, 
     prior = np.array([_FILE_PRIOR.get(name, 0.0) for name in FILE_COLUMNS])
     files = conditional_logit(tables, [e.right_files for e in examples], shares, prior, pull)
     raws = [table @ files for table in tables]
-    own = [n for n, each in enumerate(examples) if each.kind == kind and not each.record["alone"]]
+    read = [n for n, each in enumerate(examples) if not each.record["alone"]]
+    own = [n for n in read if examples[n].kind == kind] or read
     features = np.concatenate([calibration_features(raws[n]) for n in own]).astype(np.float64)
     right = np.concatenate([examples[n].right_files for n in own]).astype(np.float64)
     calibration = fit_logistic(features, right, 0.1)
