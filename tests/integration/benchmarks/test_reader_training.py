@@ -172,7 +172,7 @@ def _score(path: Path, question: list[int], passage: list[int]) -> float:
     return float(score[0])
 
 
-def test_the_fusion_learns_to_trust_a_reader_that_is_right(
+def test_the_fusion_learns_how_far_a_reader_is_to_be_trusted(
     mirror: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tasks.main(["owner/name", "--mirror", str(mirror), "--commits", "9"]) == 0
@@ -184,14 +184,15 @@ def test_the_fusion_learns_to_trust_a_reader_that_is_right(
     arguments = ["--tasks", str(tmp_path / "tasks.jsonl"), *trees, "--into", str(records)]
     assert collect.main(arguments) == 0
     (tmp_path / "scores").mkdir()
-    examples = fusion.load(records, None)
-    with lzma.open(tmp_path / "scores" / records.name, "wt") as file:
-        for each in examples:
-            scores = [4.0 if each.right[row] else -4.0 for row, *_ in each.record["read"]]
-            file.write(json.dumps({"id": each.record["id"], "scores": scores}) + "\n")
-    examples = fusion.load(records, tmp_path / "scores" / records.name, 112)
-    data = fusion.fit(examples, pull=1.0)
-    fusions = {kind: fusion.parse_fusion(each) for kind, each in data.items()}
-    words = np.mean([fusion.answer(each, None)["first"] for each in examples])
-    fused = np.mean([fusion.answer(each, fusions[each.kind])["first"] for each in examples])
-    assert fused > max(0.95, words)
+    trust = {}
+    for right in (4.0, -4.0):
+        with lzma.open(tmp_path / "scores" / records.name, "wt") as file:
+            for each in fusion.load(records, None):
+                scores = [right if each.right[row] else -right for row, *_ in each.record["read"]]
+                file.write(json.dumps({"id": each.record["id"], "scores": scores}) + "\n")
+        examples = fusion.load(records, tmp_path / "scores" / records.name, 112)
+        data = fusion.fit(examples, pull=1.0)
+        plain = fusion.parse_fusion(data["plain"])
+        trust[right] = data["plain"]["definitions"]["behind"]
+        assert np.mean([fusion.answer(each, plain)["first"] for each in examples]) > 0.9
+    assert trust[-4.0] < 0.6 * trust[4.0]
