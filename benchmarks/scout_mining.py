@@ -35,11 +35,23 @@ _PATH: Final = re.compile(
     r"(?<![\w@])(?:[\w.+-]+/)+[\w+-]+(?:\.[\w+-]+)+"
     r"|\b[\w+-]+\.(?:py|rs|go|c|h|cc|cpp|java|kt|cs|ex|exs|md|js|tsx?|rb|php|swift)\b(?!\()"
 )
-_HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
+HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
 _FIELDS: Final = 5
 """How many fields a commit has in the log, each before a NUL, which no message holds."""
 
 Ranges = dict[str, list[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as the log tells it."""
+
+    commit: str
+    parents: tuple[str, ...]
+    date: str
+    body: str
+    changes: tuple[tuple[str, str], ...]
+    """The status and the path of each file that it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,8 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def fixes(bare: Path, suffixes: frozenset[str], since: str) -> Iterator[Fix]:
-    """The fixes in the history, newest first."""
+def commits(bare: Path, since: str) -> Iterator[Commit]:
+    """The commits that are no merges, newest first."""
     log = _git(
         bare,
         *("log", "--no-merges", f"--since={since}", "--name-status", "--no-renames"),
@@ -84,24 +96,31 @@ def fixes(bare: Path, suffixes: frozenset[str], since: str) -> Iterator[Fix]:
     parts = log.split("\0")[1:]
     for at in range(0, len(parts), _FIELDS):
         commit, parents, date, body, names = parts[at : at + _FIELDS]
-        changes = [line.split("\t") for line in names.strip().splitlines() if "\t" in line]
-        paths = [path for _, path in changes]
-        tests = index_paths(paths).is_test.tolist()
+        rows = [line.partition("\t") for line in names.strip().splitlines() if "\t" in line]
+        changes = tuple((status, path) for status, _, path in rows)
+        yield Commit(commit, tuple(parents.split()), date, body, changes)
+
+
+def fixes(bare: Path, suffixes: frozenset[str], since: str) -> Iterator[Fix]:
+    """The fixes in the history, newest first."""
+    for each in commits(bare, since):
+        tests = index_paths([path for _, path in each.changes]).is_test.tolist()
         source = [
             (status, path)
-            for (status, path), test in zip(changes, tests, strict=True)
+            for (status, path), test in zip(each.changes, tests, strict=True)
             if path.rpartition(".")[2] in suffixes and not test
         ]
-        message = cleaned(body)
+        message = cleaned(each.body)
         if (
-            len(parents.split()) == 1
+            len(each.parents) == 1
             and 1 <= len(source) <= MOST_FILES
             and all(status == "M" for status, _ in source)
             and len(message) in MESSAGE_CHARS
             and _FIX.search(message)
-            and not _NO_FIX.match(body)
+            and not _NO_FIX.match(each.body)
         ):
-            yield Fix(commit, parents, date, message, tuple(path for _, path in source))
+            files = tuple(path for _, path in source)
+            yield Fix(each.commit, each.parents[0], each.date, message, files)
 
 
 def cleaned(message: str) -> str:
@@ -148,7 +167,7 @@ def _touched(bare: Path, fix: Fix, context: int) -> Ranges:
     for line in diff.splitlines():
         if line.startswith("--- a/"):
             path = line.removeprefix("--- a/")
-        elif match := _HUNK.match(line):
+        elif match := HUNK.match(line):
             begin = max(1, int(match[1]))
             count = int(match[2]) if match[2] is not None else 1
             result.setdefault(path, []).append([begin, max(begin, int(match[1]) + count - 1)])

@@ -16,44 +16,27 @@ import lzma
 import math
 import random
 import re
-import subprocess
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.reader.documentation import (
+    asked,
+    asked_name,
+    documentation_of,
+    sentence,
+    without_comments,
+)
 from benchmarks.reader.excluded import may_be_mined
-from benchmarks.scout_mining import cleaned
+from benchmarks.reader.history import Change, Git, Task, changes, is_source, questions, tasks
 from explorer.definitions import Definition, extent, outline
 from explorer.reader.passages import MOST_LINES, Passage, passage_text, passages_of
 
-SUFFIXES: Final = frozenset(
-    (
-        "py pyx rs go c h cc cpp cxx hpp java kt kts scala rb php js jsx mjs ts tsx vue svelte"
-        " swift cs ex exs lua sh bash"
-    ).split()
-)
-_ASIDE: Final = re.compile(
-    r"(?:^|/)(?:tests?|testing|specs?|__tests__|testdata|fixtures?|docs?|examples?|vendor"
-    r"|third_party|node_modules|locales?|dist|bench(?:marks?)?)(?:/|$)"
-    r"|(?:_test|_spec|Test|Tests|Spec|\.test|\.spec)\.\w+$|(?:^|/)(?:test_|conftest)[^/]*$|\.min\.",
-)
-_TEST: Final = re.compile(
-    r"(?:^|/)(?:tests?|specs?|__tests__)/|(?:_test|_spec|Test|Tests|Spec|\.test|\.spec)\.\w+$"
-    r"|(?:^|/)test_[^/]*$"
-)
-_CHANGELOG: Final = re.compile(
-    r"(?:^|/)(?:change|news|history|release)[^/]*$|(?:^|/)(?:changes|changelog\w*|news\w*)/",
-    re.IGNORECASE,
-)
-_NO_TASK: Final = re.compile(
-    r"\s*(?:revert|bump|release|merge|format|update (?:dep|version|copyright)|typo|lint|\[?ci\b)",
-    re.IGNORECASE,
-)
+_ASIDE_NAME: Final = re.compile(r"(?:tests?\b|test_|Test)")
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
 _PART: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
 _ENDINGS: Final = ("ings", "ing", "ies", "ed", "es", "s")
 _COMMON: Final = 0.5
 """A word in more than this share of the files tells nothing."""
@@ -84,43 +67,6 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) > 2:
             return word[: -len(ending)]
     return word
-
-
-class Git:
-    """A bare repository: its commands, and its blobs through one process."""
-
-    def __init__(self, bare: Path) -> None:
-        self._base = ["git", f"--git-dir={bare}", "-c", "core.quotepath=off"]
-        self._blobs = subprocess.Popen(
-            [*self._base, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-
-    def __enter__(self) -> "Git":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the process."""
-        assert self._blobs.stdin is not None and self._blobs.stdout is not None  # noqa: PT018
-        self._blobs.stdin.close()
-        self._blobs.stdout.close()
-        self._blobs.wait()
-
-    def __call__(self, *arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [*self._base, *arguments], input=stdin.encode(), capture_output=True, check=False
-        )
-        return done.stdout.decode("utf-8", "replace")
-
-    def blob(self, name: str) -> bytes | None:
-        """The blob's content; None if there is none, as where a clone lacks the largest."""
-        assert self._blobs.stdin is not None and self._blobs.stdout is not None  # noqa: PT018
-        self._blobs.stdin.write(f"{name}\n".encode())
-        self._blobs.stdin.flush()
-        head = self._blobs.stdout.readline().split()
-        if len(head) != 3:
-            return None
-        content = self._blobs.stdout.read(int(head[2]) + 1)[:-1]
-        return content if head[1] == b"blob" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +101,7 @@ class Tree:
         """``counted`` are the words of blobs, shared by the trees of a repository."""
         self._git = git
         rows = [line.split(None, 3) for line in git("ls-tree", "-r", commit).splitlines()]
-        blobs = [(row[2], row[3]) for row in rows if len(row) > 3 and _is_source(row[3])]
+        blobs = [(row[2], row[3]) for row in rows if len(row) > 3 and is_source(row[3])]
         random.Random(1).shuffle(blobs)
         self.files: list[tuple[str, str]] = []
         self._posts: dict[str, list[tuple[int, int]]] = {}
@@ -182,7 +128,8 @@ class Tree:
     def ranked(self, question: Iterable[str], most: int) -> list[int]:
         """The numbers of the files that fit the words best, by BM25."""
         scores: Counter[int] = Counter()
-        for word in set(question):
+        # In one order, so that sums, and with them equal scores, are the same in each run.
+        for word in sorted(set(question)):
             posts = self._posts.get(word, [])
             if not posts or len(posts) > _COMMON * len(self.files):
                 continue
@@ -191,10 +138,6 @@ class Tree:
                 long = 0.4 + 0.6 * self._sizes[number] / self._mean
                 scores[number] += rarity * count * 2.2 / (count + 1.2 * long)  # type: ignore[assignment]
         return [number for number, _ in scores.most_common(most)]
-
-
-def _is_source(path: str) -> bool:
-    return path.rpartition(".")[2] in SUFFIXES and not _ASIDE.search(path)
 
 
 class Miner:
@@ -245,20 +188,19 @@ class Miner:
         chosen = best[:4] + self._random.sample(rest, min(2, len(rest)))
         return [file.text(at) for at in chosen]
 
-    def add(
-        self, kind: str, question: str, sought: Sequence[str], others: Iterable[str], **more: str
-    ) -> None:
+    def add(self, kind: str, question: str, sought: Sequence[str], others: Iterable[str]) -> None:
         """Add a group, unless hardly anything is beside what is sought."""
         beside = [text for text in dict.fromkeys(others) if text not in sought]
         if len(beside) < 4:
             return
-        group = {
-            "kind": kind,
-            "q": question[:_QUESTION_CHARS],
-            "pos": [self._number(text) for text in sought],
-            "neg": [self._number(text) for text in beside],
-        }
-        self.groups.append(group | more)
+        self.groups.append(
+            {
+                "kind": kind,
+                "q": question[:_QUESTION_CHARS],
+                "pos": [self._number(text) for text in sought],
+                "neg": [self._number(text) for text in beside],
+            }
+        )
 
     def _number(self, text: str) -> int:
         return self._numbers.setdefault(text, len(self._numbers))
@@ -278,7 +220,7 @@ class Miner:
             if tree is not None and task.commit in made:
                 self._commit(tree, task, made[task.commit])
 
-    def _commit(self, tree: Tree, task: "Task", change: "Change") -> None:
+    def _commit(self, tree: Tree, task: Task, change: Change) -> None:
         asked_as = list(questions(task, change, self._random))
         lines = sum(b - a + 1 for path in task.files for a, b in change.old.get(path, ()))
         if not asked_as or not 0 < lines <= _CHANGED_LINES:
@@ -348,8 +290,8 @@ class Miner:
         kept = [line for line in kept if line.strip()]
         if len(kept) < 2 or _ASIDE_NAME.match(each.name):
             return False
-        heads = file.text(own[0]).split("\n")[: -len(_lines(file, own[0]))]
-        sought = ["\n".join([*heads, *(line[:160] for line in kept[:MOST_LINES])])]
+        first = file.passages[own[0]]
+        sought = [passage_text(file.path, file.lines, file.outline, first, kept[:MOST_LINES])]
         words = terms(question)
         away = [
             n
@@ -359,7 +301,7 @@ class Miner:
         others = self.others(tree, words, frozenset([file.path]))
         near = self.same_file(file, tree, words, away)
         # Those without documentation are not always the ones sought.
-        shown = [_without_comments(t) if self._random.random() < 0.5 else t for t in near + others]
+        shown = [without_comments(t) if self._random.random() < 0.5 else t for t in near + others]
         self.add("doc", asked(question, self._random), sought, shown)
         return True
 
@@ -377,33 +319,10 @@ class Miner:
         return True
 
 
-_ASIDE_NAME: Final = re.compile(r"(?:tests?\b|test_|Test)")
-_ASKS_NAME: Final = (
-    "{}",
-    "{}",
-    "where is {} defined",
-    "{} implementation",
-    "What does {} do?",
-    "how does {} work?",
-    "{} definition",
-)
-
-
-def asked_name(each: Definition, chance: random.Random) -> str:
-    """The definition's name, or its last two parts, as somebody asks for it."""
-    name = ".".join(each.name.split(".")[-chance.choice((1, 1, 2)) :])
-    return chance.choice(_ASKS_NAME).format(name)
-
-
-def _lines(file: File, number: int) -> Sequence[str]:
-    passage = file.passages[number]
-    return file.lines[passage.start - 1 : passage.end]
-
-
 def _best(file: File, tree: Tree, words: Sequence[str], among: Iterable[int]) -> list[int]:
     """The passages among these that share the rarest of the words, best first."""
     weights = {word: tree.rarity(word) for word in set(words)}
-    scores = {n: sum(weights[w] for w in file.words[n] & weights.keys()) for n in among}
+    scores = {n: math.fsum(weights[w] for w in file.words[n] & weights.keys()) for n in among}
     return sorted(scores, key=lambda n: -scores[n])
 
 
@@ -419,176 +338,6 @@ def _inside(file: File, inner: int, outer: int) -> bool:
             return True
         parent = file.outline[parent].parent
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A commit that gives questions."""
-
-    commit: str
-    parent: str
-    date: str
-    message: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a commit changed."""
-
-    old: dict[str, list[tuple[int, int]]]
-    """The parent's lines that were changed, or are around what was added, by path."""
-    new: dict[str, list[str]]
-    """The lines that were added, by path."""
-
-
-def tasks(git: Git, since: str) -> Iterator[Task]:
-    log = git(
-        *("log", "--no-merges", f"--since={since}", "--name-status", "--no-renames"),
-        "--format=%x00%H%x00%P%x00%as%x00%B%x00",
-    ).split("\0")[1:]
-    for at in range(0, len(log) - 4, 5):
-        commit, parents, date, body, names = log[at : at + 5]
-        rows = [line.split("\t") for line in names.strip().splitlines() if line.count("\t") == 1]
-        source = [(status, path) for status, path in rows if _is_source(path)]
-        if (
-            len(parents.split()) == 1
-            and 1 <= len(source) <= 4
-            and all(status == "M" for status, _ in source)
-            and not _NO_TASK.match(body)
-        ):
-            yield Task(commit, parents, date, cleaned(body), tuple(path for _, path in source))
-
-
-def changes(git: Git, pairs: Sequence[tuple[str, str]]) -> dict[str, Change]:
-    """The changes of commits, by commit, read in portions from one process each."""
-    found: dict[str, Change] = {}
-    for at in range(0, len(pairs), 100):
-        wanted = {commit for _, commit in pairs[at : at + 100]}
-        text = git(
-            *("diff-tree", "--stdin", "-r", "-p", "-U0", "--no-renames", "--no-ext-diff"),
-            stdin="".join(f"{commit}\n" for _, commit in pairs[at : at + 100]),
-        )
-        change, path, line = None, "", 0
-        for row in text.split("\n"):
-            if len(row) == 40 and row in wanted:
-                change = found[row] = Change({}, {})
-            elif change is None:
-                continue
-            elif row.startswith(("--- ", "+++ ")):
-                name = row[4:].rstrip("\t")
-                path = name[2:] if name[:2] in ("a/", "b/") else path
-            elif match := _HUNK.match(row):
-                line, count = int(match[1]), int(match[2] or 1)
-                last = line + max(count, 1) - 1
-                change.old.setdefault(path, []).append((max(1, line), last + (count == 0)))
-            elif row.startswith("+") and len(change.new.setdefault(path, [])) < 60:
-                change.new[path].append(row[1:])
-    return found
-
-
-def questions(task: Task, change: Change, chance: random.Random) -> Iterator[tuple[str, str]]:
-    """The kinds of question that the commit gives, with their texts."""
-    message = task.message
-    if len(message) >= 40 and len(message.split()) > 5:
-        yield "commit", message
-    for path, added in change.new.items():
-        if _CHANGELOG.search(path) and not _is_source(path):
-            text = _entry(added)
-            if text is not None:
-                yield "changelog", text
-                break
-    tests = [path for path in change.new if _TEST.search(path) and path not in task.files]
-    if tests and chance.random() < 0.6:
-        title = message.split("\n", 1)[0]
-        body = "\n".join(change.new[tests[0]][:24]).strip()
-        if len(body) > 60:
-            yield "test", f"{title}\n\n{body}" if chance.random() < 0.6 else body
-
-
-def _entry(added: Sequence[str]) -> str | None:
-    """What a changelog's new lines say; None if that is not about one thing."""
-    lines = [line.strip() for line in added if re.search(r"[a-z]{3}", line)]
-    text = cleaned(re.sub(r"[`*_]{1,3}|:\w+:|^[-*+.\s]+", "", "\n".join(lines)))
-    text = re.sub(r"\s+", " ", text).strip()
-    return text if 8 <= len(text.split()) <= 120 else None
-
-
-_DOC_MARK: Final = re.compile(r"^\s*(?:///?!?|/\*\*?|\*/?|#+|--+|@doc|@moduledoc)\s?")
-_MARKUP: Final = re.compile(
-    r"@\w+.*|:param.*|:returns?.*|:rtype.*|>>>.*|<[^>]+>|\{@\w+ ([^}]*)\}|:\w+:(?=`)|[`*]"
-)
-_NOT_SAID: Final = re.compile(
-    r"copyright|licen[cs]e|todo|fixme|eslint|noqa|pylint|http|deprecated|rubocop|clippy",
-    re.IGNORECASE,
-)
-
-
-def documentation_of(lines: Sequence[str], each: Definition) -> tuple[str, frozenset[int]]:
-    """The text of a definition's documentation, and its lines."""
-    inside: list[int] = []
-    begin = each.body
-    quote = ""
-    for number in range(begin, min(each.end, begin + 80) + 1):
-        text = lines[number - 1].strip()
-        if not inside:
-            match = re.match(r"[rbuf]*(\"\"\"|''')", text)
-            if not match:
-                break
-            quote = match[1]
-            inside.append(number)
-            if text.count(quote) > 1:
-                break
-        else:
-            inside.append(number)
-            if quote in text:
-                break
-    if inside:
-        said = "\n".join(lines[n - 1] for n in inside).replace(quote, "")
-        return re.sub(r"^\s*[rbuf]?(?=\S)", "", said), frozenset(inside)
-    above = [
-        n for n in range(each.start, each.head) if not re.match(r"\s*(?:@\w|\[|#\[)", lines[n - 1])
-    ]
-    said = "\n".join(_DOC_MARK.sub("", lines[n - 1]).rstrip("*/ ") for n in above)
-    return said, frozenset(above)
-
-
-def sentence(text: str) -> str | None:
-    """The first sentences of a documentation; None if they say too little."""
-    text = _MARKUP.sub(lambda match: match[1] or " ", text.strip())
-    text = re.sub(r"\s+", " ", re.split(r"\n\s*\n", text.strip())[0]).strip()
-    parts = re.split(r"(?<=[.!?])\s", text)
-    first = parts[0] if len(parts[0]) > 60 or len(parts) < 2 else " ".join(parts[:2])
-    first = first[:400]
-    return first if len(first.split()) > 4 and not _NOT_SAID.search(first) else None
-
-
-def asked(text: str, chance: random.Random) -> str:
-    """The sentence as it is, or as somebody would ask who wants to find what it says."""
-    body = text.rstrip(".")
-    verb, _, rest = body.partition(" ")
-    body = verb[:1].lower() + verb[1:] + " " + rest if verb[1:].islower() else body
-    singular = re.match(r"([a-z]{3,}?)(es|s)$", verb[:1].lower() + verb[1:])
-    form = chance.random()
-    if form < 0.4:
-        return text
-    if singular and form < 0.7:
-        plain = singular[1] + ("e" if singular[2] == "es" and singular[1][-1] in "vczgsr" else "")
-        return chance.choice(("how does it {} {}?", "where does the code {} {}", "{} {}")).format(
-            plain, rest
-        )
-    return chance.choice(
-        ("where is the code that {}", "which part {}?", "how to {}", "{}", "code to {}")
-    ).format(body)
-
-
-def _without_comments(text: str) -> str:
-    rows = text.split("\n")
-    text = "\n".join(
-        rows[:1]
-        + [r for r in rows[1:] if not re.match(r"\s*(?://|/?\*|#(?!\[|include|define|if|end))", r)]
-    )
-    return re.sub(r"(\"\"\"|''').*?\1", "", text, flags=re.DOTALL)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.reader import mining
+from benchmarks.reader import documentation, history
+from benchmarks.reader.mining import Tree
 from explorer.definitions import outline
 
 _CHANGED_LINES: Final = 80
@@ -29,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--names", type=int, default=8)
     options = parser.parse_args(args)
     chance = random.Random(options.repository)
-    with mining.Git(options.mirror / options.repository.replace("/", "+") / "repo") as git:
+    with history.Git(options.mirror / options.repository.replace("/", "+") / "repo") as git:
         found = [
             *changed(git, options.since, options.commits, chance),
             *documented(git, options.docs, options.names, chance),
@@ -40,16 +41,16 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def changed(git: mining.Git, since: str, most: int, chance: random.Random) -> Iterator[Any]:
+def changed(git: history.Git, since: str, most: int, chance: random.Random) -> Iterator[Any]:
     """Tasks of kind ``commit``, ``changelog`` and ``test``: one of a commit."""
-    found = list(mining.tasks(git, since))
+    found = list(history.tasks(git, since))
     count = min(3 * most, len(found))
     chosen = [found[n * len(found) // count] for n in range(count)]
-    changes = mining.changes(git, [(each.parent, each.commit) for each in chosen])
+    changes = history.changes(git, [(each.parent, each.commit) for each in chosen])
     given = 0
     for task in chosen:
         change = changes.get(task.commit)
-        questions = dict(mining.questions(task, change, chance)) if change else {}
+        questions = dict(history.questions(task, change, chance)) if change else {}
         if not questions or change is None or given >= most:
             continue
         kinds = [kind for kind in ("changelog", "test") if kind in questions]
@@ -67,9 +68,9 @@ def changed(git: mining.Git, since: str, most: int, chance: random.Random) -> It
             }
 
 
-def documented(git: mining.Git, docs: int, names: int, chance: random.Random) -> Iterator[Any]:
+def documented(git: history.Git, docs: int, names: int, chance: random.Random) -> Iterator[Any]:
     """Tasks of kind ``doc`` and ``name``: at most three of a file."""
-    tree = mining.Tree(git, "HEAD", {})
+    tree = Tree(git, "HEAD", {})
     order = list(range(len(tree.files)))
     chance.shuffle(order)
     found = named = 0
@@ -85,14 +86,14 @@ def documented(git: mining.Git, docs: int, names: int, chance: random.Random) ->
             base = {"base_commit": "HEAD", "date": "", "files": {path: [[each.head, each.end]]}}
             if named < names and of_file == 0 and len(each.last_name) > 4:
                 named, of_file = named + 1, of_file + 1
-                yield {"kind": "name", "query": mining.asked_name(each, chance), **base}
+                yield {"kind": "name", "query": documentation.asked_name(each, chance), **base}
                 continue
-            said, hidden = mining.documentation_of(lines, each)
-            question = mining.sentence(said)
+            said, hidden = documentation.documentation_of(lines, each)
+            question = documentation.sentence(said)
             if question is None or found >= docs or each.size - len(hidden) < 3:
                 continue
             found, of_file = found + 1, of_file + 1
-            asked = mining.asked(question, chance)
+            asked = documentation.asked(question, chance)
             yield {"kind": "doc", "query": asked, "hidden": {path: sorted(hidden)}, **base}
         if found >= docs and named >= names:
             return

@@ -24,26 +24,31 @@ class Passage:
 
 
 def passages_of(outline: Sequence[Definition]) -> list[Passage]:
-    """The passages of all definitions of a file, in their order, each as even as can be."""
-    found: list[Passage] = []
-    for number, each in enumerate(outline):
-        start, end = extent(each)
-        size = end - start + 1
-        parts = max(1, -(-size // MOST_LINES))
-        edges = [start + size * part // parts for part in range(parts + 1)]
-        found += [
-            Passage(number, begin, after - 1)
-            for begin, after in zip(edges, edges[1:], strict=False)
-        ]
-    return found
+    """The passages of all definitions of a file, in their order."""
+    return [part for number in range(len(outline)) for part in parts_of(outline, number)]
+
+
+def parts_of(outline: Sequence[Definition], number: int) -> list[Passage]:
+    """The passages of one definition, as even as can be."""
+    start, end = extent(outline[number])
+    size = end - start + 1
+    parts = max(1, -(-size // MOST_LINES))
+    edges = [start + size * part // parts for part in range(parts + 1)]
+    return [
+        Passage(number, begin, after - 1) for begin, after in zip(edges, edges[1:], strict=False)
+    ]
 
 
 def passage_text(
-    path: str, lines: Sequence[str], outline: Sequence[Definition], passage: Passage
+    path: str,
+    lines: Sequence[str],
+    outline: Sequence[Definition],
+    passage: Passage,
+    instead: Sequence[str] | None = None,
 ) -> str:
     """The passage under its path, its name and the first lines of what encloses it.
 
-    ``lines`` are those of the file.
+    ``lines`` are those of the file; ``instead`` are lines to stand for those of the passage.
     """
     each = outline[passage.definition]
     heads: list[str] = []
@@ -53,7 +58,8 @@ def passage_text(
     while parent >= 0 and len(heads) < _HEADS:
         heads.append(_line(lines, outline[parent].head))
         parent = outline[parent].parent
-    body = [line[:_LINE_CHARS] for line in lines[passage.start - 1 : passage.end]]
+    shown = lines[passage.start - 1 : passage.end] if instead is None else instead
+    body = [line[:_LINE_CHARS] for line in shown]
     return "\n".join([f"{path} {each.name}", *reversed(heads), *body])
 
 

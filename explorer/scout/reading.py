@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from explorer.definitions import Definition
 from explorer.errors import ReaderError
 from explorer.limits import Deadline
-from explorer.reader.passages import Passage, passage_text, passages_of
+from explorer.reader.passages import Passage, parts_of, passage_text, passages_of
 from explorer.reader.session import Reader
 from explorer.repository.documents import split_lines
 from explorer.scout.places import HIGH, Looked
@@ -149,15 +149,10 @@ def to_read(
     found: list[tuple[float, Reading]] = []
     base = 0
     for file, outline in enumerate(looked.outlines):
-        passages: dict[int, list[Passage]] = {}
-        for passage in passages_of(outline):
-            passages.setdefault(passage.definition, []).append(passage)
         own = scores[base : base + len(outline)]
-        for place, number in enumerate(np.argsort(-own, kind="stable").tolist()):
+        for place, number in enumerate(np.argsort(-own, kind="stable")[:most].tolist()):
             early = _FIRST_OF_A_FILE[place] if place < len(_FIRST_OF_A_FILE) else 0.0
-            if place >= most:
-                break
-            parts = _by_cells(looked, file, passages.get(number, []))
+            parts = _by_cells(looked, file, parts_of(outline, number))
             for later, passage in enumerate(parts[:_OF_A_DEFINITION]):
                 urgency = float(own[number]) + early - later * _LATER_PART
                 found.append((urgency, Reading(base + number, passage)))
