@@ -109,9 +109,9 @@ def run(kind: str, args: Sequence[str] = ()) -> int:
 def _options(kind: str, args: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {kind}", description=__doc__)
     parser.add_argument("--tasks", type=Path, required=True, help="tasks, one JSON object a line")
-    if kind != "how":
-        parser.add_argument("--mirror", type=Path, required=True, help="folder of bare clones")
-        parser.add_argument("--trees", type=Path, required=True, help="folder for their trees")
+    of_clones = kind != "how"
+    parser.add_argument("--mirror", type=Path, required=of_clones, help="folder of bare clones")
+    parser.add_argument("--trees", type=Path, required=of_clones, help="folder for their trees")
     parser.add_argument("--semble", type=Path, help="a Python that has semble installed")
     parser.add_argument("--no-floor", action="store_true", help="leave the floor out")
     parser.add_argument("--only", nargs="+", help="ask about these repositories alone")
@@ -148,7 +148,7 @@ async def _ask_all(
                 if said != _name(task):
                     said, opened = _name(task), {}
                     print(f"... {number}/{len(tasks)} {said}", file=sys.stderr, flush=True)
-                root = _root(kind, task, scope, options)
+                root = root_of(task, scope, options.mirror, options.trees)
                 if scope not in opened:
                     workspace = Workspace.open(root)
                     opened[scope] = workspace, Scout(workspace)
@@ -168,7 +168,7 @@ async def _ask_all(
                         file.write(json.dumps(answer) + "\n")
 
 
-def package_folder(package: str) -> Path:
+def _package_folder(package: str) -> Path:
     """Where an installed package lies."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -176,13 +176,18 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _root(kind: str, task: Task, scope: str, options: argparse.Namespace) -> Path:
-    """The folder that the task is asked about."""
-    if kind == "how":
-        return package_folder(task["package"])
-    slug, commit = _name(task), task.get("revision") or task["base_commit"]
-    tree = lay_out(slug, commit, options.mirror, options.trees)
-    return tree / task["root"] if scope == "root" else tree
+def root_of(task: Task, scope: str, mirror: Path | None, trees: Path | None) -> Path:
+    """The folder that the task is asked about: a package, or a tree of a bare clone.
+
+    ``scope`` is ``root`` for the folder of sources that a task names, ``whole`` for all.
+    """
+    if "package" in task:
+        return _package_folder(task["package"])
+    if mirror is None or trees is None:
+        raise SystemExit("error: tasks of repositories need --mirror and --trees")
+    commit = task.get("revision") or task["base_commit"]
+    tree = lay_out(_name(task), commit, mirror, trees)
+    return tree / task["root"] if scope == "root" and "root" in task else tree
 
 
 async def _ask_scout(scout: Scout, workspace: Workspace, task: Task) -> Prediction:

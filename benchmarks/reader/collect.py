@@ -16,8 +16,7 @@ from typing import Any, Final
 import anyio
 import numpy as np
 
-from benchmarks.checkouts import lay_out
-from benchmarks.questions import package_folder
+from benchmarks.questions import root_of
 from explorer.definitions import extent
 from explorer.repository.workspace import Workspace
 from explorer.scout.candidates import candidates
@@ -54,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> int:
 async def _collect(tasks: list[dict[str, Any]], options: argparse.Namespace, file: Any) -> None:
     opened: dict[Path, RepositoryIndex] = {}
     for number, task in enumerate(tasks, 1):
-        root = _root(task, options)
+        root = root_of(task, options.scope, options.mirror, options.trees)
         if root not in opened:
             opened.clear()
             opened[root] = RepositoryIndex(Workspace.open(root), None)
@@ -67,14 +66,6 @@ async def _collect(tasks: list[dict[str, Any]], options: argparse.Namespace, fil
             file.write(json.dumps(record) + "\n")
         if number % 20 == 0:
             print(f"... {number}/{len(tasks)} {root.name}", file=sys.stderr, flush=True)
-
-
-def _root(task: dict[str, Any], options: argparse.Namespace) -> Path:
-    if "package" in task:
-        return package_folder(task["package"])
-    commit = task.get("revision") or task["base_commit"]
-    tree = lay_out(task.get("slug") or task["repo"], commit, options.mirror, options.trees)
-    return tree / task["root"] if options.scope == "root" and "root" in task else tree
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.questions_report import f1, same_file
 from benchmarks.scout_training import fit_logistic
 from explorer.scout.fusion import (
     DEFINITION_COLUMNS,
@@ -30,7 +31,7 @@ from explorer.scout.fusion import (
 )
 from explorer.scout.judging import FEATURES, asks
 from explorer.scout.networks import calibration_features, file_chances, how_many_files
-from explorer.scout.places import word_weights
+from explorer.scout.places import LIKELY, LONG_TEXT_LINES, MOST_CITED, word_weights
 
 PARTS: Final = 6
 _MOST_FILES: Final = 6
@@ -106,7 +107,7 @@ def _example(record: dict[str, Any], scores: list[float] | None, most: int) -> E
         np.array(record["features"], np.float64).reshape(-1, len(FEATURES)),
         np.array([each[0] for each in definitions], np.int64),
         read,
-        np.array([_is_sought(path, ranges) for path in record["paths"]]),
+        np.array([any(same_file(path, each) for each in ranges) for path in record["paths"]]),
         right,
     )
 
@@ -120,12 +121,6 @@ def sought(record: dict[str, Any]) -> dict[str, list[tuple[int, int]]]:
     for each in task.get("relevant") or task.get("gold") or ():
         found[each["path"]] += [(each["start"], each["end"])] if "start" in each else []
     return dict(found)
-
-
-def _is_sought(path: str, ranges: dict[str, Any]) -> bool:
-    return any(
-        path == each or path.endswith(f"/{each}") or each.endswith(f"/{path}") for each in ranges
-    )
 
 
 def fit(examples: Sequence[Example], pull: float) -> dict[str, dict[str, Any]]:
@@ -298,10 +293,10 @@ def _of_functions(each: Example, best: Any, scores: Values, cited: list[int]) ->
     wanted = {(p, n) for p, rs in ranges.items() for a, b in rs for n in range(a, b + 1)}
     for row in best.tolist():
         file, name, kind, start, end, *_ = each.record["definitions"][row]
-        likely = scores[row] >= scores.max() + np.log(0.3)
-        if taken and (not likely or taken >= 5 or file not in cited):
+        likely = scores[row] >= scores.max() + np.log(LIKELY)
+        if taken and (not likely or taken >= MOST_CITED or file not in cited):
             continue
-        if taken and lines + end - start > 100:
+        if taken and lines + end - start > LONG_TEXT_LINES:
             continue
         taken += 1
         lines += end - start + 1
@@ -311,8 +306,7 @@ def _of_functions(each: Example, best: Any, scores: Values, cited: list[int]) ->
             names.add(f"{path}:{name}")
     result = {"line_f1": 2 * len(found & wanted) / max(1, len(found) + len(wanted))}
     if each.record["task"].get("functions"):
-        gold = set(each.record["task"]["functions"])
-        result["function_f1"] = 2 * len(gold & names) / max(1, len(gold) + len(names))
+        result["function_f1"] = f1(names, set(each.record["task"]["functions"]))
     return result
 
 

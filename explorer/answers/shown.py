@@ -87,17 +87,15 @@ def show(
                 each = replace(each, code=excerpts)
             shown.append(each)
         max_bytes += room
-    further = run.further
-    if len(parts) == 1:
+    further: list[Citation] = []
+    for each in run.further:
         # Where few places are cited, what is likely next is shown in the room that they leave.
-        likely = [each for each in further if each.path in {one.path for one in shown}]
-        codes = {}
-        for each in [*likely, *(each for each in further if each not in likely)]:
-            if limits and max_bytes > _FENCE_BYTES and not files.is_shown(each):
-                codes[each] = files.excerpts(each, limits.pop(0), max_bytes)
-                max_bytes -= sum(map(_cost, codes[each])) + _FENCE_BYTES
-        further = tuple(replace(each, code=codes.get(each, ())) for each in further)
-    return replace(run, citations=tuple(shown), further=further)
+        if len(parts) == 1 and limits and max_bytes > _FENCE_BYTES and not files.is_shown(each):
+            excerpts = files.excerpts(each, limits.pop(0), max_bytes)
+            max_bytes -= sum(map(_cost, excerpts)) + _FENCE_BYTES
+            each = replace(each, code=excerpts)
+        further.append(each)
+    return replace(run, citations=tuple(shown), further=tuple(further))
 
 
 def outlines(run: Exploration, workspace: Workspace) -> dict[str, tuple[OutlineEntry, ...]]:

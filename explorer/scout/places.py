@@ -73,11 +73,11 @@ _BESIDE: Final = 6
 """How many lines around a named one are cited where there is no definition, on each side."""
 _MOST_STATEMENTS: Final = 30
 """Of more statements than this, only those around the line that matters most are cited."""
-_LIKELY: Final = 0.3
+LIKELY: Final = 0.3
 """A place is cited if its chance is at least this share of the best one's."""
-_MOST_CITED: Final = 5
+MOST_CITED: Final = 5
 _LEAST_CITED: Final = 4
-_LONG_TEXT_LINES: Final = 100
+LONG_TEXT_LINES: Final = 100
 """An answer can show about so many. Of 128 issues, with the reader, the F1 of functions is 39 with
 likely places alone and this bound, 30 with at least four places. Of 83 bug fixes, without it, the
 line F1 is 13.5 without this bound, 17.1 with it, 18.4 with 60 lines, which would show less."""
@@ -240,7 +240,7 @@ def choose_places(
     ``order`` are all files, the likeliest first, ``files`` is how many of them are worth citing,
     ``most`` how many places. Of a ``plain`` question there are at least ``_LEAST_CITED`` of them
     that are no twins, unless the first is sure. Of a long text they are those that are likely, with
-    at most ``_LONG_TEXT_LINES`` together, or only one.
+    at most ``LONG_TEXT_LINES`` together, or only one.
     """
     least = _LEAST_CITED if plain and places and sureness(places) < HIGH else 1
     worth = frozenset(order[:files])
@@ -250,7 +250,7 @@ def choose_places(
         known = {other.file for other in cited}
         if any(_overlap(each, other) for other in cited):
             continue
-        is_likely = each.chance >= _LIKELY * places[0].chance
+        is_likely = each.chance >= LIKELY * places[0].chance
         # Whether a file is worth citing is known from its own chance, which knows more about files.
         if each.file not in known and cited and each.file not in worth and each.chance < 1.0:
             rest.append(each)
@@ -258,13 +258,13 @@ def choose_places(
         is_first = each.file not in known
         apart = [one for n, one in enumerate(cited) if not any(_twins(one, o) for o in cited[:n])]
         is_wanted = each.file in known and len(apart) < least
-        is_likely = is_wanted or (is_likely and len(cited) < _MOST_CITED)
+        is_likely = is_wanted or (is_likely and len(cited) < MOST_CITED)
         if len(cited) < most and (is_first or is_likely):
             cited.append(each)
         else:
             rest.append(each)
     if not plain:
-        cited, long = _within(cited, _LONG_TEXT_LINES)
+        cited, long = _within(cited, LONG_TEXT_LINES)
         rest = long + rest
     known = {each.file for each in cited}
     members = [each for each in rest if each.file in known and each.definition.name]

@@ -152,8 +152,9 @@ def coloured(report: Report, link: Callable[[str], str]) -> "Text":
             shown.append(f"    {lead}: {'; '.join(places)}\n", style="dim")
     if not run.citations:
         shown.append("No place was found.\n", style="yellow")
-    for number, citation in enumerate(perhaps(run)):
-        shown.append("" if number else "Perhaps:\n")
+    less_likely = perhaps(run)
+    shown.append("Perhaps:\n" if less_likely else "")
+    for citation in less_likely:
         shown.append(titled(citation), style=f"cyan {link(citation.path)}")
         shown.append("\n")
         _append_code(shown, citation)

@@ -119,8 +119,10 @@ def markdown(report: Report) -> str:
         lines += _item(number, each)
     if not run.citations:
         lines.append("No place was found. Ask with names from the code, or search with grep.")
-    for number, each in enumerate(perhaps(run), len(run.citations) + 1):
-        lines += [*(["Perhaps:"] if number == len(run.citations) + 1 else []), *_item(number, each)]
+    less_likely = perhaps(run)
+    lines += ["Perhaps:"] if less_likely else []
+    for number, each in enumerate(less_likely, len(run.citations) + 1):
+        lines += _item(number, each)
     lines += [f"{lead}: {'; '.join(map(_code_span, places))}" for lead, places in further(run)]
     relative_to = _code_span(path_text(_as_unicode(report.repository)))
     lines += ["", f"{summary(report)} Paths are relative to {relative_to}."]
@@ -143,9 +145,10 @@ def plain(report: Report) -> str:
         lines += [f"    {lead}: {'; '.join(places)}" for lead, places in links(citation)]
     if not run.citations:
         lines.append("No place was found.")
-    for number, each in enumerate(perhaps(run)):
-        lines += [*([] if number else ["Perhaps:"]), titled(each)]
-        lines += [f"    {text}" for text in numbered(each)]
+    less_likely = perhaps(run)
+    lines += ["Perhaps:"] if less_likely else []
+    for each in less_likely:
+        lines += [titled(each), *(f"    {text}" for text in numbered(each))]
     lines += [f"{lead}: {'; '.join(places)}" for lead, places in further(run)]
     lines += ["", summary(report)]
     lines += [f"Note: {one_line(note, _NOTE_CHARS)}" for note in run.notes]

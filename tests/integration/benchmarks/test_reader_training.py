@@ -13,7 +13,8 @@ import onnxruntime
 import pytest
 
 from benchmarks.reader import collect, fusion, graph, mining, tasks
-from explorer.reader.words import CLS, SEP, Vocabulary
+from explorer.reader.session import pair_of
+from explorer.reader.words import Vocabulary
 from tests.external import VLLM_PYTHON, external
 
 THINGS = (
@@ -165,10 +166,7 @@ def _trained(groups: Path, vocabulary: Path, into: Path) -> dict[str, float]:
 
 def _score(path: Path, question: list[int], passage: list[int]) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    ids = [CLS, *question, SEP, *passage, SEP]
-    kinds = [0] * (len(question) + 2) + [1] * (len(passage) + 1)
-    pair = {"input_ids": [ids], "token_type_ids": [kinds], "attention_mask": [[1] * len(ids)]}
-    [score] = session.run(["score"], {name: np.array(each) for name, each in pair.items()})
+    [score] = session.run(["score"], pair_of(question, passage))
     return float(score[0])
 
 
