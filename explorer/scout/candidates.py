@@ -16,7 +16,7 @@ from explorer.scout.definers import (
 )
 from explorer.scout.field import build_field
 from explorer.scout.index import RepositoryIndex
-from explorer.scout.literal import files_that_hold, held, literals_of
+from explorer.scout.literal import DECIDES, files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.query import Query
 from explorer.scout.rows import IndexRows, find, read_files
@@ -96,7 +96,10 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         for row in (dict.fromkeys([*likely, *chosen]) if literals else ())
         for path in (rows.paths[row],)
     }
-    if any(each.plainness for each in quoting.values()):
+    # A document that quotes a message too does not say where it comes from.
+    if any(
+        each.plainness >= DECIDES and not paths.is_document[row] for row, each in quoting.items()
+    ):
         defines = quoting
     definers = [row for row in defines if defines[row].plainness]
     ranks = standing([defines[row] for row in definers], paths, definers, ranking)

@@ -16,10 +16,14 @@ from explorer.scout.query import Query
 
 WHOLE, PART = 5.0, 3.0
 """How plainly the whole stands in a line, and a part; as ``names.TYPE`` and ``names.KEY``."""
+DECIDES: Final = 3.5
+"""From here on the lines found decide: half of a message in a line that raises it."""
 _USED: Final = 0.8
 """How much less a line counts that neither raises the message nor registers the route."""
 _ASIDE: Final = 1.6
 """The same for a comment."""
+_FURTHER_PART: Final = 0.3
+"""How much each further part in a line adds."""
 _SHORTENED: Final = 0.4
 """How much less a route counts for each part of its beginning that is left out."""
 
@@ -38,6 +42,11 @@ _MOST_LINES: Final = 200
 _QUOTED: Final = re.compile(
     r"`([^`\n]{6,200})`|\"([^\"\n]{6,200})\"|(?<!\w)'([^'\n]{6,200})'(?!\w)"
 )
+_PASTED: Final = re.compile(
+    r".*\b(?:[\w.]*(?:Error|Exception|Warning|Failure|Fault)|[Ee]rror|ERROR|fatal|panic)"
+    r": (.{8,200})$"
+)
+"""The message behind an exception's name, as programs print it; of several, the last one's."""
 _VALUE: Final = re.compile(
     r"[\"'`][^\"'`]{0,60}[\"'`]|\S*(?:\d|[/\\@{}%<>=]|::)\S*|\b\w*[._]\w+(?:[._]\w+)*\b"
 )
@@ -84,6 +93,8 @@ class Literal:
     """What a line has, or one just before it, that is its place and no mention."""
     path: "re.Pattern[str] | None" = None
     """The paths of files that stand for it."""
+    is_part: bool = False
+    """Whether it is a part of what is asked for; a line may have several."""
 
 
 def literals_of(query: Query) -> tuple[Literal, ...]:
@@ -94,22 +105,36 @@ def literals_of(query: Query) -> tuple[Literal, ...]:
 
 
 def _messages(text: str) -> list[Literal]:
-    outside = _QUOTED.sub(" ", text)
-    if len(outside.split()) > _MOST_OUTSIDE_WORDS and not _ABOUT_MESSAGES.search(outside):
-        return []
     found: list[Literal] = []
-    for match in _QUOTED.finditer(text):
-        said = next(group for group in match.groups() if group is not None).split()
+    for message in _said(text):
+        said = message.split()
         if len(said) < _LEAST_WORDS:
             continue
         found.append(Literal(_spaced(said), WHOLE, _RAISES))
         runs = [run.split() for run in _VALUE.sub("\n", " ".join(said)).split("\n")]
         parts = [run for run in runs if len(run) >= max(_LEAST_WORDS, _PART_SHARE * len(said))]
         for run in parts:
-            ends = (run[:_END_WORDS], run[-_END_WORDS:]) if len(run) >= _LONG_PART_WORDS else ()
+            # The first or the last word may be a value, too.
+            ends = [run[1:], run[:-1]] if len(run) >= _END_WORDS else []
+            if len(run) >= _LONG_PART_WORDS:
+                ends += [run[:_END_WORDS], run[-_END_WORDS:]]
             pieces = [each for each in (run, *ends) if each != said and _is_long(each)]
-            found += [Literal(_spaced(each), PART, _RAISES) for each in pieces]
+            # The more of the message a part is, the less likely it is another message's.
+            found += [
+                Literal(_spaced(each), PART + len(each) / len(said), _RAISES, is_part=True)
+                for each in pieces
+            ]
     return found
+
+
+def _said(text: str) -> list[str]:
+    """The messages that the text quotes, or the one of an error that was pasted into it."""
+    outside = _QUOTED.sub(" ", text)
+    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(text)]
+    is_about = len(outside.split()) <= _MOST_OUTSIDE_WORDS or _ABOUT_MESSAGES.search(outside)
+    if quoted and is_about:
+        return quoted
+    return [match[1] for match in _PASTED.finditer(text)]
 
 
 def _is_long(words: Sequence[str]) -> bool:
@@ -196,16 +221,17 @@ def held(path: str, text: bytes, literals: Sequence[Literal]) -> tuple[float, in
     for each in literals:
         if each.path is not None and each.path.search(path):
             return each.level, 1
-        if each.level <= best:
+        if each.level <= best and not each.is_part:
             continue
         for count, match in enumerate(each.pattern.finditer(text)):
             if count == _MOST_LINES:
                 break
             at = match.start()
             line = text.count(b"\n", 0, at) + 1
-            if each.level <= PART:
+            if each.is_part:
                 parts[line] = parts.get(line, -1.0) + 1.0
-            level = each.level + 0.3 * parts.get(line, 0.0) - _aside(text, at, each.raises)
+            further = _FURTHER_PART * parts.get(line, 0.0)
+            level = each.level + further - _aside(text, at, each.raises)
             if level > best:
                 best, where = level, line
     return best, where

@@ -107,6 +107,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         ("Why do I get the error 'Cart is empty, add a product first.'?", "shop/cart.py", 5),
         ("when do I get `cannot charge 7 to card 1: over the limit`", "shop/cart.py", 12),
         ('"cannot charge 99.50 to card 4111: over the limit"', "shop/cart.py", 12),
+        ("shop.errors.CartError: cart is empty, add a product first", "shop/cart.py", 5),
+        ("ERROR: ValueError: cannot charge 7 to card 1: over the limit", "shop/cart.py", 12),
+        ("CartError: cart 7 is empty, add a product first", "shop/cart.py", 5),
         ("which handler serves GET /api/orders/{id}?", "shop/views.py", 4),
         ("DELETE /api/orders/:id", "shop/views.py", 9),
         ("where is the route /api/orders handled", "shop/views.py", 14),
@@ -128,7 +131,12 @@ async def test_the_place_of_a_text_that_is_no_definition_comes_first(
 
 
 @pytest.mark.parametrize(
-    "query", ["where is logging configured?", "how does the `shop cart` talk to `/tmp/x.sock`"]
+    "query",
+    [
+        "where is logging configured?",
+        "IndexError: the list of all that was ever sold is out of a product first",
+        "how does the `shop cart` talk to `/tmp/x.sock`",
+    ],
 )
 async def test_words_in_quotes_and_paths_of_files_are_no_such_texts(
     workspace: Workspace, query: str
