@@ -18,7 +18,7 @@ from scripts import picture, reference
 from server.clients.instructions import INSTRUCTIONS
 from server.clients.table import CLIENTS
 from server.protocol import descriptions
-from server.settings import PREFIX, Settings
+from server.settings import PREFIX
 
 ROOT = Path(__file__).parents[1]
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -86,7 +86,7 @@ def _registry() -> dict[str, Any]:
     variables = [
         {
             "name": f"{PREFIX}{name.upper()}",
-            "description": reference.first_sentence(Settings.model_fields[name].description),
+            "description": reference.first_sentence(reference.meanings()[name]),
             "isRequired": False,
             **({"isSecret": True} if name == "api_key" else {}),
         }
@@ -114,7 +114,7 @@ def _registry() -> dict[str, Any]:
 
 def _manifest() -> dict[str, Any]:
     def asked(kind: str, title: str, name: str, **more: Any) -> dict[str, Any]:
-        told = reference.first_sentence(Settings.model_fields[name].description)
+        told = reference.first_sentence(reference.meanings()[name])
         return {"type": kind, "title": title, "description": told, "required": False, **more}
 
     return {

@@ -18,8 +18,10 @@ def main() -> None:
             from server.protocol import entry
 
             entry.build(stdio=True).run()
-        from server.commands.root import main as command
+        from server.process.importing import lasting
 
+        with lasting():
+            from server.commands.root import main as command
         command()
     except KeyboardInterrupt:
         # It came during the import; from then on the command itself handles signals.

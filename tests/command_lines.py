@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from benchmarks.__main__ import SCENARIOS
 from scripts.generate import REPOSITORY
-from server.commands.root import app
+from server.commands.root import commands as command_line
 from server.view.records import with_default_folder
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +94,7 @@ _COMPLETION = ("--install-completion", "--show-completion")
 
 def _parse(arguments: list[str]) -> None:
     """Let the command line's parser read the arguments; a sentence may leave some out."""
-    command = get_command(app)
+    command = get_command(command_line())
     # These act while they are parsed: one writes into the shell's own file.
     arguments = [each for each in arguments if each not in _COMPLETION]
     try:

@@ -64,14 +64,18 @@ class Scout:
         cache_dir: Path | None = None,
         *,
         reader: Callable[[], Future[Reader]] | None = shared_reader,
+        goes_on: bool = True,
     ) -> None:
         """``cache_dir`` is where the index is kept between processes; None keeps it nowhere.
 
-        ``reader`` gets the reader and begins to load it; None searches by words alone.
+        ``reader`` gets the reader and begins to load it; None searches by words alone. ``goes_on``:
+        what an answer leaves is indexed behind it; else whoever closes this sees to it.
         """
         self._workspace = workspace
         self._cache_dir = cache_dir
         self._reader = reader
+        self._goes_on = goes_on
+        self._is_left = False
         self._index: RepositoryIndex | None = None
         self._lock = threading.Lock()
         self._behind: _Behind | None = None
@@ -90,8 +94,9 @@ class Scout:
     def close(self) -> bool:
         """Stop indexing and keep what is indexed for the next process.
 
-        True if files are left, and a process that indexes them finds here what was indexed. A small
-        rest is waited for. To be called before the workspace is closed.
+        True if files are left, and a process that indexes them finds here what was indexed. For a
+        small rest that is indexed behind an answer it waits. To be called before the workspace is
+        closed.
         """
         with self._lock:
             behind, self._behind = self._behind, None
@@ -101,8 +106,9 @@ class Scout:
             behind.stop.set()
             behind.thread.join(_JOIN_S)
         with self._lock:
-            is_kept = self._index is not None and self._index.save()
-            return is_kept and behind is not None and not behind.done
+            if self._index is None or not self._index.save():
+                return False
+            return self._is_left if behind is None else not behind.done
 
     async def index(self, deadline_s: float = 600.0) -> bool:
         """Bring the index up to date; True when all files are in it.
@@ -206,7 +212,8 @@ class Scout:
                 look_first=True,
                 desk=desk,
             )
-            if index.pending.paths and self._behind is None and not handle.killed:
+            self._is_left = bool(index.pending.paths) and not handle.killed
+            if self._is_left and self._goes_on and self._behind is None:
                 self._behind = _Behind(self._index_behind)
         return answer
 

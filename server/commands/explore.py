@@ -9,6 +9,7 @@ import typer
 
 from server.errors import ServerError
 from server.homes import absolute
+from server.process.importing import lasting
 from server.process.streams import log_to_stderr
 
 if TYPE_CHECKING:
@@ -65,11 +66,12 @@ def explore(
     ] = False,
 ) -> None:
     """Answer a question about a repository with the places that matter."""
-    from server.commands.editor import editor_of_user
-    from server.commands.terminal import show_report
-    from server.exploring.question import make_question
-    from server.exploring.repositories import default_for_command
-    from server.settings import load_settings
+    with lasting():
+        from server.commands.editor import editor_of_user
+        from server.commands.terminal import show_report
+        from server.exploring.question import make_question
+        from server.exploring.repositories import default_for_command
+        from server.settings import load_settings
 
     settings = load_settings(
         engine=engine,
@@ -107,6 +109,11 @@ def _answer(settings: "Settings", question: "Question", *, quiet: bool) -> "Repo
     import anyio
 
     from server.commands.terminal import live
+
+    with lasting():
+        # Whoever answers, the scout is asked too.
+        from explorer.scout import Scout  # noqa: F401
+        from server.exploring.service import ExplorationService  # noqa: F401
 
     with live(quiet=quiet) as (say, hear):
         outcome: Any = anyio.run(_until_signal, settings, question, say, hear)

@@ -15,8 +15,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from server.commands.clients import app as clients_app
-from server.commands.engine import app as engine_app
 from server.commands.explore import (
     Deadline,
     Endpoint,
@@ -28,8 +26,6 @@ from server.commands.explore import (
     Temperature,
     explore,
 )
-from server.commands.quantize import register
-from server.commands.view import app as view_app
 from server.errors import ServerError, SettingsError, UsageError
 from server.homes import absolute
 from server.process.streams import log_to_stderr, make_ready
@@ -44,17 +40,7 @@ _COMPLETE = "_FASTCONTEXT_COMPLETE"
 # Newer releases of typer carry click inside, older ones import it: this is either's UsageError.
 _UsageProblem: type[BaseException] = typer.BadParameter.__bases__[0]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(clients_app)
-app.add_typer(view_app)
-app.add_typer(engine_app, name="engine")
 
-
-@app.callback(invoke_without_command=True)
 def root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -66,10 +52,6 @@ def root(
         raise typer.Exit
 
 
-app.command()(explore)
-
-
-@app.command()
 def serve(
     http: Annotated[
         str | None, typer.Option(help="Serve HTTP on HOST:PORT instead of stdio.")
@@ -111,7 +93,6 @@ def serve(
     run_http(server, settings, *parse_address(http))
 
 
-@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -121,7 +102,29 @@ def doctor(
     raise typer.Exit(run_checks(sys.stdout, as_json=as_json))
 
 
-register(app)
+def commands(given: Sequence[str] = ()) -> typer.Typer:
+    """The command line, as much of it as the arguments need: of an exploration no other command.
+
+    To load the others takes a tenth of the time of a short answer.
+    """
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(root)
+    app.command()(explore)
+    if list(given[:1]) == ["explore"]:
+        return app
+    from server.commands import clients, engine, quantize, view
+
+    app.add_typer(clients.app)
+    app.add_typer(view.app)
+    app.add_typer(engine.app, name="engine")
+    app.command()(serve)
+    app.command()(doctor)
+    quantize.register(app)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -148,7 +151,7 @@ def _run(given: list[str]) -> int:
 
             sys.stdout.write(welcome())
             return 0
-        code = typer.main.get_command(app).main(
+        code = typer.main.get_command(commands(given)).main(
             with_default_folder(given), prog_name="fastcontext", standalone_mode=False
         )
         sys.stdout.flush()

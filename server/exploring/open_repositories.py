@@ -116,7 +116,7 @@ class OpenRepositories:
                     opened.close()
                 opened = None
         if opened is None:
-            opened = self._kept[key] = _open(*key, self._index_dir, self._reader)
+            opened = self._kept[key] = self._open(*key)
         elif not opened.users:
             opened.workspace.forget()
         self._kept.move_to_end(key)
@@ -127,18 +127,19 @@ class OpenRepositories:
         for key in idle[: max(0, len(self._kept) - WARM_ROOTS)]:
             self._kept.pop(key).close()
 
+    def _open(self, root: Path, include_hidden: bool) -> OpenRepository:
+        from explorer.reader.session import shared_reader
+        from explorer.repository.workspace import Workspace
+        from explorer.scout import Scout
 
-def _open(root: Path, include_hidden: bool, index_dir: Path | None, reader: bool) -> OpenRepository:
-    from explorer.reader.session import shared_reader
-    from explorer.repository.workspace import Workspace
-    from explorer.scout import Scout
-
-    workspace = Workspace.open(root, include_hidden=include_hidden)
-    if index_dir is not None and index_dir.is_relative_to(workspace.root):
-        # Nothing is ever written below an explored root.
-        index_dir = None
-    scout = Scout(workspace, index_dir, reader=shared_reader if reader else None)
-    return OpenRepository(workspace, scout)
+        workspace = Workspace.open(root, include_hidden=include_hidden)
+        index_dir = self._index_dir
+        if index_dir is not None and index_dir.is_relative_to(workspace.root):
+            # Nothing is ever written below an explored root.
+            index_dir = None
+        reader = shared_reader if self._reader else None
+        scout = Scout(workspace, index_dir, reader=reader, goes_on=not self._once)
+        return OpenRepository(workspace, scout)
 
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,5 @@
 """The server as every client starts it: over stdio, without a command line, and soon."""
 
-import gc
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,22 +20,18 @@ def is_asked_for(arguments: Sequence[str]) -> bool:
 def build(*, stdio: bool) -> "ExplorerServer":
     """The server without settings. With ``stdio`` it will serve nothing else in this process."""
     from server.process import lifecycle  # noqa: F401 - first, because it notes the parent
+    from server.process.importing import lasting
 
-    # The SDK makes many objects that stay: collecting between them costs 40 of 580 ms.
-    gc.disable()
-    # To find none, pydantic reads the metadata of everything that is installed.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     is_traced = "opentelemetry" in sys.modules
-    is_deferred = stdio and deferred.defer()
-    from server.protocol.app import build_server
+    with lasting():
+        is_deferred = stdio and deferred.defer()
+        from server.protocol.app import build_server
 
-    with deferred.without_rich():
-        made = build_server()
+        with deferred.without_rich():
+            made = build_server()
     if is_deferred and not is_traced:
         # Spans would go nowhere, since nothing has set up telemetry.
         made.middleware[:] = [each for each in made.middleware if not _traces(each)]
-    gc.freeze()
-    gc.enable()
     return made
 
 

@@ -39,15 +39,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def scout(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Scout]:
-    """A scout that looks first at anything, and indexes few files before it answers."""
+def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let scouts look first at anything, and index few files before they answer."""
     monkeypatch.setattr(search, "INLINE_BYTES", 0)
     monkeypatch.setattr(index, "_BATCH_FILES", 8)
     monkeypatch.setattr(index, "_FIRST_FILES", 16)
     monkeypatch.setattr(index, "_FIRST_S", 0.0)
     monkeypatch.setattr(index, "_BEHIND_BYTES", 1_000)
+
+
+@pytest.fixture
+async def scout(root: Path, tmp_path: Path, in_small_steps: None) -> AsyncIterator[Scout]:
     with Workspace.open(root) as workspace:
         made = Scout(workspace, tmp_path / "cache")
         yield made
@@ -201,6 +203,18 @@ async def test_closing_says_whether_files_are_left(
     with Workspace.open(root) as workspace:
         kept = RepositoryIndex(workspace, tmp_path / "cache")
         assert is_part == (len(kept.rows.paths) < FILES + 1)
+
+
+async def test_what_one_question_leaves_is_left_to_whoever_closes(
+    root: Path, tmp_path: Path, in_small_steps: None
+) -> None:
+    with Workspace.open(root) as workspace:
+        scout = Scout(workspace, tmp_path / "cache", goes_on=False)
+        await scout.answer(QUERY)
+        assert not scout.is_indexing
+        assert scout.close()
+        kept = RepositoryIndex(workspace, tmp_path / "cache")
+        assert 0 < len(kept.rows.paths) < FILES + 1
 
 
 async def test_what_is_indexed_is_kept_as_it_goes(

@@ -166,10 +166,10 @@ def test_the_scripts_of_other_shells_call_the_command(
 ) -> None:
     import typer
 
-    from server.commands.root import app
+    from server.commands.root import commands
 
     monkeypatch.setenv("_FASTCONTEXT_COMPLETE", f"source_{shell}")
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(commands())
     with pytest.raises(SystemExit) as ended:
         command.main([], prog_name="fastcontext", standalone_mode=False)
     script = capsys.readouterr().out

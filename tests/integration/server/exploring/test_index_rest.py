@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from explorer.repository.workspace import Workspace
-from explorer.scout import index, scout, search
+from explorer.scout import index, search
 from explorer.scout.index import RepositoryIndex
 from server.exploring import index_rest
 from server.exploring.question import make_question
@@ -61,8 +61,6 @@ async def test_after_one_question_the_index_is_whole(
     monkeypatch.setattr(index, "_BATCH_FILES", 2)
     monkeypatch.setattr(index, "_FIRST_FILES", 2)
     monkeypatch.setattr(index, "_FIRST_S", 0.0)
-    monkeypatch.setattr(index, "_BEHIND_BYTES", 1)
-    monkeypatch.setattr(scout, "_FINISH_BYTES", -1)
     made = Settings(engine="scout")
     async with ExplorationService(made, once=True) as service:
         await service.explore(make_question(made, "where is part_7?", path=str(root)))
