@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from explorer.limits import Deadline
 from explorer.repository.paths import as_word
 from explorer.repository.workspace import Workspace
 from explorer.scout.rows import (
@@ -34,10 +33,9 @@ MAX_SOURCE_BYTES: Final = 512 << 20
 _SAVED_SHARE: Final = 100
 """The index is written again when more than one in this many files has changed since."""
 _NAMED: Final = 3
-_BATCH_FILES: Final = 64
 _FIRST_FILES: Final = 128
-"""The files that a first answer indexes, and more of them while ``_FIRST_S`` has not passed."""
-_FIRST_S: Final = 0.15
+"""The files that a first answer indexes. With those that a seventh of a second allowed it was no
+better: 76.75 NDCG@10 both, 76.86 with the whole index, on 220 questions about 11 repositories."""
 _BEHIND_BYTES: Final = 2 << 20
 
 Stop = Callable[[], bool]
@@ -126,18 +124,13 @@ class RepositoryIndex:
         if self._unsaved > len(self.rows.paths) // _SAVED_SHARE and not stopped():
             self.save()
 
-    def index_first(self, paths: Sequence[str], stopped: Stop) -> list[IndexRows]:
+    def index_first(self, paths: Sequence[str], stopped: Stop) -> IndexRows:
         """Index the best of ``paths``, which are best first, and return their rows."""
-        deadline = Deadline(_FIRST_S)
-        fresh: list[IndexRows] = []
-        for begin in range(0, len(paths), _BATCH_FILES):
-            if stopped() or (begin >= _FIRST_FILES and not deadline.left_s):
-                break
-            batch = sorted(paths[begin : begin + _BATCH_FILES])
-            fresh.append(build_rows(read_files(self.workspace, batch)))
-            self.take_in(fresh[-1])
+        best = sorted(paths[:_FIRST_FILES])
+        fresh = build_rows(read_files(self.workspace, best, stopped), stopped)
+        self.take_in(fresh)
         self._settle()
-        self.pending = self.pending.without({path for each in fresh for path in each.paths})
+        self.pending = self.pending.without(frozenset(fresh.paths))
         return fresh
 
     def next_batch(self) -> list[str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from explorer.scout.folding import fold, plain
 from explorer.scout.generated import are_generated
-from explorer.scout.habits import asides, superseded, tests
+from explorer.scout.habits import asides, has_any, superseded, tests
 from explorer.scout.query import Query
 from explorer.scout.rows import Postings
 from explorer.scout.texts import CODE_SUFFIXES
@@ -30,6 +30,9 @@ DOCUMENT_SUFFIXES: Final = frozenset("md mdx rst txt adoc asciidoc org tex html 
 _TEST_AFFIX: Final = re.compile(
     r"^tests?_|_(?:test|tests|spec|unittest)$|(?:Tests?|TestCase|Spec|IT)$"
 )
+
+_MAYBE_AFFIX: Final = ("est", "pec", "IT")
+"""One of these is in each name that has such an affix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ def _partners(stems: Sequence[str]) -> Indexes:
     numbers: dict[str, int] = {}
     found = []
     for stem in stems:
-        bare = _TEST_AFFIX.sub("", stem).lower().replace("_", "") or stem
+        bare = _TEST_AFFIX.sub("", stem) if has_any(stem, _MAYBE_AFFIX) else stem
+        bare = bare.lower().replace("_", "") or stem
         found.append(numbers.setdefault(bare, len(numbers)))
     return np.array(found, np.int32)
 

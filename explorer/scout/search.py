@@ -182,7 +182,7 @@ def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float)
     best = choose_candidates(first_ranking(scores, paths, query.seeks), len(rows.paths)).tolist()
     lacking = frozenset(pending.paths)
     wanted = [rows.paths[row] for row in best if rows.paths[row] in lacking]
-    return merge_rows(rows, *index.index_first(wanted, stopped))
+    return merge_rows(rows, index.index_first(wanted, stopped))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,7 @@ def root(tmp_path: Path) -> Path:
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let scouts look first at anything, and index few files before they answer."""
     monkeypatch.setattr(search, "INLINE_BYTES", 0)
-    monkeypatch.setattr(index, "_BATCH_FILES", 8)
     monkeypatch.setattr(index, "_FIRST_FILES", 16)
-    monkeypatch.setattr(index, "_FIRST_S", 0.0)
     monkeypatch.setattr(index, "_BEHIND_BYTES", 1_000)
 
 

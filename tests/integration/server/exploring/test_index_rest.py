@@ -58,9 +58,7 @@ async def test_after_one_question_the_index_is_whole(
     # The command leaves with most of it undone: a file at a time, and nothing is waited for.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(search, "INLINE_BYTES", 0)
-    monkeypatch.setattr(index, "_BATCH_FILES", 2)
     monkeypatch.setattr(index, "_FIRST_FILES", 2)
-    monkeypatch.setattr(index, "_FIRST_S", 0.0)
     made = Settings(engine="scout")
     async with ExplorationService(made, once=True) as service:
         await service.explore(make_question(made, "where is part_7?", path=str(root)))
