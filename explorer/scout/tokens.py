@@ -61,15 +61,18 @@ _powers: list[tuple[Hashes, Hashes]] = []
 
 def _power_tables(size: int) -> tuple[Hashes, Hashes]:
     """Powers of the hash's base and its inverse modulo 2**32, up to the exponent ``size``."""
-    if not _powers or len(_powers[0][0]) <= size:
-        length = max(1 << 16, 1 << (size + 1).bit_length())
-        tables = []
-        for base in (_BASE, _BASE_INVERSE):
-            factors = np.full(length, base, np.uint32)
-            factors[0] = 1
-            tables.append(np.multiply.accumulate(factors, dtype=np.uint32))
-        _powers[:] = [(tables[0], tables[1])]
-    return _powers[0]
+    # Read once: another thread may put tables there meanwhile, and shorter ones.
+    known = _powers[:]
+    if known and len(known[0][0]) > size:
+        return known[0]
+    length = max(1 << 16, 1 << (size + 1).bit_length())
+    tables = []
+    for base in (_BASE, _BASE_INVERSE):
+        factors = np.full(length, base, np.uint32)
+        factors[0] = 1
+        tables.append(np.multiply.accumulate(factors, dtype=np.uint32))
+    _powers[:] = [(tables[0], tables[1])]
+    return tables[0], tables[1]
 
 
 @dataclass(frozen=True, slots=True)

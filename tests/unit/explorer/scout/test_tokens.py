@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explorer.scout import tokens
 from explorer.scout.tokens import MAX_SCAN_BYTES, PAD, defined_words, lines_of, scan, words_of
 
 
@@ -93,3 +94,13 @@ def test_a_text_beyond_the_limit_is_refused():
 )
 def test_the_names_that_definitions_introduce_are_found(source, defined):
     assert names(source) == defined
+
+
+def test_a_long_text_is_read_though_another_thread_needs_tables_for_a_short_one(monkeypatch):
+    class Shared(list):
+        def __setitem__(self, at, tables):
+            super().__setitem__(at, [tuple(table[:100] for table in each) for each in tables])
+
+    monkeypatch.setattr(tokens, "_powers", Shared())
+    text = np.frombuffer(PAD + b"word " * 20_000 + PAD, np.uint8)
+    assert len(scan(text).start) == 20_000
