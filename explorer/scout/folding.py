@@ -9,6 +9,7 @@ ASCII stays as it is, byte for byte: the ranking's weights were trained on such 
 
 import re
 import unicodedata
+from functools import cache
 from typing import Final
 
 _REPLACED: Final = {
@@ -30,21 +31,37 @@ _TABLE: Final = str.maketrans(_REPLACED)
 _SOFT_BREAK: Final = re.compile("(?<=[_./\\\\])\u200b|\u200b(?=[_./\\\\])")
 """A zero-width blank where a page lets a long name break; anywhere else it is a blank."""
 _SYMBOL: Final = re.compile(r"[^\w\x00-\x7f]")
+# Sets as large as this take milliseconds to compile, so the patterns are made when text has them.
 _SPACELESS_CLASS: Final = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3005-\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3131-\u318e\u31a0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Scripts that write no blanks between words, and Hangul, whose words take endings."""
-_SPACELESS: Final = re.compile(f"[{_SPACELESS_CLASS}]+")
-_SEAM: Final = re.compile(
-    f"(?<=[{_SPACELESS_CLASS}])(?=[0-9A-Za-z_./\\\\~])|(?<=[0-9A-Za-z_])(?=[{_SPACELESS_CLASS}])"
-)
-# Beyond these ranges no letter has case.
-_CASED_WORD: Final = re.compile(
-    r"(?<![0-9A-Za-z_])[0-9A-Za-z_]*+[\x80-\u2dff\ua640-\uabff\U00010400-\U0001e943]"
-    r"[0-9A-Za-z_\x80-\U0010ffff]*+"
-)
+
+
+@cache
+def _seam() -> re.Pattern[str]:
+    return re.compile(
+        f"(?<=[{_SPACELESS_CLASS}])(?=[0-9A-Za-z_./\\\\~])"
+        f"|(?<=[0-9A-Za-z_])(?=[{_SPACELESS_CLASS}])"
+    )
+
+
+@cache
+def _spaceless() -> re.Pattern[str]:
+    return re.compile(f"[{_SPACELESS_CLASS}]+")
+
+
+@cache
+def _cased_word() -> re.Pattern[str]:
+    # Beyond these ranges no letter has case.
+    return re.compile(
+        r"(?<![0-9A-Za-z_])[0-9A-Za-z_]*+[\x80-\u2dff\ua640-\uabff\U00010400-\U0001e943]"
+        r"[0-9A-Za-z_\x80-\U0010ffff]*+"
+    )
+
+
 _MOST_GROWTH: Final = 2.5
 """Pairs of three-byte characters take 7/3 of the space. A line that would grow more is left as it
 is, so that no file can grow without bounds: one character may decompose into eighteen."""
@@ -60,14 +77,14 @@ def plain(text: str) -> str:
 
 def seamed(text: str) -> str:
     """Plain text with a blank wherever a name or a number touches a script without spaces."""
-    return text if text.isascii() else _SEAM.sub(" ", text)
+    return text if text.isascii() else _seam().sub(" ", text)
 
 
 def apart(text: str) -> str:
     """Plain text with a blank for each symbol beyond ASCII, and runs without spaces as pairs."""
     if text.isascii():
         return text
-    return _SPACELESS.sub(_pairs, _SYMBOL.sub(_mark_or_blank, text))
+    return _spaceless().sub(_pairs, _SYMBOL.sub(_mark_or_blank, text))
 
 
 def folded(text: str) -> str:
@@ -75,7 +92,7 @@ def folded(text: str) -> str:
 
     A capital that begins a part of such a word (``getÜbersicht``) has an underscore before it.
     """
-    return text if text.isascii() else _CASED_WORD.sub(_small, text)
+    return text if text.isascii() else _cased_word().sub(_small, text)
 
 
 def fold(data: bytes) -> bytes:
