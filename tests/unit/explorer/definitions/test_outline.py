@@ -221,6 +221,11 @@ CASES = [
         [("K", "class", 1, 6), ("K.a", "field", 2, 2), ("K.put", "function", 3, 5)],
     ),
     (
+        "operator.swift",
+        "struct K {\n  static func == (l: K, r: K) -> Bool {\n    l.a == r.a\n  }\n}\n",
+        [("K", "class", 1, 5), ("K.==", "function", 2, 4)],
+    ),
+    (
         "a.scala",
         "object S {\n  def again(t: Task): Unit = q.offer(t)\n}\n",
         [("S", "class", 1, 3), ("S.again", "function", 2, 2)],
