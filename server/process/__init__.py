@@ -1,4 +1,4 @@
-"""The process itself: signals, streams, logging and memory.
+"""The process itself: signals, streams, logging, memory and imports.
 
 Nothing here knows what the process serves.
 """

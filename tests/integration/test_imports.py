@@ -149,6 +149,16 @@ def test_the_command_line_starts_without_the_protocol_and_numpy() -> None:
     assert modules & {"mcp", "numpy", "onnxruntime", "httpx", "rich"} == set()
 
 
+def test_a_question_on_the_command_line_loads_no_other_command() -> None:
+    modules = loaded(
+        "import sys, server.commands.root as root; root.commands(['explore', 'why?']);"
+        "print('\\n'.join(sys.modules))"
+    )
+    assert "server.commands.explore" in modules
+    others = {f"server.commands.{name}" for name in ("bench", "clients", "engine", "quantize")}
+    assert modules & (others | {"server.clients.table", "pydantic", "numpy"}) == set()
+
+
 def test_the_command_alone_looks_at_files_and_loads_no_client_of_anything() -> None:
     code = (
         "import sys; from server.commands.welcome import welcome; welcome();"
