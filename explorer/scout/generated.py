@@ -16,7 +16,9 @@ _NAME: Final = re.compile(
     r"|conda-lock\.ya?ml|bun\.lockb?|go\.(?:work\.)?sum|gradle\.lockfile|[^/]*\.lock(?:\.hcl)?"
     r"|(?:package|cartfile)\.resolved|lcov\.info|(?:coverage|cobertura|clover|jacoco)[^/]*\.xml"
     r"|coverage(?:-[^/]*)?\.json|[^/]*\.tsbuildinfo|[^/]*\.(?:min|bundle)\.(?:css|js|mjs)"
-    r"|[^/]*\.(?:css|js|mjs)\.map|[^/]*\.egg-info/[^/]*)$",
+    r"|[^/]*\.(?:css|js|mjs)\.map|[^/]*\.egg-info/[^/]*|[^/]*\.pb(?:\.gw)?\.go|[^/]*\.pb\.(?:cc|h)"
+    r"|[^/]*_pb2(?:_grpc)?\.pyi?|[^/]*\.(?:g|freezed)\.dart|zz_generated[^/]*\.go"
+    r"|[^/]*\.designer\.cs)$",
     re.IGNORECASE,
 )
 # A folder named ``build``, ``cache``, ``coverage``, ``out`` or ``target`` may hold sources, so what
@@ -38,7 +40,7 @@ _FOLDER: Final = re.compile(
 _SUFFIXES: Final = frozenset(
     (
         "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
-        " yaml yml"
+        " yaml yml go cc h py pyi dart cs"
     ).split()
 )
 """Those of all files that the patterns above know by more than their folder."""
