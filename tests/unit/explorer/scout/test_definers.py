@@ -6,6 +6,7 @@ import pytest
 
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
+from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +91,63 @@ async def test_a_question_about_tests_documents_or_ci_finds_those(
     (tree / "ci/lint.yml").write_text("jobs:\n  lint:\n    run: ruff check\n")
     (tree / "shop/linter.py").write_text("def run_linter(code):\n    return code\n")
     assert (await asked(tree, question)).citations[0].path == path
+
+
+MORE = {
+    "src/pool.c": "static struct entry *take(struct pool *);\n\nstatic struct entry *\n"
+    "take(struct pool *pool)\n{\n\treturn pool->first;\n}\n",
+    "src/pool.h": "enum pool_state {\n\tEMPTY\n};\nenum pool_state next(struct pool *);\n",
+    "src/next.c": "enum pool_state\nnext(struct pool *pool)\n{\n\treturn EMPTY;\n}\n",
+    "lib/Handler.php": "<?php\nclass Handler\n{\n    private $factory;\n\n"
+    "    function run()\n    {\n        $factory = 1;\n    }\n}\n",
+    "lib/hash.rb": "class Hash\n  def merge!(other)\n  end\n\n  def merge(other)\n  end\nend\n",
+    "lib/list.rb": "class List\n  # As in Hash.\n  def merge(other)\n  end\nend\n",
+    "api/kv.go": "package api\n\ntype (\n\tPutReply pb.PutReply\n)\n\ntype Store interface {\n"
+    "\tPut(key string) PutReply\n}\n",
+    "api/Timer.java": "class Timer {\n  private long start;\n\n"
+    "  Timer(long s) {\n    start = s;\n  }\n}\n",
+    "Makefile": "all: lint\n\nlint: src\n\truff check\n",
+    "package.json": '{\n  "scripts": {\n    "lint": "eslint ."\n  }\n}\n',
+    "cli/main.py": "def parse(parser):\n    if parser.has_option('--dry-run'):\n        return\n"
+    "    parser.add_argument(\n        '--dry-run',\n        action='store_true',\n    )\n",
+    "cli/run.go": "package cli\n\nfunc run(c *Command) {\n"
+    '\tc.Flags().BoolVar(&v, "keep-going", false)\n}\n',
+    "db/schema.sql": "CREATE TABLE IF NOT EXISTS orders (\n  id int\n);\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "path", "line"),
+    [
+        ("take()", "src/pool.c", 4),
+        ("what does pool_state do?", "src/pool.h", 1),
+        ("how does $factory work?", "lib/Handler.php", 4),
+        ("Hash.merge", "lib/hash.rb", 5),
+        ("List.merge", "lib/list.rb", 3),
+        ("PutReply", "api/kv.go", 4),
+        ("Timer", "api/Timer.java", 1),
+        ("what does make lint do?", "Makefile", 3),
+        ("where is the make target lint defined?", "Makefile", 3),
+        ("npm run lint", "package.json", 3),
+        ("--dry-run", "cli/main.py", 5),
+        ("where is the --dry-run flag defined?", "cli/main.py", 5),
+        ("where is the keep-going flag defined?", "cli/run.go", 4),
+        ("where is the orders table created?", "db/schema.sql", 1),
+    ],
+)
+async def test_a_definition_comes_before_what_only_looks_like_one(
+    tmp_path: Path, question: str, path: str, line: int
+) -> None:
+    first = (await asked(write_tree(tmp_path, MORE), question)).citations[0]
+    assert first.path == path
+    assert first.start <= line <= first.end
+
+
+async def test_a_file_for_windows_comes_behind_its_twin_for_unix(tmp_path: Path) -> None:
+    code = "/* Accept a connection. */\nint tcp_accept(int fd)\n{\n\treturn accept(fd);\n}\n"
+    files = {"src/unix/tcp.c": code, "src/win/tcp.c": code * 3, "src/loop.c": "int loop;\n"}
+    tree = write_tree(tmp_path, files)
+    for question in ("how are connections accepted", "tcp_accept"):
+        assert (await asked(tree, question)).citations[0].path == "src/unix/tcp.c"
+    on_windows = await asked(tree, "how are connections accepted on windows")
+    assert on_windows.citations[0].path == "src/win/tcp.c"
