@@ -70,6 +70,8 @@ _IN_FUNCTION, _IN_TESTS, _OF_CLASS = 0.8, 1.0, 1.0
 that has its class's name."""
 _KINDS: Final = {"class": TYPE, "function": TYPE, "type": TYPE - 0.1, "value": VALUE}
 _EXTENDS: Final = re.compile(rb"\s*(?:[\w@]+\s+)*?(?:impl\b|extension\s)")
+_IN_PATH, _ELSEWHERE = 0.8, 0.3
+"""How much it counts that the path has what stands before the name, or another line of the file."""
 _SIGILS: Final = "$@#:&*"
 
 
@@ -148,7 +150,7 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
             best, where = rank, each.head
     if where and best[1] >= min(found.plainness, _DECLARED):
         is_stem = stem_is(path, [name.last])
-        return Defining(best[1], where, max(best[0], 0.5 * found.scope), is_stem)
+        return Defining(best[1], where, max(best[0], _ELSEWHERE * found.scope), is_stem)
     if where:
         return found
     if known and language_of(path) and found.plainness >= VALUE and found.plainness != MODULE:
@@ -180,13 +182,19 @@ def _level(each: Definition, last: str, known: Sequence[Definition], lines: list
 
 
 def _scope_share(path: str, each: Definition, name: Name) -> float:
-    """The share of what stands before the name that the definition, or its file, is in."""
+    """How much of what stands before the name the definition is in, or else its file."""
     if not name.scope:
         return 1.0
-    around = re.split(r"[/.]", path) + each.name.split(".")[:-1]
-    inside = {re.sub(r"[\W_]", "", part).lower() for part in around}
-    held = sum(re.sub(r"[\W_]", "", part).lower() in inside for part in name.scope)
-    return held / len(name.scope)
+    own = {_plain(part) for part in each.name.split(".")[:-1]}
+    folders = {_plain(part) for part in re.split(r"[/.]", path)}
+    held = [
+        1.0 if part in own else _IN_PATH * (part in folders) for part in map(_plain, name.scope)
+    ]
+    return sum(held) / len(held)
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[\W_]", "", part).lower()
 
 
 def standing(
@@ -202,7 +210,7 @@ def standing(
         0.0
         if each.plainness < FOLDED
         else each.plainness
-        + 2.0 * each.scope
+        + 3.0 * each.scope
         + 1.2 * each.is_stem
         - 1.6 * bool(paths.is_test[row])
         - 1.0 * bool(paths.is_aside[row])

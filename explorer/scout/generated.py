@@ -18,7 +18,7 @@ _NAME: Final = re.compile(
     r"|coverage(?:-[^/]*)?\.json|[^/]*\.tsbuildinfo|[^/]*\.(?:min|bundle)\.(?:css|js|mjs)"
     r"|[^/]*\.(?:css|js|mjs)\.map|[^/]*\.egg-info/[^/]*|[^/]*\.pb(?:\.gw)?\.go|[^/]*\.pb\.(?:cc|h)"
     r"|[^/]*_pb2(?:_grpc)?\.pyi?|[^/]*\.(?:g|freezed)\.dart|zz_generated[^/]*\.go"
-    r"|[^/]*\.designer\.cs)$",
+    r"|[^/]*\.designer\.cs|api/[^/]*\.api)$",
     re.IGNORECASE,
 )
 # A folder named ``build``, ``cache``, ``coverage``, ``out`` or ``target`` may hold sources, so what
@@ -40,7 +40,7 @@ _FOLDER: Final = re.compile(
 _SUFFIXES: Final = frozenset(
     (
         "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
-        " yaml yml go cc h py pyi dart cs"
+        " yaml yml go cc h py pyi dart cs api"
     ).split()
 )
 """Those of all files that the patterns above know by more than their folder."""

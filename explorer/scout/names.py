@@ -22,7 +22,8 @@ _ALONE: Final = re.compile(
     r"|locate|look up|(?P<asks>(?:which|what) (?:file|place|code|module) (?:defines|declares|sets"
     r"|reads|has)|(?:where|what) (?:is|are) the default(?: value)? (?:of|for)))\s+)?(?i:the )?"
     rf"(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
-    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>\([^()\n]{{0,40}}\))?(?P=quote)"
+    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>[?!]?\([^()\n]{{0,40}}\)|[?!](?=\s+\w))?"
+    r"(?P=quote)"
     rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
     r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented)))?\s*[?.!]?\s*$"
 )
@@ -119,6 +120,8 @@ _BEFORE_METHOD: Final = re.compile(
 _BEFORE_C_TYPE: Final = re.compile(rb"(?:^|[\s({;])(?:struct|enum|union)\s+$")
 _AFTER_C_TYPE: Final = re.compile(rb"\s*(?:[*&),]|[A-Za-z_]\w*\s*(?:[;,()=\[]|$))")
 """``struct pool *p`` or ``enum state next(void)`` names the type of something else."""
+_AFTER_EXPORT: Final = re.compile(rb"\s+\w+\s*(?:[:{]|final\b|$)")
+"""``class SHOP_EXPORT Cart {`` names a macro before the class."""
 _AFTER_ASSIGNED: Final = re.compile(rb"\s*(?::[^=]{1,80})?(?:=(?![=>~])|:=)")
 _AFTER_METHOD: Final = re.compile(rb"\s*\([^;]*$")
 _OPENS: Final = re.compile(
@@ -198,6 +201,8 @@ def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> fl
         return _FORWARD if is_forward else 0.0
     if _BEFORE_TYPE.search(before):
         if _BEFORE_C_TYPE.search(before) and _AFTER_C_TYPE.match(after):
+            return 0.0
+        if name.isupper() and _AFTER_EXPORT.match(after):
             return 0.0
         # ``class X;`` declares; ``struct X<int>`` may be a special case of ``struct X``.
         if after.lstrip()[:1] == b";":

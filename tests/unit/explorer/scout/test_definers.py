@@ -102,6 +102,10 @@ MORE = {
     "    function run()\n    {\n        $factory = 1;\n    }\n}\n",
     "lib/hash.rb": "class Hash\n  def merge!(other)\n  end\n\n  def merge(other)\n  end\nend\n",
     "lib/list.rb": "class List\n  # As in Hash.\n  def merge(other)\n  end\nend\n",
+    "src/Package/Package.java": "class Package {\n  void seal() {\n  }\n}\n",
+    "src/Package/AliasPackage.java": "class AliasPackage {\n  void seal() {\n  }\n}\n",
+    "src/Box.java": "interface Box {\n  void fill();\n}\n",
+    "src/PaperBox.java": "class PaperBox implements Box {\n  void fill() {\n  }\n}\n",
     "api/kv.go": "package api\n\ntype (\n\tPutReply pb.PutReply\n)\n\ntype Store interface {\n"
     "\tPut(key string) PutReply\n}\n",
     "api/Timer.java": "class Timer {\n  private long start;\n\n"
@@ -124,6 +128,9 @@ MORE = {
         ("how does $factory work?", "lib/Handler.php", 4),
         ("Hash.merge", "lib/hash.rb", 5),
         ("List.merge", "lib/list.rb", 3),
+        ("Package.seal", "src/Package/Package.java", 2),
+        ("what does Box.fill do?", "src/Box.java", 2),
+        ("fill()", "src/PaperBox.java", 2),
         ("PutReply", "api/kv.go", 4),
         ("Timer", "api/Timer.java", 1),
         ("what does make lint do?", "Makefile", 3),

@@ -31,6 +31,8 @@ from explorer.scout.names import (
         ("the Request class", (), "Request"),
         ("how does $factory work?", (), "factory"),
         ("#items", (), "items"),
+        ("where is empty? defined?", (), "empty"),
+        ("how does save!() work", (), "save"),
     ],
 )
 def test_a_question_may_be_nothing_but_a_name(text: str, scope: tuple[str, ...], last: str) -> None:
@@ -71,6 +73,7 @@ def test_names_in_a_sentence_are_those_written_as_code() -> None:
         ("class router:\n", "Router", FOLDED, 1),
         ("x = Router()\nreturn Router(x)\n", "Router", 0.0, 0),
         ("enum state next_state(void);\nstruct state *s;\nstruct state {\n", "state", TYPE, 3),
+        ("class SHOP_EXPORT Cart {\n#define SHOP_EXPORT\n", "SHOP_EXPORT", VALUE, 2),
         ("limit = os.environ['APP_LIMIT']\n", "APP_LIMIT", READ, 1),
         ("# class Router\nimport Router\nif (Router == x) {\n", "Router", 0.0, 0),
         ("class RouterGroup:\n", "Router", 0.0, 0),
