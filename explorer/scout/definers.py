@@ -145,7 +145,7 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
     best, where = (0.0, 0.0), 0
     lines = text.split(b"\n") if known else []
     for each in known:
-        level = _level(each, name.last, known, lines)
+        level = _level(each, name, known, lines)
         if level and (rank := (_scope_share(path, each, name), level)) > best:
             best, where = rank, each.head
     if where and best[1] >= min(found.plainness, _DECLARED):
@@ -158,14 +158,14 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
     return found
 
 
-def _level(each: Definition, last: str, known: Sequence[Definition], lines: list[bytes]) -> float:
+def _level(each: Definition, name: Name, known: Sequence[Definition], lines: list[bytes]) -> float:
     """How plainly the definition is one of that name; 0 for another name."""
     if each.kind not in _KINDS and each.kind != "field":
         return 0.0
     own = each.last_name.lstrip(_SIGILS)
-    if own != last and own.rstrip("?!=") != last:
+    if own != name.last and own.rstrip("?!=") != name.last:
         return 0.0
-    level = _KINDS.get(each.kind, VALUE - 0.1) - 0.3 * (own != last)
+    level = _KINDS.get(each.kind, VALUE - 0.1) - 0.3 * (own != name.last + name.mark)
     outer = known[each.parent] if each.parent >= 0 else None
     if outer is not None and outer.kind == "function" and each.kind != "class":
         level -= _IN_FUNCTION

@@ -29,7 +29,7 @@ _MAYBE: Final = re.compile(r"(?i:test|spec|mock|fixture|snapshot)|e2e|IT\.|packa
 _MAYBE_TEST: Final = re.compile(r"(?:^|/)(?:t|test|testing|mocks?)(?=/)")
 _ASIDE_FOLDER: Final = re.compile(
     r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
-    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|single_include|amalgamation|locales?|i18n|playground)(?:/|$)",
+    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|locales?|i18n|playground)(?:/|$)",
     re.IGNORECASE,
 )
 _MAYBE_ASIDE: Final = re.compile(

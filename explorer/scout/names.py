@@ -22,7 +22,7 @@ _ALONE: Final = re.compile(
     r"|locate|look up|(?P<asks>(?:which|what) (?:file|place|code|module) (?:defines|declares|sets"
     r"|reads|has)|(?:where|what) (?:is|are) the default(?: value)? (?:of|for)))\s+)?(?i:the )?"
     rf"(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
-    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>[?!]?\([^()\n]{{0,40}}\)|[?!](?=\s+\w))?"
+    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>[?!]?\([^()\n]{{0,40}}\)|[?!](?=\s+\w)|!(?=\s*$))?"
     r"(?P=quote)"
     rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
     r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented)))?\s*[?.!]?\s*$"
@@ -55,6 +55,8 @@ class Name:
     """What stands before it: classes, modules, packages."""
     alone: bool = False
     """True when the question is nothing but the name."""
+    mark: str = ""
+    """The ``!`` or ``?`` that the question has behind it; it may belong to the name."""
 
 
 def names_in(text: str) -> tuple[Name, ...]:
@@ -64,7 +66,8 @@ def names_in(text: str) -> tuple[Name, ...]:
         said = match["name"]
         coded = match["quote"] or match["call"] or said.isupper() or _LOOKS_CODED.search(said)
         if coded or not (match["asks"] or match["does"]):
-            return (_name(said, alone=True),)
+            mark = (match["call"] or "")[:1].strip("(")
+            return (_name(said, alone=True, mark=mark),)
     found: dict[tuple[str, tuple[str, ...]], Name] = {}
     for match in _CODE.finditer(text):
         said = match["ticked"] or match["plain"]
@@ -78,9 +81,9 @@ def names_in(text: str) -> tuple[Name, ...]:
     return tuple(found.values())
 
 
-def _name(said: str, *, alone: bool = False) -> Name:
+def _name(said: str, *, alone: bool = False, mark: str = "") -> Name:
     *scope, last = [part for part in _SEPARATOR.split(said.lstrip("@.$#")) if part] or [said]
-    return Name(last, tuple(scope), alone)
+    return Name(last, tuple(scope), alone, mark)
 
 
 TYPE, MODULE, VALUE, READ, KEY, FOLDED = 5.0, 4.5, 4.0, 3.8, 3.0, 2.0

@@ -49,4 +49,7 @@ def test_a_file_for_another_system_is_told_unless_the_question_names_it() -> Non
 
 def test_what_tools_write_from_other_files_is_generated() -> None:
     written = ["api/a.pb.go", "api/a_pb2.py", "api/a_pb2_grpc.py", "lib/a.g.dart"]
-    assert marked([*written, "api/a.go", "api/pb.go", "lib/g.dart"], "is_generated") == set(written)
+    written += ["extras/shop_amalgamated.hpp", "single_include/shop.hpp", "core/api/core.api"]
+    assert marked(
+        [*written, "api/a.go", "api/pb.go", "include/shop.hpp", "lib/g.dart"], "is_generated"
+    ) == set(written)

@@ -31,12 +31,17 @@ from explorer.scout.names import (
         ("the Request class", (), "Request"),
         ("how does $factory work?", (), "factory"),
         ("#items", (), "items"),
-        ("where is empty? defined?", (), "empty"),
-        ("how does save!() work", (), "save"),
     ],
 )
 def test_a_question_may_be_nothing_but_a_name(text: str, scope: tuple[str, ...], last: str) -> None:
     assert names_in(text) == (Name(last, scope, alone=True),)
+
+
+def test_a_mark_behind_a_name_may_belong_to_it() -> None:
+    for text in ("where is save! defined?", "save!", "how does save!() work"):
+        assert names_in(text) == (Name("save", (), alone=True, mark="!"),)
+    assert names_in("where is empty? defined?") == (Name("empty", (), alone=True, mark="?"),)
+    assert names_in("save?") == names_in("save()") == (Name("save", (), alone=True),)
 
 
 def test_names_in_a_sentence_are_those_written_as_code() -> None:
