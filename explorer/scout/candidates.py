@@ -202,9 +202,14 @@ def _to_outline(
 
 def _gains(query: Query, paths: PathIndex, rows: Sequence[int]) -> NDArray[np.float64]:
     """What the chance of each row is multiplied by where the query does not name its file."""
-    elsewhere = [query.is_plain and of_other_system(paths.paths[row], query.text) for row in rows]
-    generated = paths.is_generated[np.asarray(rows, np.int64)]
-    return np.where(generated, GENERATED_GAIN, 1.0) * np.where(elsewhere, _OTHER_SYSTEM_GAIN, 1.0)
+    at = np.asarray(rows, np.int64)
+    gains = np.where(paths.is_generated[at], GENERATED_GAIN, 1.0)
+    if not query.is_plain:
+        return gains
+    elsewhere = [of_other_system(paths.paths[row], query.text) for row in rows]
+    gains = gains * np.where(elsewhere, _OTHER_SYSTEM_GAIN, 1.0)
+    is_old = paths.is_old[at] & (_SAYS_OLD.search(query.text) is None)
+    return gains * np.where(is_old, _OLD_GAIN, 1.0)
 
 
 def _frames(query: Query, paths: Sequence[str]) -> list[tuple[int, int]]:

@@ -6,6 +6,9 @@ import pytest
 
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
+from explorer.scout.candidates import candidates
+from explorer.scout.index import RepositoryIndex
+from explorer.scout.query import parse_query
 from tests.tooling import write_tree
 
 pytestmark = pytest.mark.anyio
@@ -161,14 +164,25 @@ async def test_a_file_for_windows_comes_behind_its_twin_for_unix(tmp_path: Path)
     assert on_windows.citations[0].path == "src/win/tcp.c"
 
 
-async def test_an_older_version_comes_behind_the_newer_one_unless_it_is_named(
+async def test_files_that_are_seldom_meant_count_less_unless_the_question_names_them(
     tmp_path: Path,
 ) -> None:
-    code = "export function parseUnion(input) {\n  // Tries each option of a union.\n}\n"
-    tree = write_tree(tmp_path, {"src/v1/union.ts": code * 3, "src/v2/parse.ts": code})
-    assert (await asked(tree, "how is a union parsed?")).citations[0].path == "src/v2/parse.ts"
-    named = await asked(tree, "how is a union parsed in v1?")
-    assert named.citations[0].path == "src/v1/union.ts"
+    paths = ("src/v1/union.ts", "src/v2/union.ts", "src/win/union.ts", "src/union.min.js")
+    tree = write_tree(tmp_path, dict.fromkeys(paths, "export const parseUnion = 1;\n"))
+    with Workspace.open(tree) as workspace:
+        index = RepositoryIndex(workspace, None)
+        index.find_pending(await workspace.files())
+        index.index_pending(lambda: False)
+
+        def less(question: str) -> set[str]:
+            found = candidates(index, parse_query(question), index.rows)
+            assert found is not None
+            gains = zip(found.paths, found.gains.tolist(), strict=True)
+            return {path for path, gain in gains if gain < 1}
+
+        assert less("how is a union parsed?") == {paths[0], *paths[2:]}
+        assert less("how is a union parsed in v1 on windows?") == {paths[3]}
+        assert less("parse the union\n\nIt was left out.") == {paths[3]}
 
 
 @pytest.mark.parametrize(
