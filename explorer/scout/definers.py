@@ -2,16 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from explorer.definitions import Definition, outline
+from explorer.definitions.languages import language_of
 from explorer.repository.ripgrep import current_handle, rg_output
 from explorer.repository.workspace import Workspace
 from explorer.scout.names import (
+    EXTENDS,
     FOLDED,
+    KEY,
     MODULE,
+    TYPE,
+    VALUE,
     Name,
     defining_line,
     is_module,
@@ -50,6 +56,23 @@ class Defining:
 
 
 NOTHING: Final = Defining(0.0, 0, 0.0)
+
+OUTLINED: Final = 8
+OUTLINED_BYTES: Final = 400_000
+"""The most files whose outline is looked at for the one name that is asked for, and their size
+together: a parser reads about 1 MB a second. Most of them are looked into afterwards anyway."""
+_UNKNOWN: Final = KEY + 0.4
+"""What a line is worth at most that looks like a definition where the grammar knows of none."""
+_DECLARED: Final = VALUE - 0.4
+"""A function without a body: of an interface, or in a header."""
+_IN_FUNCTION, _IN_TESTS, _OF_CLASS = 0.8, 1.0, 1.0
+"""How much less a definition in a function counts, one in a module of tests, and the constructor
+that has its class's name."""
+_KINDS: Final = {"class": TYPE, "function": TYPE, "type": TYPE - 0.1, "value": VALUE}
+_EXTENDS: Final = re.compile(rb"\s*(?:[\w@]+\s+)*?(?:impl\b|extension\s)")
+_IN_PATH, _ELSEWHERE = 0.8, 0.3
+"""How much it counts that the path has what stands before the name, or another line of the file."""
+_SIGILS: Final = "$@#:&*"
 
 
 def likely_definers(query: Query, found: Postings, paths: PathIndex, ranking: Floats) -> list[int]:
@@ -103,12 +126,75 @@ def defining(path: str, text: bytes, names: Sequence[Name]) -> Defining:
         if plainness < MODULE and is_module(path, name.last):
             plainness, line = MODULE, line or 1
         if plainness:
-            each = Defining(
-                plainness, line, within_scope(path, text, name), stem_is(path, [name.last])
-            )
+            # That a file is called like the name is what makes it a module.
+            is_stem = plainness != MODULE and stem_is(path, [name.last])
+            each = Defining(plainness, line, within_scope(path, text, name), is_stem)
             if each.plainness + 2 * each.scope > best.plainness + 2 * best.scope:
                 best = each
     return best
+
+
+def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
+    """What the file defines of the name by its outline; ``found`` is what its lines say.
+
+    A grammar tells a declaration, an import or an assignment in a constructor from a definition,
+    and knows what a method belongs to. Where the outline has nothing of that name the line stays,
+    and counts for less.
+    """
+    known = outline(path, text)
+    best, where = (0.0, 0.0), 0
+    lines = text.split(b"\n") if known else []
+    for each in known:
+        level = _level(each, name, known, lines)
+        if level and (rank := (_scope_share(path, each, name), level)) > best:
+            best, where = rank, each.head
+    if where and best[1] >= min(found.plainness, _DECLARED):
+        is_stem = stem_is(path, [name.last])
+        return Defining(best[1], where, max(best[0], _ELSEWHERE * found.scope), is_stem)
+    if where:
+        return found
+    if known and language_of(path) and found.plainness >= VALUE and found.plainness != MODULE:
+        return replace(found, plainness=min(found.plainness, _UNKNOWN))
+    return found
+
+
+def _level(each: Definition, name: Name, known: Sequence[Definition], lines: list[bytes]) -> float:
+    """How plainly the definition is one of that name; 0 for another name."""
+    if each.kind not in _KINDS and each.kind != "field":
+        return 0.0
+    own = each.last_name.lstrip(_SIGILS)
+    if own != name.last and own.rstrip("?!=") != name.last:
+        return 0.0
+    level = _KINDS.get(each.kind, VALUE - 0.1) - 0.3 * (own != name.last + name.mark)
+    outer = known[each.parent] if each.parent >= 0 else None
+    if outer is not None and outer.kind == "function" and each.kind != "class":
+        level -= _IN_FUNCTION
+    if each.kind == "class" and _EXTENDS.match(lines[each.head - 1]):
+        return EXTENDS
+    if outer is not None and outer.last_name == own and each.kind == "function":
+        level -= _OF_CLASS
+    if any(part.lower() in ("test", "tests") for part in each.name.split(".")[:-1]):
+        level -= _IN_TESTS
+    if each.kind == "function" and lines[each.end - 1].rstrip().endswith(b";"):
+        if not any(b"{" in line or b"=" in line for line in lines[each.head - 1 : each.end]):
+            level = min(level, _DECLARED)
+    return level
+
+
+def _scope_share(path: str, each: Definition, name: Name) -> float:
+    """How much of what stands before the name the definition is in, or else its file."""
+    if not name.scope:
+        return 1.0
+    own = {_plain(part) for part in each.name.split(".")[:-1]}
+    folders = {_plain(part) for part in re.split(r"[/.]", path)}
+    held = [
+        1.0 if part in own else _IN_PATH * (part in folders) for part in map(_plain, name.scope)
+    ]
+    return sum(held) / len(held)
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[\W_]", "", part).lower()
 
 
 def standing(
@@ -124,7 +210,7 @@ def standing(
         0.0
         if each.plainness < FOLDED
         else each.plainness
-        + 2.0 * each.scope
+        + 3.0 * each.scope
         + 1.2 * each.is_stem
         - 1.6 * bool(paths.is_test[row])
         - 1.0 * bool(paths.is_aside[row])

@@ -16,13 +16,16 @@ _NAME: Final = re.compile(
     r"|conda-lock\.ya?ml|bun\.lockb?|go\.(?:work\.)?sum|gradle\.lockfile|[^/]*\.lock(?:\.hcl)?"
     r"|(?:package|cartfile)\.resolved|lcov\.info|(?:coverage|cobertura|clover|jacoco)[^/]*\.xml"
     r"|coverage(?:-[^/]*)?\.json|[^/]*\.tsbuildinfo|[^/]*\.(?:min|bundle)\.(?:css|js|mjs)"
-    r"|[^/]*\.(?:css|js|mjs)\.map|[^/]*\.egg-info/[^/]*)$",
+    r"|[^/]*\.(?:css|js|mjs)\.map|[^/]*\.egg-info/[^/]*|[^/]*\.pb(?:\.gw)?\.go|[^/]*\.pb\.(?:cc|h)"
+    r"|[^/]*_pb2(?:_grpc)?\.pyi?|[^/]*\.(?:g|freezed)\.dart|zz_generated[^/]*\.go"
+    r"|[^/]*\.designer\.cs|api/[^/]*\.api"
+    r"|[^/]*amalgamat(?:ed|ion)[^/]*\.(?:[ch]|cc|cpp|cxx|hpp|hxx))$",
     re.IGNORECASE,
 )
 # A folder named ``build``, ``cache``, ``coverage``, ``out`` or ``target`` may hold sources, so what
 # is in it, or beside it, has to show that it is output.
 _FOLDER: Final = re.compile(
-    r"(?:^|/)(?:node_modules|bower_components|site-packages|__pycache__|htmlcov|lcov-report"
+    r"(?:^|/)(?:node_modules|single_include|bower_components|site-packages|__pycache__|htmlcov|lcov-report"
     r"|_build|\.(?:nyc_output|cache|next|nuxt|gradle|tox|mypy_cache|pytest_cache|ruff_cache)"
     r"|build/(?:lib|bdist[^/]*|classes|generated|intermediates|reports|static|tmp)"
     r"|dist/(?:assets|cjs|css|esm|js|static|umd)"
@@ -38,7 +41,8 @@ _FOLDER: Final = re.compile(
 _SUFFIXES: Final = frozenset(
     (
         "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
-        " yaml yml"
+        " yaml yml go cc h py pyi dart cs api c cpp"
+        " cxx hpp hxx"
     ).split()
 )
 """Those of all files that the patterns above know by more than their folder."""

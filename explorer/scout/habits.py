@@ -27,7 +27,7 @@ _TEST_NAME: Final = re.compile(
 _MAYBE: Final = ("est", "pec", "mock", "ixture", "snapshot", "e2e", "IT.", "packages-private")
 """One of these is in each path that the rules know; to look for them is much faster."""
 _MAYBE_OLD: Final = ("old", "legacy", "deprecated")
-_MAYBE_TEST: Final = re.compile(r"(?:^|/)(?:test|testing|mocks?)(?=/)")
+_MAYBE_TEST: Final = re.compile(r"(?:^|/)(?:t|test|testing|mocks?)(?=/)")
 _ASIDE_FOLDER: Final = re.compile(
     r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
     r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|locales?|i18n|playground)(?:/|$)",
@@ -40,6 +40,16 @@ _SOURCES: Final = re.compile(r"(?:^|/)(?:src|lib|app|source|sources|pkg|include|
 _NUMBERED: Final = re.compile(r"(?:^|/)[vV]?\d{3,}[^/]*$")
 _VERSION: Final = re.compile(r"(?:^|(?<=/))[vV](\d{1,3})/")
 _OLD: Final = re.compile(r"(?:^|/)_?(?:legacy|deprecated|old)(?:/|\.|$)", re.IGNORECASE)
+_OTHER_SYSTEM: Final = re.compile(
+    r"(?:^|[/_.-])(?P<windows>win|win32|win64|windows|mingw|cygwin)(?=[/_.-])"
+    r"|(?:^|[/_.-])(?P<rare>aix|amiga|dragonfly|haiku|hurd|ibmi|illumos|minix|msdos|netbsd|os390"
+    r"|os400|plan9|qnx|riscos|solaris|sunos|vms)(?=[/_.-])",
+    re.IGNORECASE,
+)
+_SAYS_WINDOWS: Final = re.compile(
+    r"\b(?:win(?:dows?|32|64)?|win\w*api|ms|dos|powershell|iocp|nt|mingw|cygwin)\b|[a-z]:\\",
+    re.IGNORECASE,
+)
 _FEW: Final = 0.3
 """A folder with a smaller share of what its name says is taken for one of sources."""
 
@@ -102,6 +112,20 @@ def superseded(paths: Sequence[str]) -> Mask:
             for path, found in zip(paths, versions, strict=True)
         ],
         np.bool_,
+    )
+
+
+def of_other_system(path: str, question: str) -> bool:
+    """Whether the file is for Windows, or a rare system, alone, and the question names neither.
+
+    ``src/win/tcp.c`` beside ``src/unix/tcp.c``, ``lock_windows.go`` beside ``lock_unix.go``.
+    """
+    found = list(_OTHER_SYSTEM.finditer(path))
+    return bool(found) and not any(
+        _SAYS_WINDOWS.search(question)
+        if each["windows"]
+        else each["rare"].lower() in question.lower()
+        for each in found
     )
 
 

@@ -1,7 +1,8 @@
-"""What a question quotes that stands in the code word for word: a message, or a route.
+"""What a question quotes that stands in the code word for word: a message, a route, an option.
 
-Neither is a definition, but each has a place: the line that raises the message, or that registers
-the route. A message may have values in it that the code fills in, and a route may be registered
+None is a definition, but each has a place: the line that raises the message, that registers the
+route, that declares the option of a command line, that begins the target of a Makefile or creates
+the table. A message may have values in it that the code fills in, and a route may be registered
 below a prefix, so the parts of either are looked for if the whole is nowhere.
 """
 
@@ -78,6 +79,58 @@ _REGISTERS: Final = re.compile(
     rb"|\w+mapping|add_\w*|register\w*)\b|@\w)"
 )
 
+_OPTION: Final = re.compile(
+    r"(?<![\w-])--(?P<long>[a-z][\w-]*\w)"
+    r"|\b(?P<called>[a-z][a-z\d-]+)[\"'`]* (?:flag|switch|(?:command[- ]line|cli) option)\b",
+    re.IGNORECASE,
+)
+_ABOUT_OPTIONS: Final = re.compile(
+    r"(?i)\b(?:defin\w+|declar\w+|regist\w+|pars\w+|add\w*|document\w*|default)\b"
+)
+_DECLARES: Final = re.compile(
+    rb"(?i)\b(?!has|get|is)\w*(?:flag|option|switch|argument)\w*|\b(?:arg|opts?|param)\b|long\b"
+    rb"|\w*Var\w*\("
+)
+"""What a line has, or one just before it, that declares an option."""
+_USES: Final = re.compile(
+    rb"(?i)\b(?:has|get|is)_?\w*(?:flag|option|argument)\w*\(|\bassert|\btest_|#\[test\]|\bin\s+\w*argv"
+    rb"|\bit\(|\brun\w*\(|\bexec\w*\(|subprocess|Command::"
+)
+"""The same for a line that asks whether it is given, or gives it."""
+_NEGATED: Final = 0.4
+"""How much less ``--color`` counts where ``--no-color`` is asked for."""
+_TARGET: Final = re.compile(
+    r"`(?P<tool>make|just|rake|npm run|yarn(?: run)?|pnpm(?: run)?|composer|tox -e|task) "
+    r"(?P<ticked>[\w:.-]+)`"
+    r"|(?:^|\b(?:does|is|of|for) )(?P<asked>make|just|rake|(?:npm|yarn|pnpm) run|tox -e) "
+    r"(?P<said>[a-z][\w:.-]*\w)(?= do(?:es)?\b| work| mean|\s*\??$| (?:defined|declared|target))"
+    r"|\b(?:(?P<kind>make(?:file)?|just|rake|npm|yarn|composer|tox) )?"
+    r"(?:target|recipe|script|task) "
+    r"[\"'`]?(?P<named>[a-z][\w:.-]*\w)[\"'`]?(?= (?:defined|declared|do|run)|\s*\??$)",
+    re.IGNORECASE,
+)
+_TARGET_FILES: Final = (
+    (
+        r"make|task$|target",
+        r"(?:^|/)(?:GNU)?[Mm]akefile(?:\.\w+)?$|\.mk$",
+        r"^(?:[\w.%/-]+[ \t]+)*{name}(?:[ \t]+[\w.%/-]+)*[ \t]*::?(?:[^=]|$)",
+    ),
+    (r"just", r"(?:^|/)\.?[Jj]ustfile$|\.just$", r"^@?{name}(?: [^:=\n]*)?:(?:[^=]|$)"),
+    (r"rake|task$", r"(?:^|/)[Rr]akefile$|\.rake$", r"\b(?:task|file) *\(?[:\"']?{name}\b"),
+    (r"npm|yarn|pnpm", r"(?:^|/)package\.json$", r"^\s*\"{name}\"\s*:\s*\""),
+    (r"composer", r"(?:^|/)composer\.json$", r"^\s*\"{name}\"\s*:\s*[\"\[]"),
+    (r"tox", r"(?:^|/)(?:tox\.ini|setup\.cfg|pyproject\.toml)$", r"\[(?:testenv:|env\.){name}\]"),
+    (r"task$", r"(?:^|/)[Tt]askfile\.ya?ml$", r"^ +{name}:"),
+)
+"""By the name of a tool the files that have its targets, and the line that begins one."""
+_ANYTHING: Final = re.compile(rb"")
+_MOST_TABLE_WORDS: Final = 8
+_TABLE: Final = re.compile(r"\b(\w{3,})[\"'`]? table\b|\btable [\"'`]?(\w{3,})", re.IGNORECASE)
+_CREATES: Final = (
+    r"\bcreate\s+(?:\w+\s+)?table\s+(?:if\s+not\s+exists\s+)?[\"'`\[]*(?:\w+[\"'`\]]*\.[\"'`\[]*)?{name}\b"
+    r"|\b(?:__tablename__|db_table|table_name|tableName)\s*[=:]\s*[\"']{name}[\"']"
+    r"|\b(?:create_?table|op\.create_table|Schema::create|Table)\s*\(?\s*(?:name\s*=\s*)?[:\"']{name}\b"
+)
 
 _WITH_METHOD: Final = r"(?i)\b(?:{0}|{0}mapping|http{0})\b"
 
@@ -95,13 +148,18 @@ class Literal:
     """The paths of files that stand for it."""
     is_part: bool = False
     """Whether it is a part of what is asked for; a line may have several."""
+    within: "re.Pattern[str] | None" = None
+    """The paths of the only files that can have it."""
+    uses: "re.Pattern[bytes] | None" = None
+    """What a line has, or one just before it, that only uses it."""
 
 
 def literals_of(query: Query) -> tuple[Literal, ...]:
     """What the question quotes, the plainest first; empty for a text of more than one line."""
     if not query.is_plain:
         return ()
-    return (*_routes(query.text), *_messages(query.text))
+    text = query.text
+    return (*_routes(text), *_options(text), *_targets(text), *_tables(text), *_messages(text))
 
 
 def _messages(text: str) -> list[Literal]:
@@ -146,6 +204,57 @@ def _spaced(words: Sequence[str]) -> "re.Pattern[bytes]":
     written = [re.escape(word) for word in words]
     written[-1] = re.escape(words[-1].rstrip(".:!"))
     return re.compile(r"[ \t]+".join(written).encode("utf-8", "replace"), re.IGNORECASE)
+
+
+def _options(text: str) -> list[Literal]:
+    """The options of a command line that the question is about."""
+    found: list[Literal] = []
+    for match in _OPTION.finditer(text):
+        name = match["long"] or match["called"]
+        rest = len(text.replace(match[0], " ").split())
+        if match["long"] and rest > _MOST_OUTSIDE_WORDS and not _ABOUT_OPTIONS.search(text):
+            continue
+        spelled = [(name, 0.0)]
+        if name.startswith("no-"):
+            spelled.append((name.removeprefix("no-"), _NEGATED))
+        for each, less in spelled:
+            dashed, snake = re.escape(each), re.escape(each.replace("-", "_"))
+            found += [
+                Literal(_bytes(pattern), level - less, _DECLARES, uses=_USES)
+                for pattern, level in (
+                    (rf"[\"'`]--{dashed}[\"'`= ,<|\[]", WHOLE),
+                    (rf"[\"'`]{dashed}[\"'`|, ]", PART + 1.4),
+                    (rf"\b{snake}\s*:[^:]", PART + 0.8),
+                )
+            ]
+    return found
+
+
+def _targets(text: str) -> list[Literal]:
+    """The targets of Makefiles, scripts of packages and the like that the question is about."""
+    found: list[Literal] = []
+    for match in _TARGET.finditer(text):
+        name = re.escape(match["ticked"] or match["said"] or match["named"])
+        tool = (match["tool"] or match["asked"] or match["kind"] or "make").lower()
+        for names, files, line in _TARGET_FILES:
+            if re.match(names, tool):
+                pattern = _bytes(line.format(name=name))
+                found.append(Literal(pattern, WHOLE, _ANYTHING, within=re.compile(files)))
+    return found
+
+
+def _tables(text: str) -> list[Literal]:
+    """The tables of a database that the question is about."""
+    if len(text.split()) > _MOST_TABLE_WORDS:
+        return []
+    names = (next(filter(None, match.groups())) for match in _TABLE.finditer(text))
+    return [
+        Literal(_bytes(_CREATES.format(name=re.escape(name))), WHOLE, _ANYTHING) for name in names
+    ]
+
+
+def _bytes(pattern: str) -> "re.Pattern[bytes]":
+    return re.compile(pattern.encode("utf-8", "replace"), re.IGNORECASE | re.MULTILINE)
 
 
 def _routes(text: str) -> list[Literal]:
@@ -219,6 +328,8 @@ def held(path: str, text: bytes, literals: Sequence[Literal]) -> tuple[float, in
     best, where = 0.0, 0
     parts: dict[int, float] = {}
     for each in literals:
+        if each.within is not None and not each.within.search(path):
+            continue
         if each.path is not None and each.path.search(path):
             return each.level, 1
         if each.level <= best and not each.is_part:
@@ -231,20 +342,26 @@ def held(path: str, text: bytes, literals: Sequence[Literal]) -> tuple[float, in
             if each.is_part:
                 parts[line] = parts.get(line, -1.0) + 1.0
             further = _FURTHER_PART * parts.get(line, 0.0)
-            level = each.level + further - _aside(text, at, each.raises)
+            level = each.level + further - _aside(text, at, each.raises, each.uses)
             if level > best:
                 best, where = level, line
     return best, where
 
 
-def _aside(text: bytes, at: int, raises: "re.Pattern[bytes]") -> float:
+def _aside(
+    text: bytes, at: int, raises: "re.Pattern[bytes]", uses: "re.Pattern[bytes] | None"
+) -> float:
     """How much less the text at an offset counts than one that raises or registers."""
-    begin = end = text.rfind(b"\n", 0, at) + 1
+    begin = text.rfind(b"\n", 0, at) + 1
+    stop = text.find(b"\n", at)
+    end = stop if stop >= 0 else len(text)
     if _COMMENT.match(text[begin:at]):
         return _ASIDE
+    if uses is not None:
+        goes_on = not text[begin:at].strip()
+        own = text.rfind(b"\n", 0, max(0, begin - 1)) + 1 if goes_on else begin
+        if uses.search(text[own:end]):
+            return _ASIDE
     for _ in range(_BEFORE_LINES):
         begin = text.rfind(b"\n", 0, max(0, begin - 1)) + 1
-    stop = text.find(b"\n", at)
-    return (
-        0.0 if raises.search(text[begin:end] + text[end : stop if stop >= 0 else None]) else _USED
-    )
+    return 0.0 if raises.search(text[begin:end]) else _USED

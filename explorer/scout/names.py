@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _PART: Final = r"[^\W\d][\w$]*|[A-Za-z_$][\w$-]*"
-_NAME: Final = rf"[@$.]?(?:{_PART})(?:(?:::|->|[.#/\\])(?:{_PART}))*"
+_NAME: Final = rf"[@$.#]?(?:{_PART})(?:(?:::|->|[.#/\\])(?:{_PART}))*"
 _KIND: Final = (
     r"(?:class|function|method|struct|trait|interface|enum|type|module|constant|variable|field"
     r"|option|setting|config(?:uration)? key|key|environment variable|env var|macro|property"
@@ -22,7 +22,8 @@ _ALONE: Final = re.compile(
     r"|locate|look up|(?P<asks>(?:which|what) (?:file|place|code|module) (?:defines|declares|sets"
     r"|reads|has)|(?:where|what) (?:is|are) the default(?: value)? (?:of|for)))\s+)?(?i:the )?"
     rf"(?i:{_KIND}(?: of| for)?\s+)?(?i:the )?(?i:{_KIND}\s+)?"
-    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>\([^()\n]{{0,40}}\))?(?P=quote)"
+    rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>[?!]?\([^()\n]{{0,40}}\)|[?!](?=\s+\w)|!(?=\s*$))?"
+    r"(?P=quote)"
     rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
     r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented)))?\s*[?.!]?\s*$"
 )
@@ -54,6 +55,8 @@ class Name:
     """What stands before it: classes, modules, packages."""
     alone: bool = False
     """True when the question is nothing but the name."""
+    mark: str = ""
+    """The ``!`` or ``?`` that the question has behind it; it may belong to the name."""
 
 
 def names_in(text: str) -> tuple[Name, ...]:
@@ -63,7 +66,8 @@ def names_in(text: str) -> tuple[Name, ...]:
         said = match["name"]
         coded = match["quote"] or match["call"] or said.isupper() or _LOOKS_CODED.search(said)
         if coded or not (match["asks"] or match["does"]):
-            return (_name(said, alone=True),)
+            mark = (match["call"] or "")[:1].strip("(")
+            return (_name(said, alone=True, mark=mark),)
     found: dict[tuple[str, tuple[str, ...]], Name] = {}
     for match in _CODE.finditer(text):
         said = match["ticked"] or match["plain"]
@@ -77,18 +81,23 @@ def names_in(text: str) -> tuple[Name, ...]:
     return tuple(found.values())
 
 
-def _name(said: str, *, alone: bool = False) -> Name:
-    *scope, last = [part for part in _SEPARATOR.split(said.lstrip("@.$")) if part] or [said]
-    return Name(last, tuple(scope), alone)
+def _name(said: str, *, alone: bool = False, mark: str = "") -> Name:
+    *scope, last = [part for part in _SEPARATOR.split(said.lstrip("@.$#")) if part] or [said]
+    return Name(last, tuple(scope), alone, mark)
 
 
-TYPE, MODULE, VALUE, KEY, FOLDED = 5.0, 4.5, 4.0, 3.0, 2.0
-"""How plainly a line defines a name: as a type or function, a value or member, a key; or only in
-another case. A file of that name defines it as a module."""
+TYPE, MODULE, VALUE, READ, KEY, FOLDED = 5.0, 4.5, 4.0, 3.8, 3.0, 2.0
+"""How plainly a line defines a name: as a type or function, a value or member, an environment
+variable that it reads, a key; or only in another case. A file of that name defines it as a
+module."""
+COMPOSED: Final = KEY + 0.5
+"""The same for a name whose beginning is that of what encloses the line."""
 _TAGGED: Final = 0.6
 _FORWARD: Final = 2.5
-_EXTENDS: Final = 2.0
+EXTENDS: Final = 2.0
 _MOST_OCCURRENCES: Final = 300
+_MOST_CUTS: Final = 2
+_LEAST_REST: Final = 4
 _MOST_CHARS: Final = 240
 _GENERICS: Final = re.compile(rb"<[^<>]*>|\([^()]*\)")
 
@@ -111,6 +120,11 @@ _BEFORE_METHOD: Final = re.compile(
     rb"|print|echo|use|import|from|elif|when|do|try|goto|typedef)\b)(?:[\w:\[\],.?*&~@]+[\s*&]+)*"
     rb"(?:\w+::)*[*&]*$"
 )
+_BEFORE_C_TYPE: Final = re.compile(rb"(?:^|[\s({;])(?:struct|enum|union)\s+$")
+_AFTER_C_TYPE: Final = re.compile(rb"\s*(?:[*&),]|[A-Za-z_]\w*\s*(?:[;,()=\[]|$))")
+"""``struct pool *p`` or ``enum state next(void)`` names the type of something else."""
+_AFTER_EXPORT: Final = re.compile(rb"\s+\w+\s*(?:[:{]|final\b|$)")
+"""``class SHOP_EXPORT Cart {`` names a macro before the class."""
 _AFTER_ASSIGNED: Final = re.compile(rb"\s*(?::[^=]{1,80})?(?:=(?![=>~])|:=)")
 _AFTER_METHOD: Final = re.compile(rb"\s*\([^;]*$")
 _OPENS: Final = re.compile(
@@ -189,6 +203,10 @@ def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> fl
         is_forward = bool(_BEFORE_TYPE.search(before)) and before.lstrip()[:1] not in b"/*#-"
         return _FORWARD if is_forward else 0.0
     if _BEFORE_TYPE.search(before):
+        if _BEFORE_C_TYPE.search(before) and _AFTER_C_TYPE.match(after):
+            return 0.0
+        if name.isupper() and _AFTER_EXPORT.match(after):
+            return 0.0
         # ``class X;`` declares; ``struct X<int>`` may be a special case of ``struct X``.
         if after.lstrip()[:1] == b";":
             return _FORWARD if b"class" in before else VALUE
@@ -208,14 +226,55 @@ def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> fl
     if before.lstrip().startswith(b"typedef") and after.lstrip()[:1] in (b";", b")"):
         return VALUE
     if _BEFORE_EXTENDS.match(plain):
-        return _EXTENDS
+        return EXTENDS
     if _BEFORE_TAG.search(before):
         return KEY + _TAGGED
+    if _BEFORE_READ.search(before):
+        return READ
     if _BEFORE_KEY.search(before) and _AFTER_KEY.match(after):
-        return KEY
+        # ``get("pool_size", 4)`` asks for a key as often as it sets one.
+        return KEY - 0.4 * after.startswith((b'",', b"',"))
     if _BEFORE_DOTTED.match(before) and _AFTER_KEY.match(after):
         return KEY
-    return KEY if _BEFORE_READ.search(before) else 0.0
+    return 0.0
+
+
+def composed_line(path: str, text: bytes, name: Name) -> tuple[float, int]:
+    """The same for a name that the code puts together: ``worker_pool`` of ``pool`` in ``worker``.
+
+    The rest of the name is defined in a block that its beginning opens, in a file of that name, or
+    in one that has the beginning as a text of its own: ``env_prefix = "APP_"``.
+    """
+    parts = [part for part in re.split(r"[_.-]", name.last) if part]
+    lower = text.lower()
+    for cut in range(1, min(len(parts), _MOST_CUTS + 1)):
+        first = "_".join(parts[:cut]).lower()
+        last = "_".join(parts[cut:]).lower()
+        is_in_path = first in re.split(r"[/._]", path.lower())
+        if len(last) < _LEAST_REST or not (is_in_path or first.encode() in lower):
+            continue
+        level, line = _best(lower, last.encode("utf-8", "replace"))
+        if level < KEY:
+            continue
+        quoted = re.compile(rb"[\"']" + re.escape(first.encode()) + rb"[_.-][\"']")
+        if _encloses(lower, line, first.encode()):
+            return COMPOSED, line
+        if is_in_path or quoted.search(lower):
+            return COMPOSED - 0.5, line
+    return 0.0, 0
+
+
+def _encloses(text: bytes, line: int, word: bytes) -> bool:
+    """Whether a line that encloses the 1-based one, by its indentation, has the word."""
+    lines = text.split(b"\n")[:line]
+    least = len(lines[-1]) - len(lines[-1].lstrip())
+    for each in reversed(lines[:-1]):
+        indent = len(each) - len(each.lstrip())
+        if each.strip() and indent < least:
+            least = indent
+            if re.search(rb"(?<!\w)" + re.escape(word) + rb"(?!\w)", each):
+                return True
+    return False
 
 
 def within_scope(path: str, text: bytes, name: Name) -> float:

@@ -67,6 +67,61 @@ move rename shift
 guess infer
 queue enqueue push
 color colour
+kill terminate murder abort
+alive heartbeat keepalive ping
+reload restart refresh
+clean sanitize secure escape normalize
+unknown missing absent
+increase grow increment
+old stale expire outdated
+big large huge max size
+compress deflate gzip zip
+decompress inflate gunzip unzip
+login auth authenticate signin
+hash digest checksum fingerprint
+encrypt cipher seal
+decrypt decipher unseal
+throttle backoff slow rate
+pause suspend hold
+resume continue unpause
+undo rollback revert restore
+lock acquire mutex
+unlock release free
+redraw refresh repaint rerender
+collect gather reap
+default fallback
+shorten truncate trim crop ellipsis
+mask obfuscate hide redact
+randomize shuffle random
+count tally number
+upgrade migrate
+repeat duplicate again
+answer reply respond response
+forward proxy relay delegate
+listen bind accept
+estimate guess predict
+visit traverse walk
+301 302 307 308 redirect
+206 416 range
+304 modified etag
+400 bad invalid
+401 unauthorized authenticate
+403 forbidden
+404 missing
+405 method
+413 large limit
+429 throttle limit retry
+500 internal error
+503 unavailable
+sigchld chld child
+sighup hup
+sigint interrupt
+sigkill kill
+sigquit quit
+sigterm term terminate
+sigusr1 usr1
+sigusr2 usr2
+sigwinch winch
 """
 _ABBREVIATED: Final = """
 arg argument

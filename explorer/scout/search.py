@@ -27,7 +27,7 @@ from explorer.scout.places import Place, choose_places, look_into, rank_places, 
 from explorer.scout.query import Query, parse_query
 from explorer.scout.reading import LOOKED_AT, Desk
 from explorer.scout.rows import IndexRows, find, merge_rows
-from explorer.scout.scores import GENERATED_GAIN, choose_candidates, first_ranking, score_files
+from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of
 
 INLINE_BYTES: Final = 4 << 20
@@ -193,7 +193,7 @@ class Likely:
     texts: list[bytes]
     chances: NDArray[np.float64]
     gains: NDArray[np.float64]
-    """What their chances are multiplied by: tools wrote some."""
+    """What their chances are multiplied by, as ``Candidates.gains``."""
     named: dict[int, list[int]]
     """The lines of them that the query names, or that define its name."""
     count: int
@@ -214,7 +214,7 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
         weights.calibration,
         is_exact=found.is_exact,
     )
-    gains = np.where(found.is_generated, GENERATED_GAIN, 1.0)
+    gains = found.gains
     chances = gains * chances
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)

@@ -1,5 +1,6 @@
 """What a folder's name says counts only if the repository does not say otherwise."""
 
+from explorer.scout.habits import of_other_system
 from explorer.scout.scores import index_paths
 
 
@@ -35,3 +36,20 @@ def test_an_older_version_beside_a_newer_one_is_superseded() -> None:
     assert marked([*paths, "src/legacy/c.ts"], "is_old") == {
         "pydantic/v1/main.py", "src/v3/a.ts", "src/legacy/c.ts",
     }  # fmt: skip
+
+
+def test_a_file_for_another_system_is_told_unless_the_question_names_it() -> None:
+    for path in ("src/win/tcp.c", "lock_windows.go", "lib/version_win32.c", "src/unix/sunos.c"):
+        assert of_other_system(path, "how are TCP connections accepted?")
+    for path in ("src/unix/tcp.c", "src/window.c", "lib/winner.py", "pkg/darwin/a.go"):
+        assert not of_other_system(path, "how are TCP connections accepted?")
+    assert not of_other_system("src/win/tcp.c", "how does Windows accept TCP connections?")
+    assert not of_other_system("src/unix/sunos.c", "how are files watched on SunOS?")
+
+
+def test_what_tools_write_from_other_files_is_generated() -> None:
+    written = ["api/a.pb.go", "api/a_pb2.py", "api/a_pb2_grpc.py", "lib/a.g.dart"]
+    written += ["extras/shop_amalgamated.hpp", "single_include/shop.hpp", "core/api/core.api"]
+    assert marked(
+        [*written, "api/a.go", "api/pb.go", "include/shop.hpp", "lib/g.dart"], "is_generated"
+    ) == set(written)

@@ -2,7 +2,19 @@
 
 import pytest
 
-from explorer.scout.names import FOLDED, KEY, MODULE, TYPE, VALUE, Name, defining_line, names_in
+from explorer.scout.names import (
+    COMPOSED,
+    FOLDED,
+    KEY,
+    MODULE,
+    READ,
+    TYPE,
+    VALUE,
+    Name,
+    composed_line,
+    defining_line,
+    names_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,10 +29,19 @@ from explorer.scout.names import FOLDED, KEY, MODULE, TYPE, VALUE, Name, definin
         ("where is parse_query defined?", (), "parse_query"),
         ("What is `Router`?", (), "Router"),
         ("the Request class", (), "Request"),
+        ("how does $factory work?", (), "factory"),
+        ("#items", (), "items"),
     ],
 )
 def test_a_question_may_be_nothing_but_a_name(text: str, scope: tuple[str, ...], last: str) -> None:
     assert names_in(text) == (Name(last, scope, alone=True),)
+
+
+def test_a_mark_behind_a_name_may_belong_to_it() -> None:
+    for text in ("where is save! defined?", "save!", "how does save!() work"):
+        assert names_in(text) == (Name("save", (), alone=True, mark="!"),)
+    assert names_in("where is empty? defined?") == (Name("empty", (), alone=True, mark="?"),)
+    assert names_in("save?") == names_in("save()") == (Name("save", (), alone=True),)
 
 
 def test_names_in_a_sentence_are_those_written_as_code() -> None:
@@ -56,6 +77,9 @@ def test_names_in_a_sentence_are_those_written_as_code() -> None:
         ("server:\n  max_bytes: 6000\n", "max_bytes", KEY, 2),
         ("class router:\n", "Router", FOLDED, 1),
         ("x = Router()\nreturn Router(x)\n", "Router", 0.0, 0),
+        ("enum state next_state(void);\nstruct state *s;\nstruct state {\n", "state", TYPE, 3),
+        ("class SHOP_EXPORT Cart {\n#define SHOP_EXPORT\n", "SHOP_EXPORT", VALUE, 2),
+        ("limit = os.environ['APP_LIMIT']\n", "APP_LIMIT", READ, 1),
         ("# class Router\nimport Router\nif (Router == x) {\n", "Router", 0.0, 0),
         ("class RouterGroup:\n", "Router", 0.0, 0),
     ],
@@ -70,3 +94,20 @@ def test_a_declaration_yields_to_the_definition() -> None:
     text = b"class Pool;\nstruct Pool {\n  int size;\n};\n"
     assert defining_line(text, Name("Pool", ())) == (TYPE, 2)
     assert MODULE < TYPE
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "plainness", "line"),
+    [
+        ("defaults.py", "N = Names(\n    worker=Names(\n        pool_size=4,\n", COMPOSED, 3),
+        ("worker.py", "pool_size = 4\n", COMPOSED - 0.5, 1),
+        ("config.py", "prefix = 'WORKER_'\npool_size: int = 4\n", COMPOSED - 0.5, 2),
+        ("pool.py", "# a worker\npool_size = 4\n", 0.0, 0),
+        ("pool.py", "worker = Pool(\n)\npool_size = 4\n", 0.0, 0),
+    ],
+)
+def test_a_name_may_be_put_together_from_what_encloses_it(
+    path: str, text: str, plainness: float, line: int
+) -> None:
+    found = composed_line(path, text.encode(), Name("worker_pool_size", ()))
+    assert found == (pytest.approx(plainness), line)
