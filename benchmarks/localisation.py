@@ -9,19 +9,26 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from benchmarks.checkouts import lay_out
 from benchmarks.localisation_floor import Floor
 from benchmarks.localisation_report import Answers, Prediction, report
 from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
+from explorer.answers.shown import linked, show
+from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout
+from explorer.scout import Scout, ScoutAnswer
+from server.exploring.report import Report, for_client, markdown
 
 _DEADLINE_S = 300.0
+_MAX_BYTES = 6_000
+"""An answer has so many by default."""
 _PEER = Path(__file__).with_name("localisation_semble.py")
 _ENVIRONMENT = "FASTCONTEXT_BENCH_"
 
@@ -113,9 +120,9 @@ async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> 
             workspace.forget()
             files = await workspace.files()
             task_id = task["id"]
-            answers["scout"][task_id] = await _ask_scout(scout, task)
+            answers["scout"][task_id] = await _ask_scout(scout, workspace, task)
             if options.first:
-                first = await _ask_scout(Scout(workspace), task, look_first=True)
+                first = await _ask_scout(Scout(workspace), workspace, task, look_first=True)
                 answers.setdefault("scout-first", {})[task_id] = first
             if not options.no_floor:
                 floor = _ask_floor(counter, workspace, files, task)
@@ -125,7 +132,9 @@ async def _ask_all(tasks: list[dict[str, Any]], options: argparse.Namespace) -> 
     return answers
 
 
-async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = False) -> Prediction:
+async def _ask_scout(
+    scout: Scout, workspace: Workspace, task: dict[str, Any], *, look_first: bool = False
+) -> Prediction:
     """The scout's answer, with the seconds of the query and those of updating the index."""
     begun = time.perf_counter()
     if not look_first:
@@ -133,6 +142,7 @@ async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = F
     indexed = time.perf_counter()
     answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
     answered = time.perf_counter()
+    shown = await anyio.to_thread.run_sync(shown_ranges, scout, workspace, task["query"], answer)
     if look_first:
         scout.close()
     return {
@@ -141,10 +151,43 @@ async def _ask_scout(scout: Scout, task: dict[str, Any], *, look_first: bool = F
             {"path": each.path, "start": each.start, "end": each.end} for each in answer.citations
         ],
         "further": list(dict.fromkeys(each.path for each in answer.further)),
+        "shown": shown,
         "seconds": round(answered - indexed, 4),
         "index_s": round(indexed - begun, 4),
         "confidence": answer.confidence,
     }
+
+
+def shown_ranges(
+    scout: Scout, workspace: Workspace, query: str, answer: ScoutAnswer
+) -> list[dict[str, Any]]:
+    """The lines that an answer of ``_MAX_BYTES`` shows: the code has what the rest leaves."""
+    run = Exploration(
+        query,
+        "scout",
+        "answered",
+        answer.answer,
+        answer.citations,
+        answer.notes,
+        confidence=answer.confidence,
+        place_confidence=answer.place_confidence,
+        further=answer.further,
+    )
+    run = linked(run, workspace, scout.locate)
+    report = Report(workspace.root, "scout", "no endpoint is configured", run)
+    room = max(0, _MAX_BYTES - len(markdown(report).encode()))
+    run = show(run, workspace, max_bytes=room)
+    text, facts = for_client(replace(report, exploration=run), _MAX_BYTES)
+    assert len(text.encode()) <= _MAX_BYTES
+    return [
+        {
+            "path": each["path"],
+            "start": part["start"],
+            "end": part["start"] + len(part["lines"]) - 1,
+        }
+        for each in (*facts["citations"], *facts["further"])
+        for part in each["code"]
+    ]
 
 
 def _ask_floor(

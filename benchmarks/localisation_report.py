@@ -28,6 +28,8 @@ class Score:
     files: int
     lines: int
     seconds: float
+    shown: float = 0.0
+    """The share of the hunks that the answer shows a line of."""
 
 
 def score(
@@ -35,6 +37,7 @@ def score(
     citations: Sequence[Mapping[str, Any]],
     seconds: float,
     further: Sequence[str] = (),
+    shown: Sequence[Mapping[str, Any]] = (),
 ) -> Score:
     """The score of ranked citations, each with ``path``, ``start`` and ``end``.
 
@@ -64,7 +67,20 @@ def score(
         files=len(ranked),
         lines=len(cited_lines),
         seconds=seconds,
+        shown=shown_share(task["files"], shown),
     )
+
+
+def shown_share(files: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> float:
+    """The share of the hunks of which a line stands in the code that the answer shows."""
+    hunks = [(path, start, end) for path, ranges in files.items() for start, end in ranges]
+    seen = [
+        any(
+            each["path"] == path and each["start"] <= end and start <= each["end"] for each in shown
+        )
+        for path, start, end in hunks
+    ]
+    return sum(seen) / len(hunks)
 
 
 def _overlap(sought: set[Any], found: set[Any]) -> tuple[float, float, float]:
@@ -85,6 +101,7 @@ COLUMNS = (
     ("hit@1", "hit1"),
     ("hit@3", "hit3"),
     ("R@5", "recall5"),
+    ("shown", "shown"),
 )
 
 
@@ -123,7 +140,7 @@ def paired_interval(
 
 
 Prediction = dict[str, Any]
-"""``id``, ``citations`` in rank order, ``seconds`` of the query, ``index_s``."""
+"""``id``, ``citations`` in rank order, ``shown`` ranges, ``seconds`` of the query, ``index_s``."""
 Answers = dict[str, Prediction]
 """Predictions by the task's id."""
 Task = dict[str, Any]
@@ -159,7 +176,13 @@ def report(tasks: Sequence[Task], answers: dict[str, Answers]) -> str:
 def _scores(tasks: Sequence[Task], answers: Answers) -> list[Score]:
     pairs = [(task, answers.get(task["id"], _NOTHING)) for task in tasks]
     return [
-        score(task, each["citations"], each.get("seconds", 0.0), each.get("further", ()))
+        score(
+            task,
+            each["citations"],
+            each.get("seconds", 0.0),
+            each.get("further", ()),
+            each.get("shown", ()),
+        )
         for task, each in pairs
     ]
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from benchmarks.checkouts import lay_out
-from benchmarks.localisation import Semble
+from benchmarks.localisation import Semble, shown_ranges
 from benchmarks.localisation_floor import Floor
 from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
 from benchmarks.questions_report import (
@@ -33,14 +32,10 @@ from benchmarks.questions_report import (
     report,
     same_file,
 )
-from explorer.answers.shown import show
-from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 
 _DEADLINE_S = 300.0
-_MAX_BYTES = 6_000
-"""The code of an answer, as by default."""
 _DEFINES = (
     r"\b(?:class|def|defp|defmacro|defmodule|defprotocol|func|fun|fn|function|interface|trait|type"
     r"|struct|enum|union|object|protocol|module|namespace|actor|extension|typedef|macro_rules!"
@@ -195,26 +190,14 @@ async def _ask_scout(scout: Scout, workspace: Workspace, task: Task) -> Predicti
     begun = time.perf_counter()
     answer = await scout.answer(task["query"], deadline_s=_DEADLINE_S)
     took_s = time.perf_counter() - begun
-    run = Exploration(
-        task["query"],
-        "scout",
-        "answered",
-        answer.answer,
-        answer.citations,
-        place_confidence=answer.place_confidence,
-    )
-    shown = await anyio.to_thread.run_sync(partial(show, run, workspace, max_bytes=_MAX_BYTES))
+    shown = await anyio.to_thread.run_sync(shown_ranges, scout, workspace, task["query"], answer)
     return {
         "id": task["id"],
         "citations": [
             {"path": each.path, "start": each.start, "end": each.end} for each in answer.citations
         ],
         "further": list(dict.fromkeys(each.path for each in answer.further)),
-        "shown": [
-            {"path": each.path, "start": part.start, "end": part.start + len(part.lines) - 1}
-            for each in (*shown.citations, *shown.further)
-            for part in each.code
-        ],
+        "shown": shown,
         "seconds": round(took_s, 4),
         "confidence": answer.confidence,
         "place_confidence": answer.place_confidence,

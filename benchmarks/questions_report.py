@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.localisation_report import bootstrap
+from benchmarks.localisation_report import bootstrap, shown_share
 
 Task = Mapping[str, Any]
 Prediction = dict[str, Any]
@@ -55,18 +55,6 @@ def f1(found: set[str], sought: set[str]) -> float:
     """F1 over sets of names."""
     both = len(found & sought)
     return 2 * both / (len(found) + len(sought)) if both else 0.0
-
-
-def shown_share(files: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> float:
-    """The share of the hunks of which a line stands in the code that the answer shows."""
-    hunks = [(path, start, end) for path, ranges in files.items() for start, end in ranges]
-    seen = [
-        any(
-            each["path"] == path and each["start"] <= end and start <= each["end"] for each in shown
-        )
-        for path, start, end in hunks
-    ]
-    return sum(seen) / len(hunks)
 
 
 def _files(targets: Sequence[str], answer: Prediction) -> Figures:

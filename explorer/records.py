@@ -84,6 +84,8 @@ class Citation:
     """What is one step away; only for the first place."""
     part: str = ""
     """The part of the question that it answers; empty if the question has one part."""
+    chance: float = 1.0
+    """That it is what is sought, as far as the scout knows: where its code goes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ A class stands for its head, unless it is small.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -76,12 +76,19 @@ _MOST_STATEMENTS: Final = 30
 LIKELY: Final = 0.3
 """A place is cited if its chance is at least this share of the best one's."""
 MOST_CITED: Final = 5
+_MOST_SHOWN: Final = 8
+"""An answer shows the code of at most so many; so many of the likeliest are among its places."""
 _LEAST_CITED: Final = 4
 LONG_TEXT_LINES: Final = 100
 """An answer can show about so many. Of 128 issues, with the reader, the F1 of functions is 39 with
 likely places alone and this bound, 30 with at least four places. Of 83 bug fixes, without it, the
 line F1 is 13.5 without this bound, 17.1 with it, 18.4 with 60 lines, which would show less."""
 _TWIN_LINES: Final = 2
+_NAMED: Final = 0.5
+"""The chance that what is sought is at the lines that a long text names: in 9 of 17 issues that
+name one place it is. Frames of a trace share it."""
+_BEGINNING: Final = 12
+"""The most lines at the beginning of a file that stand for it."""
 _MEMBERS: Final = 6
 _OTHER_FILES: Final = 7
 """Of 440 questions the NDCG@10 is 85.0 with five files named in all, 86.3 with eight."""
@@ -105,6 +112,23 @@ class Place:
     """The line in it that the question names; 0 for none."""
     best: tuple[int, int] = (0, 0)
     """The lines in it that the reader likes best."""
+    outline: Sequence[Definition] = ()
+    """Of its file."""
+
+    @property
+    def heading(self) -> "Place":
+        """What it lies in: the head of its class, or else the beginning of its file.
+
+        It stands for the file where no place in it is likely.
+        """
+        each = self.definition
+        while each.parent >= 0:
+            each = self.outline[each.parent]
+            if each.kind == "class":
+                return Place(self.file, each, each.start, each.own_end, 0.0)
+        first = min((one.start for one in self.outline if one.name), default=1)
+        end = min(max(1, first - 1), _BEGINNING)
+        return Place(self.file, Definition("", "statements", 1, end, 1, 1), 1, end, 0.0)
 
     @property
     def focus(self) -> tuple[tuple[int, int], ...]:
@@ -176,13 +200,16 @@ def rank_places(
     scores: NDArray[np.float64],
     named: Mapping[int, Sequence[int]],
     liked: Mapping[int, tuple[int, int]] | None = None,
+    *,
+    is_long: bool = False,
 ) -> list[Place]:
     """The definitions of all texts, best first.
 
     ``chances`` are those of the texts to be sought at all, ``scores`` the log odds of the
     definitions; ``named`` are the lines of each text that the query names: what is at these comes
-    before all others, in their order. ``liked`` are the lines of each row that the reader likes
-    best.
+    before all others, in their order. A long text names lines beside others that it does not name:
+    there what is at them has together the chance ``_NAMED``. ``liked`` are the lines of each row
+    that the reader likes best.
     """
     owner, outlines, cells = looked.owner, looked.outlines, looked.cells
     likely = np.log(chances + LEAST_CHANCE) * _WEIGHTS["file"]
@@ -203,13 +230,18 @@ def rank_places(
             start, last = max(start, first_line - _BESIDE), min(last, last_line + _BESIDE)
         best_lines = (liked or {}).get(number, (0, 0))
         share = float(shares[number])
-        places.append(Place(index, each, start, last, share, cells[index], best=best_lines))
+        known = cells[index], 0, best_lines, outlines[index]
+        places.append(Place(index, each, start, last, share, *known))
     said = [
         _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
         for line in lines
     ]
-    return said + places
+    if not is_long or not said:
+        return said + places
+    chance = _NAMED / len(_apart(said, len(said)))
+    said = [replace(each, chance=chance) for each in said]
+    return sorted(said + places, key=lambda each: -each.chance)
 
 
 def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Place:
@@ -225,7 +257,7 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
         start, end = extent(each)
         if line > end:
             start, end = each.start, each.end
-        return Place(index, each, start, end, 1.0, line=line)
+        return Place(index, each, start, end, 1.0, line=line, outline=found)
     count = text.count(b"\n") + 1
     start, end = max(1, line - _BESIDE), min(count, line + _BESIDE)
     none = Definition("", "statements", start, end, start, start)
@@ -240,7 +272,9 @@ def choose_places(
     ``order`` are all files, the likeliest first, ``files`` is how many of them are worth citing,
     ``most`` how many places. Of a ``plain`` question there are at least ``_LEAST_CITED`` of them
     that are no twins, unless the first is sure. Of a long text they are those that are likely, with
-    at most ``LONG_TEXT_LINES`` together, or only one.
+    at most ``LONG_TEXT_LINES`` together, or only one; a file worth citing in which no function is
+    likely is cited by the heading of its best one. Last come those of the ``_MOST_SHOWN`` likeliest
+    places that are not among these.
     """
     least = _LEAST_CITED if plain and places and sureness(places) < HIGH else 1
     worth = frozenset(order[:files])
@@ -259,10 +293,13 @@ def choose_places(
         apart = [one for n, one in enumerate(cited) if not any(_twins(one, o) for o in cited[:n])]
         is_wanted = each.file in known and len(apart) < least
         is_likely = is_wanted or (is_likely and len(cited) < MOST_CITED)
-        if len(cited) < most and (is_first or is_likely):
+        is_claimed = is_likely or (is_first and (plain or each.definition.kind != "function"))
+        if len(cited) < most and is_claimed:
             cited.append(each)
-        else:
-            rest.append(each)
+            continue
+        rest.append(each)
+        if len(cited) < most and is_first:
+            cited.append(each.heading)
     if not plain:
         cited, long = _within(cited, LONG_TEXT_LINES)
         rest = long + rest
@@ -270,7 +307,9 @@ def choose_places(
     members = [each for each in rest if each.file in known and each.definition.name]
     others = {each.file: each for each in reversed(rest) if each.file not in known}
     firsts = [others[file] for file in order if file in others]
-    return cited, _apart(members)[:_MEMBERS] + firsts[:_OTHER_FILES]
+    further = _apart(members, _MEMBERS) + firsts[:_OTHER_FILES]
+    likely = _apart(sorted(rest, key=lambda each: -each.chance), _MOST_SHOWN - 1)
+    return cited, further + [one for one in likely if not any(_overlap(one, o) for o in further)]
 
 
 def _within(places: Sequence[Place], lines: int) -> tuple[list[Place], list[Place]]:
@@ -307,10 +346,12 @@ def _twins(one: Place, other: Place) -> bool:
     )
 
 
-def _apart(places: Sequence[Place]) -> list[Place]:
-    """The places without those that overlap a better one."""
+def _apart(places: Sequence[Place], most: int) -> list[Place]:
+    """The first ``most`` places, without those that overlap a better one."""
     kept: list[Place] = []
     for each in places:
+        if len(kept) == most:
+            break
         if not any(_overlap(each, other) for other in kept):
             kept.append(each)
     return kept

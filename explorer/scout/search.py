@@ -272,7 +272,8 @@ def _answer(
             )
             count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
             order = np.argsort(-chances, kind="stable").tolist()
-    places = rank_places(looked, chances, scores, files.named, liked)
+    is_long = not (query.is_plain or is_known)
+    places = rank_places(looked, chances, scores, files.named, liked, is_long=is_long)
     if not places:
         return ScoutAnswer((), _sentence(()))
     cited, further = choose_places(places, order, count, most, plain=query.is_plain)
@@ -297,6 +298,7 @@ def _citation(place: Place, files: Likely) -> Citation:
         evidence=evidence_of(lines, place.start, place.end),
         name=name,
         focus=tuple(Span(path, start, end) for start, end in place.focus),
+        chance=place.chance,
     )
 
 

@@ -36,3 +36,10 @@ def test_a_paired_interval_lies_around_the_difference():
     assert mean == pytest.approx(200 / 3)
     assert low == pytest.approx(mean)
     assert high == pytest.approx(mean)
+
+
+def test_what_is_shown_is_the_share_of_hunks_with_a_line_in_the_code() -> None:
+    task = {"files": {"a.py": [[1, 4], [20, 26]], "b.py": [[3, 9]]}}
+    shown = [{"path": "a.py", "start": 4, "end": 12}, {"path": "b.py", "start": 10, "end": 30}]
+    assert score(task, [], 0.0, shown=shown).shown == pytest.approx(1 / 3)
+    assert score(task, [], 0.0).shown == 0.0

@@ -87,13 +87,32 @@ def test_a_cut_keeps_what_matters(workspace: Workspace) -> None:
     assert sum(len(line) for _, line in shown_lines(citation)) <= 400
 
 
-@pytest.mark.parametrize(("sure", "count"), [("high", 2), ("medium", 3), ("low", 4)])
-def test_less_sure_places_are_shown_beside_more_others(
+@pytest.mark.parametrize(("sure", "count"), [("high", 2), ("medium", 8), ("low", 8)])
+def test_beside_a_sure_place_fewer_others_are_shown(
     workspace: Workspace, sure: Confidence, count: int
 ) -> None:
-    places = [Citation("long.py", start, start + 3) for start in (10, 30, 50, 70, 90)]
+    places = [Citation("long.py", start, start + 3) for start in range(10, 90, 8)]
     found = show(run(*places, sure=sure), workspace, max_bytes=6_000).citations
-    assert [bool(each.code) for each in found] == [number < count for number in range(5)]
+    assert [bool(each.code) for each in found] == [number < count for number in range(10)]
+
+
+def test_the_first_place_gets_most_lines(workspace: Workspace) -> None:
+    places = [Citation("long.py", start, start + 40) for start in (4, 50)]
+    first, second = show(run(*places), workspace, max_bytes=6_000).citations
+    assert (len(shown_lines(first)), len(shown_lines(second))) == (41, 20)
+
+
+def test_code_goes_to_the_likeliest_places_whether_they_are_cited_or_not(
+    workspace: Workspace,
+) -> None:
+    first, *others = [
+        Citation("long.py", start, start + 20, chance=chance)
+        for start, chance in ((4, 0.3), (30, 0.0), (55, 0.1), (80, 0.2))
+    ]
+    found = replace(run(first, others[0]), further=tuple(others[1:]))
+    shown = show(found, workspace, max_bytes=1_040)
+    assert [bool(each.code) for each in shown.citations] == [True, False]
+    assert [bool(each.code) for each in shown.further] == [False, True]
 
 
 def test_without_room_places_stand_alone(workspace: Workspace) -> None:

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from explorer.definitions import Definition, outline
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
+from explorer.scout.judging import Cells
+from explorer.scout.places import Looked, Place, choose_places, rank_places
 
 pytestmark = pytest.mark.anyio
 
@@ -172,3 +176,66 @@ async def test_a_constructor_that_has_its_classs_name_does_not_answer_how(tmp_pa
         "how does the idle timer know that it has expired?",
     )
     assert found.citations[0].name == "IdleTimer.expired"
+
+
+IMPORTS_THEN_FUNCTION = """import os
+import sys
+
+
+def save(path):
+    return os.stat(path)
+"""
+
+
+def place(file: int, text: str, name: str, chance: float) -> Place:
+    found = outline("a.py", text.encode())
+    each = next(each for each in found if each.name == name)
+    return Place(file, each, each.start, each.end, chance, outline=found)
+
+
+@pytest.mark.parametrize(
+    ("unlikely", "heading"),
+    [
+        (("Client.get", CLIENT), ("Client", 1, 3)),
+        (("save", IMPORTS_THEN_FUNCTION), ("", 1, 4)),
+    ],
+    ids=["in a class", "in a file"],
+)
+def test_a_long_text_has_a_file_cited_without_claiming_an_unlikely_function(
+    unlikely: tuple[str, str], heading: tuple[str, int, int]
+) -> None:
+    name, text = unlikely
+    places = [place(0, STORE, "Store.save", 0.9), place(1, text, name, 0.1)]
+    cited, further = choose_places(places, [0, 1], 2, 10, plain=False)
+    assert [(each.definition.name, each.start, each.end) for each in cited[1:]] == [heading]
+    assert [each.definition.name for each in further] == [name]
+    cited, _ = choose_places(places, [0, 1], 2, 10, plain=True)
+    assert [each.definition.name for each in cited] == ["Store.save", name]
+
+
+def test_the_likeliest_places_are_named_though_two_are_in_a_file_that_is_not_cited() -> None:
+    places = [
+        place(0, STORE, "Store.save", 0.6),
+        place(1, CLIENT, "Client.get", 0.2),
+        place(1, CLIENT, "Client._send_handling_redirects", 0.1),
+    ]
+    _, further = choose_places(places, [0, 1], 1, 10, plain=False)
+    names = [each.definition.name for each in further]
+    assert names == ["Client.get", "Client._send_handling_redirects"]
+
+
+def ranked(lines: list[int], *, is_long: bool) -> list[str]:
+    """Definitions that are equally likely but for the first, of a file that the text names."""
+    found = tuple(Definition(f"f{n}", "function", n, n, n, n) for n in range(1, 9))
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
+    owner = np.zeros(8, np.int64)
+    looked = Looked([b"\n" * 8], [found], [Cells(*nothing)], np.zeros((8, 1)), owner)
+    scores = np.array([2.0, *[0.0] * 7])
+    places = rank_places(looked, np.ones(1), scores, {0: lines}, is_long=is_long)
+    return [each.definition.name for each in places]
+
+
+def test_a_line_that_is_named_comes_first_and_those_of_a_long_text_share_its_chance() -> None:
+    assert ranked([3, 4, 5], is_long=False)[:4] == ["f3", "f4", "f5", "f1"]
+    assert ranked([3], is_long=True)[0] == "f1"
+    assert ranked([3, 4, 5], is_long=True)[:4] == ["f1", "f3", "f4", "f5"]
