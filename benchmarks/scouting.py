@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import psutil
 
 from benchmarks.measure import Bench, Case
 from benchmarks.start import environment
@@ -90,7 +91,8 @@ def first_answer(bench: Bench) -> list[Case]:
 
     A fresh process each time, with an empty cache directory, modules compiled and files in the
     page cache; files are of 8 kB. The baseline is the same command on a repository of one file;
-    "processor" is the time of all cores, in case other work runs on the machine. Equal work:
+    "processor" is the time of all cores, in case other work runs on the machine. What a command
+    leaves behind has ended before the next one begins. Equal work:
     answers that cite a file with the name asked for. If FASTCONTEXT_BENCH_REPOSITORY is set, that
     repository is asked about too.
     """
@@ -139,10 +141,21 @@ def _commands(
             busy.append(1e3 * (_processor_s(resource.RUSAGE_CHILDREN) - worked))
             cited = [root / each["path"] for each in json.loads(done.stdout)["citations"]]
             hits += any(_needle(number) in path.read_text("utf-8", "replace") for path in cited)
+        _wait_for_the_rest(root)
         if cold:
             for kept in (bench.folder / f"cache-{number}").rglob("*.index"):
                 kept.unlink()
     return tuple(took), tuple(busy), f"{hits}/{count} found"
+
+
+def _wait_for_the_rest(root: Path) -> None:
+    """Wait until the process that a command left to index the rest has ended."""
+    while left := [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if str(root) in (each.info["cmdline"] or ()) and each.pid != os.getpid()
+    ]:
+        psutil.wait_procs(left, timeout=1.0)
 
 
 def _processor_s(whose: int) -> float:
