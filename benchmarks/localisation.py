@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,14 @@ from benchmarks.checkouts import lay_out
 from benchmarks.localisation_floor import Floor
 from benchmarks.localisation_report import Answers, Prediction, report
 from benchmarks.measure import RUNS, Bench, Case, conditions, machine, new_folder
-from explorer.answers.shown import linked, show
-from explorer.records import Exploration
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
-from server.exploring.report import Report, for_client, markdown
+from server.exploring.course import exploration_of, with_code
+from server.exploring.report import Report, for_client
+from server.settings import Settings
 
 _DEADLINE_S = 300.0
-_MAX_BYTES = 6_000
-"""An answer has so many by default."""
+_MAX_BYTES: int = Settings.model_fields["answer_bytes"].default
 _PEER = Path(__file__).with_name("localisation_semble.py")
 _ENVIRONMENT = "FASTCONTEXT_BENCH_"
 
@@ -161,23 +159,11 @@ async def _ask_scout(
 def shown_ranges(
     scout: Scout, workspace: Workspace, query: str, answer: ScoutAnswer
 ) -> list[dict[str, Any]]:
-    """The lines that an answer of ``_MAX_BYTES`` shows: the code has what the rest leaves."""
-    run = Exploration(
-        query,
-        "scout",
-        "answered",
-        answer.answer,
-        answer.citations,
-        answer.notes,
-        confidence=answer.confidence,
-        place_confidence=answer.place_confidence,
-        further=answer.further,
-    )
-    run = linked(run, workspace, scout.locate)
+    """The lines that an answer of the usual size shows."""
+    run = exploration_of(query, answer)
     report = Report(workspace.root, "scout", "no endpoint is configured", run)
-    room = max(0, _MAX_BYTES - len(markdown(report).encode()))
-    run = show(run, workspace, max_bytes=room)
-    text, facts = for_client(replace(report, exploration=run), _MAX_BYTES)
+    report = with_code(report, workspace, scout.locate, max_bytes=_MAX_BYTES)
+    text, facts = for_client(report, _MAX_BYTES)
     assert len(text.encode()) <= _MAX_BYTES
     return [
         {

@@ -92,9 +92,8 @@ def first_answer(bench: Bench) -> list[Case]:
     A fresh process each time, with an empty cache directory, modules compiled and files in the
     page cache; files are of 8 kB. The baseline is the same command on a repository of one file;
     "processor" is the time of all cores, in case other work runs on the machine. What a command
-    leaves behind has ended before the next one begins. Equal work:
-    answers that cite a file with the name asked for. If FASTCONTEXT_BENCH_REPOSITORY is set, that
-    repository is asked about too.
+    leaves behind has ended before the next one begins. Equal work: answers that cite a file with
+    the name asked for. If FASTCONTEXT_BENCH_REPOSITORY is set, that repository is asked about too.
     """
     roots = {"one file": (tree(bench.folder, 1), 10)}
     for files in (5_000, 20_000):

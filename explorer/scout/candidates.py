@@ -131,16 +131,8 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         for row in _to_outline(definers, likely, rows.paths, read, query.alone):
             path = rows.paths[row]
             defines[row] = outlined(path, read[path], query.alone, defines[row])
-        if not any(
-            each.plainness > KEY
-            and not (paths.is_test[row] or paths.is_aside[row] or paths.is_document[row])
-            for row, each in defines.items()
-        ):
-            for row in chosen:
-                path = rows.paths[row]
-                level, line = composed_line(path, read[path], query.alone)
-                if level > defines[row].plainness:
-                    defines[row] = Defining(level, line)
+        if not any(_is_plain(each, paths, row) for row, each in defines.items()):
+            defines |= _composed(chosen, rows.paths, read, query.alone, defines)
         definers = _by_standing(defines, paths, ranking)
     chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *chosen]))
     chosen = [row for row in chosen if read[rows.paths[row]]]
@@ -179,6 +171,28 @@ def _by_standing(defines: dict[int, Defining], paths: PathIndex, ranking: Floats
     definers = [row for row in defines if defines[row].plainness]
     ranks = standing([defines[row] for row in definers], paths, definers, ranking)
     return [definers[place] for place in np.argsort(-ranks, kind="stable").tolist()]
+
+
+def _is_plain(each: Defining, paths: PathIndex, row: int) -> bool:
+    """Whether it is more than a key, in a source."""
+    is_source = not (paths.is_test[row] or paths.is_aside[row] or paths.is_document[row])
+    return each.plainness > KEY and is_source
+
+
+def _composed(
+    rows: Sequence[int],
+    paths: Sequence[str],
+    read: dict[str, bytes],
+    name: Name,
+    known: dict[int, Defining],
+) -> dict[int, Defining]:
+    """The rows that put the name together more plainly than they define it."""
+    lines = {row: composed_line(paths[row], read[paths[row]], name) for row in rows}
+    return {
+        row: Defining(level, line)
+        for row, (level, line) in lines.items()
+        if level > known[row].plainness
+    }
 
 
 def _to_outline(

@@ -128,4 +128,5 @@ def _small(word: re.Match[str]) -> str:
                 pieces.append("_")
         pieces.append(char)
         before = char
-    return "".join(pieces).casefold()
+    # The small letter of "I" in Turkish; Unicode folds it to nothing else.
+    return "".join(pieces).casefold().replace("\u0131", "i")

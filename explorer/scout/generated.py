@@ -25,8 +25,9 @@ _NAME: Final = re.compile(
 # A folder named ``build``, ``cache``, ``coverage``, ``out`` or ``target`` may hold sources, so what
 # is in it, or beside it, has to show that it is output.
 _FOLDER: Final = re.compile(
-    r"(?:^|/)(?:node_modules|single_include|bower_components|site-packages|__pycache__|htmlcov|lcov-report"
-    r"|_build|\.(?:nyc_output|cache|next|nuxt|gradle|tox|mypy_cache|pytest_cache|ruff_cache)"
+    r"(?:^|/)(?:node_modules|bower_components|site-packages|__pycache__|single_include|htmlcov"
+    r"|lcov-report|_build"
+    r"|\.(?:nyc_output|cache|next|nuxt|gradle|tox|mypy_cache|pytest_cache|ruff_cache)"
     r"|build/(?:lib|bdist[^/]*|classes|generated|intermediates|reports|static|tmp)"
     r"|dist/(?:assets|cjs|css|esm|js|static|umd)"
     r"|target/(?:classes|debug|doc|generated[^/]*|release|site|surefire-reports)"
@@ -40,9 +41,8 @@ _FOLDER: Final = re.compile(
 
 _SUFFIXES: Final = frozenset(
     (
-        "css hcl htm html info js json lock lockb lockfile map mjs resolved sum tsbuildinfo txt xml"
-        " yaml yml go cc h py pyi dart cs api c cpp"
-        " cxx hpp hxx"
+        "api c cc cpp cs css cxx dart go h hcl hpp htm html hxx info js json lock lockb lockfile"
+        " map mjs py pyi resolved sum tsbuildinfo txt xml yaml yml"
     ).split()
 )
 """Those of all files that the patterns above know by more than their folder."""

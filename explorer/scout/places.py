@@ -230,8 +230,18 @@ def rank_places(
             start, last = max(start, first_line - _BESIDE), min(last, last_line + _BESIDE)
         best_lines = (liked or {}).get(number, (0, 0))
         share = float(shares[number])
-        known = cells[index], 0, best_lines, outlines[index]
-        places.append(Place(index, each, start, last, share, *known))
+        places.append(
+            Place(
+                index,
+                each,
+                start,
+                last,
+                share,
+                cells[index],
+                best=best_lines,
+                outline=outlines[index],
+            )
+        )
     said = [
         _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()

@@ -29,7 +29,11 @@ from server.exploring.question import Question
 from server.exploring.report import ExplorerName, Report, markdown
 
 if TYPE_CHECKING:
+    from explorer.answers.links import Locate
+    from explorer.answers.shown import Choose
     from explorer.definitions import Definition
+    from explorer.repository.workspace import Workspace
+    from explorer.scout import ScoutAnswer
     from server.exploring.service import ExplorationService
 from collections.abc import Iterable, Sequence
 
@@ -136,8 +140,8 @@ class Course:
     async def _shown(self, report: Report) -> Report:
         """The report with what its places are called, what is near the first, and code.
 
-        The code takes the room that the rest of the report leaves. Where the model cited a whole
-        file or a long range, the scout's reader chooses what of it is shown.
+        Where the model cited a whole file or a long range, the scout's reader chooses what of it is
+        shown.
         """
         workspace, scout = self.repository.workspace, self.repository.scout
         query, time = self.question.query, Deadline(min(OPINION_S, self.deadline.left_s))
@@ -148,14 +152,11 @@ class Course:
             return scout.best_part(query, path, lines, found, (start, end), time)
 
         def work() -> Report:
-            run = linked(report.exploration, workspace, scout.locate)
-            named = dataclasses.replace(report, exploration=run)
-            left = self.question.max_bytes - len(markdown(named).encode())
-            room = max(0, left) if self.question.code else 0
-            run = show(run, workspace, max_bytes=room, choose=choose)
+            most = self.question.max_bytes if self.question.code else 0
+            made = with_code(report, workspace, scout.locate, max_bytes=most, choose=choose)
             wanted = self.question.outlines or self.question.record_dir is not None
-            found = outlines(run, workspace) if wanted else {}
-            return dataclasses.replace(report, exploration=run, outlines=found)
+            found = outlines(made.exploration, workspace) if wanted else {}
+            return dataclasses.replace(made, outlines=found)
 
         return await anyio.to_thread.run_sync(work)
 
@@ -261,21 +262,45 @@ class Course:
                 f"no answer within {question.deadline_s:.0f} s",
                 "ask about a smaller directory, or allow more time",
             )
-        return Exploration(
-            query=question.query,
-            explorer="scout",
-            stop_reason="answered",
-            answer=answered.answer,
-            citations=answered.citations,
-            notes=answered.notes,
-            confidence=answered.confidence if answered.citations else None,
-            place_confidence=answered.place_confidence if answered.citations else None,
-            further=answered.further,
-        )
+        return exploration_of(question.query, answered)
 
     def _scouting(self) -> str:
         left = self.repository.scout.to_index
         return f"the scout is indexing {left:,} files" if left else "the scout is searching"
+
+
+def exploration_of(query: str, answered: "ScoutAnswer") -> Exploration:
+    """The scout's answer as the record of a run."""
+    return Exploration(
+        query=query,
+        explorer="scout",
+        stop_reason="answered",
+        answer=answered.answer,
+        citations=answered.citations,
+        notes=answered.notes,
+        confidence=answered.confidence if answered.citations else None,
+        place_confidence=answered.place_confidence if answered.citations else None,
+        further=answered.further,
+    )
+
+
+def with_code(
+    report: Report,
+    workspace: "Workspace",
+    locate: "Locate",
+    *,
+    max_bytes: int,
+    choose: "Choose | None" = None,
+) -> Report:
+    """The report with what its places are called, what is near the first, and code.
+
+    The code takes the room that the rest of the report leaves of ``max_bytes``. Reads files,
+    blocking.
+    """
+    run = linked(report.exploration, workspace, locate)
+    rest = len(markdown(dataclasses.replace(report, exploration=run)).encode())
+    run = show(run, workspace, max_bytes=max(0, max_bytes - rest), choose=choose)
+    return dataclasses.replace(report, exploration=run)
 
 
 def _partial(error: Exception) -> Exploration | None:

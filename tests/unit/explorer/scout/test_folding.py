@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from explorer.repository.workspace import Workspace
@@ -50,6 +50,7 @@ def test_a_name_that_touches_a_script_without_spaces_is_a_word_of_its_own(name, 
 
 
 @given(st.text(st.characters(categories=["Lu", "Ll"], min_codepoint=0xC0, max_codepoint=0x52F)))
+@example("\u0131")
 def test_letters_beyond_ascii_fold_case_and_form(word):
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert terms(unicodedata.normalize(form, word)) == terms(word)
