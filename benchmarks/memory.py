@@ -37,7 +37,7 @@ def memory(bench: Bench) -> list[Case]:
                 arguments = {"query": f"Where is the {words} computed?", "path": str(root)}
                 call = {"name": "explore_repository", "arguments": arguments}
                 text = server.ask("tools/call", call)["content"][0]["text"]
-                cited += text.startswith("1. ")
+                cited += "\n1. `" in text
             peak.append(peak_bytes(server.process.pid) / _MB)
     answered = f"{cited}/{QUESTIONS * len(peak)} answered"
     return [
