@@ -70,6 +70,8 @@ _IN_FUNCTION, _IN_TESTS, _OF_CLASS = 0.8, 1.0, 1.0
 that has its class's name."""
 _KINDS: Final = {"class": TYPE, "function": TYPE, "type": TYPE - 0.1, "value": VALUE}
 _EXTENDS: Final = re.compile(rb"\s*(?:[\w@]+\s+)*?(?:impl\b|extension\s)")
+_SPECIALIZES: Final = re.compile(rb".*\b(?:struct|class)\s[^{:]*<")
+"""In C++ alone; elsewhere these are the parameters of the type itself."""
 _IN_PATH, _ELSEWHERE = 0.8, 0.3
 """How much it counts that the path has what stands before the name, or another line of the file."""
 _SIGILS: Final = "$@#:&*"
@@ -146,6 +148,9 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
     lines = text.split(b"\n") if known else []
     for each in known:
         level = _level(each, name, known, lines)
+        if level and each.kind == "class" and language_of(path) == "cpp":
+            if _SPECIALIZES.match(lines[each.head - 1]):
+                level = EXTENDS
         if level and (rank := (_scope_share(path, each, name), level)) > best:
             best, where = rank, each.head
     if where and best[1] >= min(found.plainness, _DECLARED):

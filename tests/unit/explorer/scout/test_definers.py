@@ -62,6 +62,22 @@ async def test_the_definition_of_a_name_comes_first(
     assert first.start <= line <= first.end
 
 
+async def test_a_template_comes_before_its_specializations(tmp_path: Path) -> None:
+    special = "".join(
+        f"template <typename T>\nstruct formatter<{each}<T>> {{\n  formatter() {{}}\n}};\n"
+        for each in ("range", "tuple", "formatter")
+    )
+    write_tree(
+        tmp_path,
+        {
+            "format/ranges.h": special,
+            "format/base.h": "template <typename T>\nstruct formatter {\n  int value;\n};\n",
+        },
+    )
+    first = (await asked(tmp_path, "formatter")).citations[0]
+    assert (first.path, first.start) == ("format/base.h", 1)
+
+
 async def test_a_definition_that_stands_out_is_sure_and_one_of_two_is_not(tree: Path) -> None:
     assert (await asked(tree, "Router")).confidence == "high"
     (tree / "shop/other.py").write_text("class Router:\n    pass\n")
