@@ -68,6 +68,9 @@ class Layer(nn.Module):
 class ReaderNetwork(nn.Module):
     """Scores of pairs, in log odds up to a constant of the question."""
 
+    separators: Final = 1
+    """Tokens between question and passage."""
+
     def __init__(self, layers: int = 6, words: int = 30_522, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.word = nn.Embedding(words, hidden)
@@ -144,3 +147,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return dict(load_file(path))
+
+
+def save(network: nn.Module, path: Path) -> None:
+    """Keep the weights as float16."""
+    from safetensors.torch import save_file
+
+    halves = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    save_file(halves, path)
+
+
+def load(path: Path) -> ReaderNetwork:
+    """The network that ``save`` kept."""
+    weights = {name: value.float() for name, value in read_weights(path).items()}
+    layers = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("layers."))
+    network = ReaderNetwork(layers, len(weights["word.weight"]), weights["word.weight"].shape[1])
+    network.load_state_dict(weights)
+    return network

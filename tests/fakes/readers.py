@@ -33,6 +33,14 @@ def tiny_weights(folder: Path) -> Path:
     return folder
 
 
+def vocabulary_of(folder: Path, words: Iterable[str]) -> Path:
+    """A vocabulary of these pieces, with BERT's special ones at their places."""
+    special = ["[PAD]", *(f"[unused{n}]" for n in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    path = folder / "vocab.txt"
+    path.write_text("\n".join(dict.fromkeys([*special, *words])) + "\n")
+    return path
+
+
 def _weights(words: int) -> dict[str, NDArray[Any]]:
     chance = np.random.default_rng(7)
     sizes = dict.fromkeys(("query", "key", "value", "attended"), _HIDDEN) | {"up": 4 * _HIDDEN}

@@ -1,10 +1,13 @@
-"""The reader's training from end to end, on a small sample: mining, training, int8, the fusion."""
+"""The reader's training from end to end, on a small sample: mining, int8, teacher, fusion."""
 
 import json
 import lzma
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ import onnxruntime
 import pytest
 
 from benchmarks.reader import collect, fusion, graph, mining, tasks
+from benchmarks.reader.groups import load_groups, read_scores, write_scores
 from explorer.reader.session import pair_of
 from explorer.reader.words import Vocabulary
 from tests.external import VLLM_PYTHON, external
+from tests.fakes.readers import vocabulary_of
 
 THINGS = (
     "account batch cache device editor frame gateway handler index journal kernel ledger".split()
@@ -86,6 +91,34 @@ def _mined(groups: Path) -> dict[str, Any]:
         return dict(json.load(file))
 
 
+@pytest.fixture(scope="module")
+def records(mirror: Path) -> Path:
+    """A folder with what the scout would have the reader read for tasks of the repository."""
+    folder = mirror / "records"
+    folder.mkdir()
+    with (mirror / "tasks.jsonl").open("w") as file, redirect_stdout(file):
+        assert tasks.main(["owner/name", "--mirror", str(mirror), "--commits", "9"]) == 0
+    trees = ["--mirror", str(mirror), "--trees", str(mirror / "trees")]
+    into = folder / "fusion.jsonl.xz"
+    arguments = ["--tasks", str(mirror / "tasks.jsonl"), *trees, "--into", str(into)]
+    assert collect.main(arguments) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vocabulary(groups: Path) -> Path:
+    words = {word for text in _mined(groups)["passages"] for word in text.lower().split()}
+    letters = sorted({letter for word in words for letter in word})
+    names = [*THINGS, *DEEDS, "def", "return", "found", "size", "with", "the", "it"]
+    return vocabulary_of(groups.parent, [*names, *letters, *(f"##{letter}" for letter in letters)])
+
+
+@pytest.fixture(scope="module")
+def reader(groups: Path, records: Path, vocabulary: Path) -> Path:
+    """The folder of a small reader that was trained on all groups."""
+    return _trained([groups, records], vocabulary, groups.parent / "reader")
+
+
 def test_every_kind_of_question_is_mined(groups: Path) -> None:
     kinds = Counter(group["kind"] for group in _mined(groups)["groups"])
     assert kinds["commit"] == kinds["changelog"] == len(THINGS)
@@ -122,25 +155,17 @@ def test_a_repository_that_is_kept_for_measuring_is_refused(
 
 @pytest.mark.timeout(400)
 def test_a_sample_trains_to_the_same_score_again_and_int8_scores_alike(
-    groups: Path, tmp_path: Path
+    groups: Path, records: Path, vocabulary: Path, reader: Path, tmp_path: Path
 ) -> None:
-    words = {word for word in _mined(groups)["passages"] for word in word.lower().split()}
-    vocabulary = tmp_path / "vocab.txt"
-    pieces = ["[PAD]", *(f"[unused{n}]" for n in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = sorted({letter for word in words for letter in word})
-    names = [*THINGS, *DEEDS, "def", "return", "found", "size", "with", "the", "it"]
-    pieces += [*names, *letters, *(f"##{letter}" for letter in letters)]
-    vocabulary.write_text("\n".join(dict.fromkeys(pieces)) + "\n")
-    scores = [_trained(groups, vocabulary, tmp_path / name) for name in ("one", "two")]
-    assert scores[0] == scores[1]
-    groups_of = _mined(groups)["groups"]
-    by_chance = np.mean([len(g["pos"]) / len(g["pos"] + g["neg"]) for g in groups_of])
-    assert scores[0]["all"] > 200 * by_chance
+    again = _trained([groups, records], vocabulary, tmp_path / "again")
+    assert _first(reader) == _first(again)
+    assert {"commit", "doc", "scout-doc", "scout-name"} <= _first(reader).keys()
+    corpus = load_groups([groups, records], vocabulary, 1)
+    by_chance = np.mean([len(g.sought) / len([*g.sought, *g.others]) for g in corpus.groups])
+    assert _first(reader)["all"] > 200 * by_chance
     first = tmp_path / "reader.onnx"
-    assert (
-        graph.main(["--weights", str(tmp_path / "one/reader.safetensors"), "--into", str(first)])
-        == 0
-    )
+    arguments = ["--weights", str(reader / "reader.safetensors"), "--into", str(first)]
+    assert graph.main(arguments) == 0
     known = Vocabulary.read(vocabulary)
     question = known.tokens("Merge the kernel with all of the parts", 96)
     texts = ["def merge_kernel(kernel, size):", "def open_account(account, size):"]
@@ -151,17 +176,79 @@ def test_a_sample_trains_to_the_same_score_again_and_int8_scores_alike(
     assert np.allclose(whole, small, atol=0.5)
 
 
-def _trained(groups: Path, vocabulary: Path, into: Path) -> dict[str, float]:
+def _trained(folders: list[Path], vocabulary: Path, into: Path, *more: str | Path) -> Path:
     held = into.with_suffix(".txt")
     held.write_text("another/name\n")
-    command = [
-        *(str(external(VLLM_PYTHON)), "-m", "benchmarks.reader.training", "--groups", str(groups)),
-        *("--vocabulary", str(vocabulary), "--into", str(into), "--layers", "0", "--hidden", "48"),
-        *("--epochs", "6", "--size", "8", "--others", "4", "--rate", "2e-3", "--device", "cpu"),
-        *("--held-out", str(held), "--score-trained"),
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=180)
-    return dict(json.loads((into / "trained.json").read_text())["first"])
+    small = ["--layers", "0", "--hidden", "48", "--size", "8", "--others", "4", "--rate", "2e-3"]
+    _run(
+        *("benchmarks.reader.training", "--groups", *folders, "--vocabulary", vocabulary),
+        *("--into", into, *small, "--epochs", "5", "--device", "cpu"),
+        *("--held-out", held, "--score-trained", *more),
+    )
+    return into
+
+
+def _run(module: str, *arguments: str | Path) -> str:
+    """What the module prints, run by the Python that has PyTorch."""
+    command = [str(external(VLLM_PYTHON)), "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _first(trained: Path) -> dict[str, float]:
+    return dict(json.loads((trained / "trained.json").read_text())["first"])
+
+
+@pytest.mark.timeout(400)
+def test_the_scores_of_a_teacher_are_what_is_learned(
+    groups: Path, records: Path, vocabulary: Path, reader: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "scores.npz"
+    _run(
+        *("benchmarks.reader.scoring", "--weights", reader / "reader.safetensors"),
+        *("--groups", groups, records, "--vocabulary", vocabulary, "--into", kept),
+        *("--device", "cpu"),
+    )
+    corpus = load_groups([groups, records], vocabulary, 1)
+    scores = read_scores(kept, corpus)
+    _, starts = corpus.pairs(range(len(corpus.groups)))
+    firsts = [int(scores[begin:end].argmax()) for begin, end in pairwise(starts)]
+    right = [first < len(g.sought) for first, g in zip(firsts, corpus.groups, strict=True)]
+    assert 100 * np.mean(right) == pytest.approx(_first(reader)["all"], abs=2)
+    # A teacher that likes best what the reader likes least.
+    write_scores(kept, corpus, -scores)
+    soft = ["--int8", "--from", reader / "reader.safetensors", "--soft", kept, "--soft-share", "1"]
+    contrary = _trained([groups, records], vocabulary, tmp_path / "contrary", *soft)
+    assert _first(contrary)["all"] < 0.5 * _first(reader)["all"]
+
+
+@pytest.mark.timeout(400)
+def test_a_teacher_computes_what_mpnet_does_and_is_trained_and_scores_records(
+    records: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "mpnet"
+    script = "tests.integration.benchmarks.tiny_mpnet"
+    difference, spread = map(float, _run(script, vocabulary, base).split())
+    assert difference < 1e-5 < 0.1 < spread
+    start = ["--base", base / "model.safetensors", "--teacher-vocabulary", base / "vocab.txt"]
+    more = ["--teacher", *start, "--epochs", "3", "--rate", "1e-3"]
+    teacher = _trained([records], vocabulary, tmp_path / "teacher", *more)
+    assert _first(teacher)["all"] > 20
+    _run(
+        *("benchmarks.reader.scoring", "--teacher", "--weights", teacher / "teacher.safetensors"),
+        *("--records", records / "fusion.jsonl.xz", "--vocabulary", vocabulary),
+        *("--into", tmp_path / "scores", "--device", "cpu"),
+    )
+    read = [(each["id"], len(each["read"])) for each in _lines(records / "fusion.jsonl.xz")]
+    scored = list(_lines(tmp_path / "scores" / "fusion.jsonl.xz"))
+    assert [(each["id"], len(each["scores"])) for each in scored] == read
+    assert len({score for each in scored for score in each["scores"]}) > 10
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with lzma.open(path, "rt") as file:
+        yield from map(json.loads, file)
 
 
 def _score(path: Path, question: list[int], passage: list[int]) -> float:
@@ -170,25 +257,18 @@ def _score(path: Path, question: list[int], passage: list[int]) -> float:
     return float(score[0])
 
 
-def test_the_fusion_learns_how_far_a_reader_is_to_be_trusted(
-    mirror: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert tasks.main(["owner/name", "--mirror", str(mirror), "--commits", "9"]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+def test_the_fusion_learns_how_far_a_reader_is_to_be_trusted(records: Path, tmp_path: Path) -> None:
+    path = records / "fusion.jsonl.xz"
+    found = [each["task"] for each in _lines(path)]
     assert {"doc", "name", "changelog"} <= {task["kind"] for task in found}
-    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in found))
-    records = tmp_path / "fusion.jsonl.xz"
-    trees = ["--mirror", str(mirror), "--trees", str(tmp_path / "trees")]
-    arguments = ["--tasks", str(tmp_path / "tasks.jsonl"), *trees, "--into", str(records)]
-    assert collect.main(arguments) == 0
     (tmp_path / "scores").mkdir()
     trust = {}
     for right in (4.0, -4.0):
-        with lzma.open(tmp_path / "scores" / records.name, "wt") as file:
-            for each in fusion.load(records, None):
+        with lzma.open(tmp_path / "scores" / path.name, "wt") as file:
+            for each in fusion.load(path, None):
                 scores = [right if each.right[row] else -right for row, *_ in each.record["read"]]
                 file.write(json.dumps({"id": each.record["id"], "scores": scores}) + "\n")
-        examples = fusion.load(records, tmp_path / "scores" / records.name, 112)
+        examples = fusion.load(path, tmp_path / "scores" / path.name, 112)
         data = fusion.fit(examples, pull=1.0)
         plain = fusion.parse_fusion(data["plain"])
         trust[right] = data["plain"]["definitions"]["behind"]
