@@ -135,16 +135,37 @@ def quantize(model: Path, into: Path) -> None:
     )
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Write the reader in int8; the exit status is 0."""
+def mean_of(paths: Sequence[Path]) -> Weights:
+    """The mean of the weights in these safetensors, which have the same names and shapes.
+
+    Of weights from one training it is often better than each (Wortsman et al. 2022, Model soups).
+
+    Raises:
+        KeyError: a weight is missing in one of them.
+    """
     from safetensors.numpy import load_file
 
+    known = [load_file(path) for path in paths]
+    return {
+        name: np.mean([np.asarray(each[name], np.float32) for each in known], axis=0)
+        for name in known[0]
+    }
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Write the reader in int8; the exit status is 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reader.graph")
-    parser.add_argument("--weights", type=Path, required=True, help="reader.safetensors")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="reader.safetensors; of several, the mean",
+    )
     parser.add_argument("--into", type=Path, required=True, help="reader.onnx")
     options = parser.parse_args(args)
     whole = options.into.with_suffix(".float32.onnx")
-    onnx.save(build(load_file(options.weights), HEADS), whole)
+    onnx.save(build(mean_of(options.weights), HEADS), whole)
     quantize(whole, options.into)
     print(f"{options.into}: {options.into.stat().st_size:,} bytes")
     return 0
