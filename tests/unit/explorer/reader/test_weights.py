@@ -21,7 +21,7 @@ def test_they_are_small_enough_for_a_wheel() -> None:
 
 def test_nothing_that_questions_are_about_was_mined() -> None:
     assert len(CARD["repositories"]) >= 120
-    assert sum(CARD["repositories"].values()) == CARD["groups"]
+    assert sum(CARD["repositories"].values()) == CARD["groups"] >= 150_000
     assert [name for name in CARD["repositories"] if not may_be_mined(name)] == []
 
 
