@@ -8,6 +8,7 @@ What only a start needs is imported inside the functions: most clients find a ru
 """
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,8 @@ _OTHERS_ANSWER_S = 2.0
 """For the first answer of a keeper that another process has just started."""
 _KILLED_S = 5.0
 """For a killed keeper to disappear."""
+_DROPPED_S = 0.5
+"""For a killed keeper's lock to be free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +229,18 @@ def _is_kept(state: State | None) -> bool:
 def clear_remains(places: Places) -> bool:
     """End what a keeper left that was killed with its guard; whether any process was left.
 
-    Costs a look at one file if nothing was left.
+    Costs a look at one file if nothing was left, and waits half a second at most for the lock.
     """
     state = read_state(places.state)
     if state is None or process.is_alive(state.keeper_pid, state.keeper_birth):
         return False
     lock = Lock(places.lock)
-    if not lock.take():
-        return False
+    # Killed, a process counts as dead a moment before the last of its threads drops the lock.
+    until = time.monotonic() + _DROPPED_S
+    while not lock.take():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
     try:
         ended = process.end_session(state.guard_pid, state.guard_birth)
         places.clear()
