@@ -69,6 +69,8 @@ class SoftTargets:
     """A teacher's scores of all pairs of a corpus and their share of the target."""
 
     scores: NDArray[np.float16]
+    starts: NDArray[np.int64]
+    """Where each group's scores begin, as ``Corpus.pairs`` has them."""
     share: float
 
 
@@ -104,7 +106,6 @@ class Steps:
         """``plan``: [steps, groups]; ``others``: the most passages that are not sought."""
         self._corpus, self._plan, self._others = corpus, plan, others
         self._separators, self._soft, self._seed = separators, soft, seed
-        self._starts = corpus.pairs(range(len(corpus.groups)))[1]
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -123,7 +124,7 @@ class Steps:
             at += range(row * targets.shape[1], row * targets.shape[1] + len(passages))
             targets[row, 0] = 1.0
             if self._soft is not None:
-                scored = self._starts[group] + np.array([sought, *(len(each.sought) + taken)])
+                scored = self._soft.starts[group] + np.array([sought, *(len(each.sought) + taken)])
                 targets[row] *= 1.0 - self._soft.share
                 chances = _softmax(self._soft.scores[scored].astype(np.float32))
                 targets[row, : len(passages)] += self._soft.share * chances

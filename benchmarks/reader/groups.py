@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.reader.excluded import may_be_mined
+from benchmarks.reader.mining import LEAST_OTHERS, MOST_SOUGHT, NEAR_LINES, touch
 from explorer.reader.words import PASSAGE_TOKENS, QUESTION_TOKENS, Vocabulary
 
 SCOUT: Final = "scout-"
@@ -30,11 +31,7 @@ SCOUT: Final = "scout-"
 _PATTERNS: Final = ("*.json.xz", "*.jsonl.xz")
 _OF_A_DEFINITION: Final = frozenset(("doc", "name"))
 """Kinds of tasks that seek one definition, not changed lines."""
-_MOST_SOUGHT: Final = 6
 _MOST_OTHERS: Final = 64
-_LEAST_OTHERS: Final = 4
-_NEAR_LINES: Final = 4
-"""A passage this close to changed lines may be what is sought as well, so it is left out."""
 
 Tokens = NDArray[np.uint16]
 Numbers = NDArray[np.int32]
@@ -181,27 +178,23 @@ def _of_record(record: dict[str, Any], table: _Table) -> Group | None:
         ranges = task["files"].get(record["paths"][file], ())
         if task["kind"] in _OF_A_DEFINITION:
             hit = any(begin == head for begin, _ in ranges)
-            near = _touch(ranges, start, end)
+            near = touch(start, end, ranges)
         else:
-            hit = _touch(ranges, start, end)
-            near = _touch(ranges, start - _NEAR_LINES, end + _NEAR_LINES)
+            hit = touch(start, end, ranges)
+            near = touch(start, end, ranges, NEAR_LINES)
         if hit:
             sought.append(text)
         elif not near:
             others.append(text)
-    if not sought or len(others) < _LEAST_OTHERS:
+    if not sought or len(others) < LEAST_OTHERS:
         return None
     return Group(
         task["repo"],
         f"{SCOUT}{task['kind']}",
         table.question(task["query"]),
-        table.passages(sought[:_MOST_SOUGHT]),
+        table.passages(sought[:MOST_SOUGHT]),
         table.passages(others[:_MOST_OTHERS]),
     )
-
-
-def _touch(ranges: Iterable[Sequence[int]], start: int, end: int) -> bool:
-    return any(start <= last and first <= end for first, last in ranges)
 
 
 def _joined(parts: Sequence[Corpus]) -> Corpus:

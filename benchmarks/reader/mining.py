@@ -44,7 +44,11 @@ _INDEX_FILES: Final = 4_000
 _FILE_BYTES: Final = 150_000
 _QUESTION_CHARS: Final = 2_000
 _CHANGED_LINES: Final = 150
-_MOST_SOUGHT: Final = 6
+MOST_SOUGHT: Final = 6
+LEAST_OTHERS: Final = 4
+"""Of fewer passages beside what is sought no group is made."""
+NEAR_LINES: Final = 4
+"""A passage this close to changed lines may be what is sought as well, so it is left out."""
 _SAME_FILE: Final = 6
 _OTHER_FILES: Final = 8
 _PARSED: Final = 3_000
@@ -191,7 +195,7 @@ class Miner:
     def add(self, kind: str, question: str, sought: Sequence[str], others: Iterable[str]) -> None:
         """Add a group, unless hardly anything is beside what is sought."""
         beside = [text for text in dict.fromkeys(others) if text not in sought]
-        if len(beside) < 4:
+        if len(beside) < LEAST_OTHERS:
             return
         self.groups.append(
             {
@@ -237,21 +241,26 @@ class Miner:
             hit = [
                 n
                 for n, p in enumerate(file.passages)
-                if _touch(p, ranges, 0) and not _ASIDE_NAME.match(file.outline[p.definition].name)
+                if touch(p.start, p.end, ranges)
+                and not _ASIDE_NAME.match(file.outline[p.definition].name)
             ]
             # The smallest around a line is meant, not the class or the function that it is in.
             inner = [
                 n for n in hit if not any(_inside(file, other, n) and other != n for other in hit)
             ]
             sought += [file.text(n) for n in inner]
-            away = [n for n, p in enumerate(file.passages) if not _touch(p, ranges, 4)]
+            away = [
+                n
+                for n, p in enumerate(file.passages)
+                if not touch(p.start, p.end, ranges, NEAR_LINES)
+            ]
             near += self.same_file(file, tree, words, away)
         if not sought:
             return
         self._random.shuffle(sought)
         for kind, question in asked_as:
             others = self.others(tree, terms(question), frozenset(task.files))
-            self.add(kind, question, sought[:_MOST_SOUGHT], near[: _SAME_FILE * 2] + others)
+            self.add(kind, question, sought[:MOST_SOUGHT], near[: _SAME_FILE * 2] + others)
 
     def documentation(self, docs: int, names: int) -> None:
         """Groups of ``doc`` and of ``name``, from the newest tree."""
@@ -326,8 +335,9 @@ def _best(file: File, tree: Tree, words: Sequence[str], among: Iterable[int]) ->
     return sorted(scores, key=lambda n: -scores[n])
 
 
-def _touch(passage: Passage, ranges: Sequence[tuple[int, int]], around: int) -> bool:
-    return any(passage.start - around <= b and a <= passage.end + around for a, b in ranges)
+def touch(start: int, end: int, ranges: Iterable[Sequence[int]], around: int = 0) -> bool:
+    """Whether one of the ranges has a line from ``start`` to ``end``, or so many lines around."""
+    return any(start - around <= last and first <= end + around for first, last in ranges)
 
 
 def _inside(file: File, inner: int, outer: int) -> bool:

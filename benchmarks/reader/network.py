@@ -37,25 +37,29 @@ class Linear(nn.Linear):
 
 
 class Layer(nn.Module):
-    """One layer of BERT."""
+    """One layer of BERT, and of MPNet."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, heads: int = HEADS, epsilon: float = 1e-12) -> None:
         super().__init__()
+        self._heads = heads
         self.query = Linear(hidden, hidden)
         self.key = Linear(hidden, hidden)
         self.value = Linear(hidden, hidden)
         self.attended = Linear(hidden, hidden)
-        self.attended_norm = nn.LayerNorm(hidden, eps=1e-12)
+        self.attended_norm = nn.LayerNorm(hidden, eps=epsilon)
         self.up = Linear(hidden, 4 * hidden)
         self.down = Linear(4 * hidden, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=1e-12)
+        self.norm = nn.LayerNorm(hidden, eps=epsilon)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``x``: [pairs, length, hidden]; ``mask``: [pairs, 1, 1, length], 0 or -inf."""
+        """``x``: [pairs, length, hidden]; ``mask`` is added to the attention's scores.
+
+        It is [pairs, heads, length, length], or 1 where it is the same for all.
+        """
         pairs, length, hidden = x.shape
 
         def heads(linear: Linear) -> Tensor:
-            return linear(x).view(pairs, length, HEADS, hidden // HEADS).transpose(1, 2)
+            return linear(x).view(pairs, length, self._heads, hidden // self._heads).transpose(1, 2)
 
         mixed = functional.scaled_dot_product_attention(
             heads(self.query), heads(self.key), heads(self.value), attn_mask=mask

@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from benchmarks.reader.network import read_weights
+from benchmarks.reader.network import Layer, read_weights
 
 BUCKETS: Final = 32
 _FARTHEST: Final = 128
@@ -26,36 +25,6 @@ _PADDED_POSITION: Final = 1
 _EPSILON: Final = 1e-5
 _SPECIAL: Final = {"[PAD]": "<pad>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
 """Pieces of BERT's vocabulary that MPNet's has under another name."""
-
-
-class _Layer(nn.Module):
-    def __init__(self, hidden: int, heads: int) -> None:
-        super().__init__()
-        self._heads = heads
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
-        self.attended = nn.Linear(hidden, hidden)
-        self.attended_norm = nn.LayerNorm(hidden, eps=_EPSILON)
-        self.up = nn.Linear(hidden, 4 * hidden)
-        self.down = nn.Linear(4 * hidden, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=_EPSILON)
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """``x``: [pairs, length, hidden]; ``bias``: [pairs, heads, length, length]."""
-        pairs, length, hidden = x.shape
-
-        def split(linear: nn.Linear) -> Tensor:
-            parts: Tensor = linear(x).view(pairs, length, self._heads, hidden // self._heads)
-            return parts.transpose(1, 2)
-
-        mixed = functional.scaled_dot_product_attention(
-            split(self.query), split(self.key), split(self.value), attn_mask=bias
-        )
-        mixed = self.attended(mixed.transpose(1, 2).reshape(pairs, length, hidden))
-        x = self.attended_norm(x + mixed)
-        found: Tensor = self.norm(x + self.down(functional.gelu(self.up(x))))
-        return found
 
 
 class TeacherNetwork(nn.Module):
@@ -72,7 +41,7 @@ class TeacherNetwork(nn.Module):
         self.relative = nn.Embedding(BUCKETS, heads)
         # Stays as it is: in each layer its gradient would be [pairs, heads, length, length].
         self.relative.weight.requires_grad_(False)
-        self.layers = nn.ModuleList(_Layer(hidden, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(hidden, heads, _EPSILON) for _ in range(layers))
         self.pooler = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1)
 

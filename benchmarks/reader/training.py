@@ -60,7 +60,8 @@ def train(
     device = options.device
     soft = None
     if options.soft:
-        soft = SoftTargets(read_scores(options.soft, corpus), options.soft_share)
+        _, starts = corpus.pairs(range(len(corpus.groups)))
+        soft = SoftTargets(read_scores(options.soft, corpus), starts, options.soft_share)
     plan = plan_of(corpus, use, options.epochs, options.size, options.seed)
     steps = Steps(corpus, plan, options.others, learner.separators, soft, options.seed)
     optimizer = torch.optim.AdamW(

@@ -146,11 +146,9 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
     known = outline(path, text)
     best, where = (0.0, 0.0), 0
     lines = text.split(b"\n") if known else []
+    extends = _SPECIALIZES if language_of(path) == "cpp" else _EXTENDS
     for each in known:
-        level = _level(each, name, known, lines)
-        if level and each.kind == "class" and language_of(path) == "cpp":
-            if _SPECIALIZES.match(lines[each.head - 1]):
-                level = EXTENDS
+        level = _level(each, name, known, lines, extends)
         if level and (rank := (_scope_share(path, each, name), level)) > best:
             best, where = rank, each.head
     if where and best[1] >= min(found.plainness, _DECLARED):
@@ -163,8 +161,17 @@ def outlined(path: str, text: bytes, name: Name, found: Defining) -> Defining:
     return found
 
 
-def _level(each: Definition, name: Name, known: Sequence[Definition], lines: list[bytes]) -> float:
-    """How plainly the definition is one of that name; 0 for another name."""
+def _level(
+    each: Definition,
+    name: Name,
+    known: Sequence[Definition],
+    lines: list[bytes],
+    extends: re.Pattern[bytes],
+) -> float:
+    """How plainly the definition is one of that name; 0 for another name.
+
+    A class whose first line matches ``extends`` adds to one that is defined elsewhere.
+    """
     if each.kind not in _KINDS and each.kind != "field":
         return 0.0
     own = each.last_name.lstrip(_SIGILS)
@@ -174,7 +181,7 @@ def _level(each: Definition, name: Name, known: Sequence[Definition], lines: lis
     outer = known[each.parent] if each.parent >= 0 else None
     if outer is not None and outer.kind == "function" and each.kind != "class":
         level -= _IN_FUNCTION
-    if each.kind == "class" and _EXTENDS.match(lines[each.head - 1]):
+    if each.kind == "class" and extends.match(lines[each.head - 1]):
         return EXTENDS
     if outer is not None and outer.last_name == own and each.kind == "function":
         level -= _OF_CLASS
