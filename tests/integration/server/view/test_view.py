@@ -329,8 +329,7 @@ def test_the_axis_of_the_timeline_ends_with_the_last_turn(recorded: tuple[Path, 
     last = events[-1].event
     assert isinstance(last, RunFinished)
     late = replace(last, result=replace(last.result, elapsed_s=1e6))
-    chart = chart_of(run_view([*events[:-1], TimedEvent(9.9, late)]))
-    assert max(bar.x + bar.width for bar in chart.bars) > 90
+    assert chart_of(run_view([*events[:-1], TimedEvent(1e6, late)])) == chart_of(run_view(events))
 
 
 def test_a_record_that_was_cut_off_is_shown_as_far_as_it_went(
