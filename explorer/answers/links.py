@@ -1,14 +1,27 @@
 """One step away from a cited place: who uses it, what it uses, its namesakes, files beside it.
 
-Found by words and outlines. ``locate`` says which files have a name, so only those are read.
+``locate`` says which files have a name, so only those are read; ``Meaning`` says whether a name
+there means the place.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from explorer.answers.meaning import (
+    Meaning,
+    Source,
+    bases_around,
+    family_of,
+    last_word,
+    likeness,
+    module_of,
+    parts_of,
+    unshadowed,
+    words_shared,
+)
 from explorer.definitions import Definition
+from explorer.definitions.names import Name, names_in
 from explorer.records import Citation, Link
 
 MOST_USERS: Final = 3
@@ -17,288 +30,362 @@ MOST_NAMESAKES: Final = 2
 MOST_BESIDE: Final = 3
 _FILES_READ: Final = 8
 """How many files are read for users, and for what is used."""
-_NAMES_LOOKED_UP: Final = 12
+_FILES_FOR_A_NAME: Final = 3
+_NAMES_LOOKED_UP: Final = 16
 _COMMON: Final = 60
-"""A name that more files have says too little; only its own file and folder are searched then."""
+"""A name that more files define says too little; only its own folder's are looked at then."""
+_WITHOUT_KEYWORD: Final = frozenset("java kotlin csharp cpp scala".split())
+"""Languages of which ``locate`` does not always know what a file defines."""
 _LEAST_CHARS: Final = 3
-_WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_CALLED: Final = re.compile(
-    r"\b([A-Za-z_]\w{3,})\s*[({!<]|\b([A-Z][A-Z_0-9]{3,})\b|\b([A-Z]\w{3,})\b"
-)
-_IMPORT: Final = re.compile(
-    r"\s*(?:import|from|use|using|require|include|export\s*(?:\*|\{)|#\s*include|package)\b"
-)
+_WORD: Final = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _COMMENT: Final = re.compile(r"\s*(?://|/\*|\*(?:[ /]|$)|#(?!\[)|--|<!--|;;|\"\"\"|''')")
 _BESIDE: Final = frozenset(
     "ts tsx js jsx vue svelte html htm css scss sass less sql graphql proto erb h hpp c cc cpp mjs"
     " xml json xsd".split()
 )
 _TEST: Final = re.compile(
-    r"(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$)", re.IGNORECASE
+    r"(?i:(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$))|[a-z]Tests?\.[a-z]+$"
 )
-
+_IN_TEST: Final = re.compile(r"tests?\.")
+"""A module of tests in the file that it tests, in Rust."""
 _DOCUMENT: Final = re.compile(r"\.(?:md|markdown|mdx|rst|adoc|txt|po|json|lock)$", re.IGNORECASE)
 """A text that has a name mentions it; it does not use it."""
+_PASSED_ON: Final = re.compile(r"\brequire\(|\bexports\.")
+"""In a value that is imported, or exported under that name."""
+_NO_NAMES: Final = frozenset("exports default main".split())
+"""What is used by another name, or by none."""
+_CONSTRUCTORS: Final = {
+    "python": "__init__",
+    "javascript": "constructor",
+    "ruby": "initialize",
+    "php": "__construct",
+}
 
 Located = Mapping[str, Sequence[tuple[str, bool]]]
 """For each name the files that have it, and whether they define it."""
 Locate = Callable[[Sequence[str]], Located]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file's lines and definitions."""
-
-    lines: Sequence[str]
-    outline: Sequence[Definition]
-
-
 Read = Callable[[str], Source | None]
 
 
 def links_of(
-    citation: Citation, own: Definition | None, paths: Sequence[str], read: Read, locate: Locate
+    citation: Citation,
+    own: Definition | None,
+    paths: Sequence[str],
+    read: Read,
+    locate: Locate,
+    query: str = "",
 ) -> tuple[Link, ...]:
     """What is one step away from the citation, nearest first.
 
-    ``own`` is its definition, ``paths`` are the repository's files. Reads files, blocking.
+    ``own`` is its definition, ``paths`` are the repository's files; of what it uses, names that
+    share words with ``query`` come first. Reads files, blocking.
     """
     found = list(_beside(citation.path, paths))
     source = read(citation.path)
     if own is None or not own.name or source is None:
         return tuple(found)
-    name = own.last_name
-    used = _names_used(citation, own, source)
-    located = locate([name, *used])
+    used = _names_used(citation, own, source, query)
+    holder, name = source.holder(own), own.last_name
+    located = locate([name, holder or module_of(citation.path), *used])
+    target = own
+    if holder and own.parent >= 0 and (name == holder or name == _CONSTRUCTORS.get(source.family)):
+        # A constructor is called by the name of its class.
+        target, name = source.outline[own.parent], holder
     users: list[Link] = []
     if len(name) >= _LEAST_CHARS and not name.startswith("__") and _WORD.fullmatch(name):
-        users = _users(citation, own, located.get(name, ()), read)
-    namesakes = _namesakes(citation, own, located.get(name, ()), read) if "." in own.name else []
-    uses = _uses(citation, own, used, source, located, read)
+        users = _users(target, source, located, read)
+    uses = _uses(own, used, source, located, read)
+    namesakes = _namesakes(own, source, located.get(own.last_name, ()), read) if holder else []
     return (*users, *uses, *namesakes, *found)
 
 
-def _users(
-    citation: Citation, own: Definition, files: Sequence[tuple[str, bool]], read: Read
-) -> list[Link]:
-    word = re.compile(rf"(?<![\w]){re.escape(own.last_name)}(?![\w])")
+def _meaning(own: Definition, home: Source, located: Located, *, in_test: bool) -> Meaning:
+    """What names mean the definition, in a test or in other files, which use no test's double."""
+    files = located.get(own.last_name, ())
+    elsewhere = any(
+        defines and path != home.path and (in_test or not _is_test(path)) for path, defines in files
+    )
+    is_rare = len(files) <= _FILES_READ
+    if home.family in _WITHOUT_KEYWORD and (home.family != "cpp" or home.holder(own)):
+        elsewhere = elsewhere or not is_rare
+    return Meaning(own, home, elsewhere=elsewhere, is_rare=is_rare)
+
+
+def _users(own: Definition, home: Source, located: Located, read: Read) -> list[Link]:
+    if own.last_name in _NO_NAMES:
+        return []
+    meanings = [_meaning(own, home, located, in_test=in_test) for in_test in (False, True)]
+    holder = home.holder(own) or module_of(home.path)
+    holders = {path for path, _ in located.get(holder, ())}
+    candidates = [
+        path
+        for path, _ in located.get(own.last_name, ())
+        if not _DOCUMENT.search(path) and (not home.family or family_of(path) in (home.family, ""))
+    ]
+    nearest = _nearest(home.path, candidates, most=len(candidates))
+    # Where the class or module is named, too, it is likelier to be what is meant.
+    nearest.sort(key=lambda path: (path != home.path, _is_test(path), path not in holders))
     found: list[Link] = []
-    candidates = [path for path, _ in files if not _DOCUMENT.search(path)]
-    for path in _nearest(citation.path, candidates)[:_FILES_READ]:
+    further: list[Link] = []
+    read_last = next((path for path in nearest[_FILES_READ:] if _is_test(path)), "")
+    chosen = nearest[:_FILES_READ]
+    if read_last and not any(map(_is_test, chosen)):
+        chosen[-1] = read_last
+    for path in chosen:
         source = read(path)
-        for number, line in enumerate(source.lines if source else (), 1):
-            match = word.search(line[:1_000])
-            if match is None or _IMPORT.match(line) or _COMMENT.match(line):
-                continue
-            if path == citation.path and own.start <= number <= own.end:
-                continue
-            assert source is not None
-            around = _at(source.outline, number)
-            if around is not None and around.last_name == own.last_name:
-                # It is defined here, too, or calls itself.
-                continue
-            if _in_list(line, own.last_name):
-                continue
-            if _receiver(line[: match.start()]) in _OWN and _is_strange(own, around, source):
-                continue
-            found.append(Link("used by", path, number, around.name if around else ""))
-            if len(found) == MOST_USERS:
-                return found
-            if sum(each.path == path for each in found) == MOST_USERS - 1:
-                break
-    return found
+        if source is None:
+            continue
+        links = [
+            Link("used by", path, line, around.name if around else "")
+            for line, around in _using(own, home, meanings[_is_test(path)], source)
+        ]
+        if not _is_test(home.path):
+            tests = [each for each in links if _is_test(path) or _IN_TEST.match(each.name)]
+            further += tests
+            links = [each for each in links if each not in tests]
+        # Another file's user says more than the third of this one.
+        found += links[: MOST_USERS - 1]
+        further = links[MOST_USERS - 1 :] + further
+        if len(found) >= MOST_USERS:
+            break
+    return (found + further)[:MOST_USERS]
 
 
-def _is_strange(own: Definition, around: Definition | None, source: Source) -> bool:
-    """Whether ``self`` around a line is of a class that has nothing to do with the method's own."""
-    holder = own.name.rpartition(".")[0].rpartition(".")[2]
-    if not holder or around is None:
-        return False
-    head = _class_line(source, around)
-    return bool(head) and holder not in _WORD.findall(head)
+def _using(
+    own: Definition, home: Source, meaning: Meaning, source: Source
+) -> Iterator[tuple[int, Definition | None]]:
+    """The lines of a file that use the definition, calls first, one of each function."""
+    is_home = source.path == home.path
+    if not home.family or not source.family:
+        lines = _mentions(own, home, source)
+    else:
+        name = own.last_name
+        if not any(name in line and not _COMMENT.match(line) for line in source.lines):
+            return
+        names = names_in(source.path, source.lines, 1, len(source.lines), name) or []
+        uses = [
+            each
+            for each in unshadowed(names, own if is_home else None)
+            if not (is_home and own.start <= each.line <= own.end) and meaning.of(each, source)
+        ]
+        lines = [each.line for each in sorted(uses, key=lambda each: each.role != "call")]
+    seen: set[str] = set()
+    for line in lines:
+        around = source.around(line)
+        user = around.name if around is not None else str(line)
+        is_overload = around is not None and around.last_name == own.last_name and is_home
+        if user not in seen and not is_overload:
+            seen.add(user)
+            yield line, around
 
 
-def _in_list(line: str, name: str) -> bool:
-    """True for a line that is the name alone, as in a list of exports."""
-    return line.strip().strip("\"'`,") == name
+def _mentions(own: Definition, home: Source, source: Source) -> list[int]:
+    """The lines that have the name, where the language of one of the files has no grammar.
+
+    A name of one word is too common, except for a call in the same language.
+    """
+    is_same = home.path.rpartition(".")[2] == source.path.rpartition(".")[2]
+    is_key = own.kind == "section" and source.path != home.path
+    if not (is_same or is_key):
+        return []
+    name = re.escape(own.last_name)
+    is_long = len(parts_of(own.last_name)) > 1
+    word = re.compile(rf"(?<![\w$]){name}(?![\w$])" if is_long else rf"(?<![\w$.]){name}\(")
+    return [
+        number
+        for number, line in enumerate(source.lines, 1)
+        if word.search(line[:1_000])
+        and not _COMMENT.match(line)
+        and not (source.path == home.path and own.start <= number <= own.end)
+        and not any(
+            each.head == number and each.last_name == own.last_name for each in source.outline
+        )
+        and (is_long or is_same)
+    ]
+
+
+def _names_used(
+    citation: Citation, own: Definition, source: Source, query: str
+) -> dict[str, list[Name]]:
+    """The names that the place calls or refers to, calls first, and of these the likeliest.
+
+    First those that share words with the question, then those of the same class and file, then
+    those near what matters.
+    """
+    first, last = own.head, min(own.end, len(source.lines))
+    if own.kind == "class":
+        last = min(last, max(citation.end, own.head))
+    names = [
+        each
+        for each in unshadowed(names_in(source.path, source.lines, first, last) or [], own)
+        if each.text != own.last_name and not each.text.startswith("__") and len(each.text) > 2
+    ]
+    matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
+    defined = {each.last_name for each in source.outline if each.kind != "statements"}
+    holder = source.holder(own)
+    members = {each.last_name for each in source.outline if source.holder(each) == holder}
+    asked = set(parts_of(query)) - set(parts_of(own.last_name))
+    found: dict[str, list[Name]] = {}
+    for each in names:
+        found.setdefault(each.text, []).append(each)
+
+    def rank(item: tuple[str, list[Name]]) -> tuple[bool, int, bool, bool, bool, int]:
+        text, uses = item
+        return (
+            all(each.role != "call" for each in uses),
+            -words_shared(text, asked),
+            text not in members or text not in defined,
+            text not in defined,
+            not any(each.line in matters for each in uses),
+            uses[0].line,
+        )
+
+    return dict(sorted(found.items(), key=rank)[:_NAMES_LOOKED_UP])
 
 
 def _uses(
-    citation: Citation,
     own: Definition,
-    used: Mapping[str, str],
+    used: Mapping[str, list[Name]],
     source: Source,
     located: Located,
     read: Read,
 ) -> list[Link]:
-    found: list[Link] = []
-    here: dict[str, list[Definition]] = {}
-    for each in source.outline:
-        if not (own.start <= each.start and each.end <= own.end) and each.name:
-            here.setdefault(each.last_name, []).append(each)
-    seen = _Seen(own, source)
-    opened = 0
-    for name, receiver in used.items():
-        mine = seen.from_here(here.get(name, ()), receiver, source.outline)
-        if mine is not None:
-            found.append(Link("uses", citation.path, mine.head, mine.name))
-        else:
-            defining = [
-                path for path, defines in located.get(name, ()) if defines and path != citation.path
-            ]
-            if not defining or len(defining) > _FILES_READ or opened >= _FILES_READ:
-                continue
-            opened += 1
-            path = _nearest(citation.path, defining)[0]
-            other = read(path)
-            outline = other.outline if other else ()
-            named = [each for each in outline if each.last_name == name]
-            first = seen.from_here(named, receiver, outline)
-            if first is not None:
-                found.append(Link("uses", path, first.head, first.name))
-        if len(found) == MOST_USED:
-            break
-    return found
-
-
-class _Seen:
-    """What the lines of a definition can mean by a name."""
-
-    def __init__(self, own: Definition, source: Source) -> None:
-        self._own, self._outline = own, source.outline
-        self._class = own.name.rpartition(".")[0].rpartition(".")[2]
-        self._bases = set(_WORD.findall(_class_line(source, own))) - _CLASS_WORDS
-
-    def from_here(
-        self, named: Sequence[Definition], receiver: str, outline: Sequence[Definition]
-    ) -> Definition | None:
-        """The definition that is meant, of those of that name in an outline.
-
-        ``receiver`` is what stands before the name, as ``_receiver`` says. A member of another
-        class, such as a subclass, merely has the same name.
-        """
-        fitting = [each for each in named if self._fits(each, receiver, outline)]
-        if not fitting and len(named) == 1 and named[0].kind == "function":
-            # Of what class a variable is, is not known; there is only one such method.
-            return named[0] if receiver and receiver not in _OWN else None
-        return next(iter(fitting), None)
-
-    def _fits(self, each: Definition, receiver: str, outline: Sequence[Definition]) -> bool:
-        above = outline[each.parent] if each.parent >= 0 else None
-        if above is not None and above.kind == "function":
-            is_around = above.start <= self._own.start and self._own.end <= above.end
-            return outline is self._outline and is_around and not receiver
-        holder = each.name.rpartition(".")[0].rpartition(".")[2]
-        is_member = above.kind == "class" if above is not None else bool(holder)
-        if not is_member or each.kind in ("class", "type"):
-            return receiver not in _OWN
-        if receiver == holder:
-            return True
-        # The receiver of a method in Go, and its scope in C++, stand in its own head.
-        if holder == self._class:
-            return above is None or not receiver or receiver in _OWN
-        return holder in self._bases and (not receiver or receiver in _OWN)
-
-
-_OWN: Final = frozenset("self this cls super base parent static Self".split())
-_BEFORE: Final = re.compile(r"(\w*)(\S?)\s*(?:\?\.|\.|::|->)\s*$")
-
-
-def _receiver(before: str) -> str:
-    """The word before a dot at the end of the text, ``?`` for another value; empty for no dot."""
-    match = _BEFORE.search(before)
-    if match is None:
-        return ""
-    return match[1] if match[1] and not match[2] else "super" if "super()" in before else "?"
-
-
-def _names_used(citation: Citation, own: Definition, source: Source) -> dict[str, str]:
-    """The names that the place calls or refers to, those near what matters first.
-
-    For each what stands before it where it is first used, as ``_receiver`` says.
-    """
-    matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
-    last = min(own.end, len(source.lines))
-    numbers = sorted(range(own.head, last + 1), key=lambda n: (n not in matters, n))
-    names: dict[str, str] = {}
-    documented = _docstring_lines(source.lines, own.head, last)
-    for number in numbers:
-        line = source.lines[number - 1][:500]
-        if number in documented or _COMMENT.match(line):
+    functions: list[Link] = []
+    others: list[Link] = []
+    left = _FILES_READ
+    for names in used.values():
+        meant = _meant(own, names, source, source, located)
+        if meant is None:
+            for path in _defining(names, source, located)[:left]:
+                left -= 1
+                other = read(path)
+                meant = _meant(own, names, source, other, located) if other is not None else None
+                if meant is not None:
+                    break
+        if meant is None or (
+            # What stands in a signature is a type, a default or how it is compiled.
+            meant[1].kind in ("value", "field") and all(each.line < own.body for each in names)
+        ):
             continue
-        for match in _CALLED.finditer(line):
-            name = match[1] or match[2] or match[3]
-            if name != own.last_name and not name.startswith("__"):
-                names.setdefault(name, _receiver(line[: match.start()]))
-    return dict(list(names.items())[:_NAMES_LOOKED_UP])
+        is_called = meant[1].kind == "function" and any(each.role == "call" for each in names)
+        kind = functions if is_called else others
+        link = Link("uses", meant[0], meant[1].head, meant[1].name)
+        if link not in kind:
+            kind.append(link)
+        if len(functions) == MOST_USED:
+            break
+    return (functions + others)[:MOST_USED]
 
 
-def _docstring_lines(lines: Sequence[str], first: int, last: int) -> set[int]:
-    """The lines that lie in texts between triple quotes."""
-    found: set[int] = set()
-    inside = False
-    for number in range(first, last + 1):
-        line = lines[number - 1]
-        if inside:
-            found.add(number)
-        if (line.count('"""') + line.count("'''")) % 2:
-            inside = not inside
-    return found
+def _defining(names: Sequence[Name], source: Source, located: Located) -> list[str]:
+    """The few other files that are likeliest to define what the names mean."""
+    family, text = source.family, names[0].text
+    paths = [
+        path
+        for path, defines in located.get(text, ())
+        if (defines or family in _WITHOUT_KEYWORD) and path != source.path
+        if family_of(path) == family
+    ]
+    statements = source.imports
+    is_bare = all(each.before is None for each in names)
+    by_import = family in ("python", "javascript")
+    if is_bare and by_import:
+        # What a file does not import it cannot mean.
+        statements = tuple(each for each in statements if text in each or "*" in each)
+        if not statements:
+            return []
+    imports = "\n".join(statements)
+    said = {last_word(each.before) for each in names if each.before}
+    if is_bare and not by_import:
+        said = {text, *bases_around(source, names[0].line)}
+
+    def likely(path: str) -> int:
+        module = module_of(path)
+        return max((likeness(word, module) for word in said), default=0) or int(module in imports)
+
+    if len(paths) > 1:
+        folder = source.path.rpartition("/")[0]
+        paths = [
+            each
+            for each in paths
+            if likely(each) or (not by_import and each.rpartition("/")[0] == folder)
+        ]
+    nearest = _nearest(source.path, paths, most=len(paths))
+    return sorted(nearest, key=lambda path: (-likely(path), len(parts_of(module_of(path)))))[
+        :_FILES_FOR_A_NAME
+    ]
+
+
+def _meant(
+    own: Definition, names: Sequence[Name], source: Source, other: Source, located: Located
+) -> tuple[str, Definition] | None:
+    """The path and definition, of those in another file, that one of the names means."""
+    for each in other.outline:
+        if each.last_name != names[0].text or each.kind in ("statements", "section", "call"):
+            continue
+        if other is source and (
+            (own.start <= each.start and each.end <= own.end)
+            or (each.kind == "class" and each.last_name == source.holder(own))
+        ):
+            continue
+        if each.kind == "value" and re.search(
+            r"\brequire\(|\bexports\.", other.lines[each.head - 1]
+        ):
+            # It is imported, or exported under that name.
+            continue
+        meaning = _meaning(each, other, located, in_test=_is_test(source.path))
+        if any(meaning.of(name, source) for name in names):
+            return other.path, each
+    return None
 
 
 def _namesakes(
-    citation: Citation, own: Definition, files: Sequence[tuple[str, bool]], read: Read
+    own: Definition, home: Source, files: Sequence[tuple[str, bool]], read: Read
 ) -> list[Link]:
     """The method of the same name in a base class, a subclass or another subclass of its base."""
-    own_source = read(citation.path)
-    head = _class_line(own_source, own) if own_source else ""
-    if not head:
+    mine = _class_of(own, home)
+    if mine is None:
         return []
-    own_class = own.name.split(".")[-2]
-    bases = set(_WORD.findall(head)) - {own_class, *_CLASS_WORDS}
-    found: list[Link] = []
-    defining = [path for path, defines in files if defines]
-    for path in _nearest(citation.path, defining)[:_FILES_READ]:
+    bases = home.bases(mine)
+    related: list[Link] = []
+    siblings: list[Link] = []
+    is_based = False
+    for path in _nearest(home.path, [path for path, defines in files if defines])[:_FILES_READ]:
         source = read(path)
-        for each in source.outline if source else ():
-            if each.last_name != own.last_name or "." not in each.name or each.kind != "function":
+        for each in source.outline if source is not None else ():
+            if each.last_name != own.last_name or each.kind != "function":
                 continue
-            if path == citation.path and each.start == own.start:
+            if path == home.path and each.start == own.start:
                 continue
             assert source is not None
-            other = each.name.split(".")[-2]
-            words = set(_WORD.findall(_class_line(source, each)))
-            if other in bases or own_class in words or bases & (words - {other, *_CLASS_WORDS}):
-                found.append(Link("same name", path, each.head, each.name))
-                if len(found) == MOST_NAMESAKES:
-                    return found
-    return found
+            other = _class_of(each, source)
+            if other is None or source.family != home.family:
+                continue
+            link = Link("same name", path, each.head, each.name)
+            theirs = source.bases(other)
+            if other.last_name in bases or mine.last_name in theirs:
+                related.append(link)
+            elif bases & theirs:
+                siblings.append(link)
+            is_based = is_based or other.last_name in bases
+    # Of a base that does not have the method, its subclasses have it by chance.
+    return (related + siblings * is_based)[:MOST_NAMESAKES]
 
 
-_CLASS_WORDS: Final = frozenset(
-    "class struct interface trait impl for extends implements abstract public private protected"
-    " export default final object Generic Any dyn where with static sealed data open internal"
-    " typing Enum ABC Protocol Exception".split()
-)
+def _class_of(method: Definition, source: Source) -> Definition | None:
+    """The class that the method stands in; None for none."""
+    above = source.outline[method.parent] if method.parent >= 0 else None
+    return above if above is not None and above.kind == "class" else None
 
 
-def _class_line(source: Source, method: Definition) -> str:
-    """The line that begins the class that the method is in; empty if it is in none."""
-    if method.parent < 0:
-        return ""
-    above = source.outline[method.parent]
-    return source.lines[above.head - 1] if above.kind == "class" else ""
+def _is_test(path: str) -> bool:
+    return bool(_TEST.search(path))
 
 
-def _at(outline: Sequence[Definition], line: int) -> Definition | None:
-    around = [each for each in outline if each.start <= line <= each.end and each.name]
-    return min(around, key=lambda each: each.size, default=None)
-
-
-def _nearest(path: str, others: Sequence[str]) -> list[str]:
+def _nearest(path: str, others: Sequence[str], most: int = _COMMON) -> list[str]:
     """The paths, those in the same file, folder and neighbourhood first, tests last.
 
-    Of a name that very many files have only the first two.
+    Of more than ``most`` only the first two.
     """
     folders = path.split("/")[:-1]
     is_test = bool(_TEST.search(path))
@@ -314,7 +401,7 @@ def _nearest(path: str, others: Sequence[str]) -> list[str]:
         return other != path, bool(_TEST.search(other)) and not is_test, away, other
 
     ordered = sorted(others, key=distance)
-    if len(ordered) > _COMMON:
+    if len(ordered) > most:
         return [each for each in ordered if each.split("/")[:-1] == folders]
     return ordered
 

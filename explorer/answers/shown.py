@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from explorer.answers.links import Locate, Source, links_of
-from explorer.definitions import Definition, outline
+from explorer.answers.links import Locate, links_of
+from explorer.answers.meaning import Source
+from explorer.definitions import Definition
 from explorer.records import Citation, Excerpt, Exploration, OutlineEntry, Span
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
@@ -58,7 +59,7 @@ def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploratio
     if citations:
         first = citations[0]
         own = files.definition(first)
-        found = links_of(first, own, workspace.listing.files, files.source, locate)
+        found = links_of(first, own, workspace.listing.files, files.source, locate, run.query)
         citations[0] = replace(first, links=found)
     return replace(run, citations=tuple(citations), further=tuple(map(files.named, run.further)))
 
@@ -150,7 +151,7 @@ class _Files:
             lines = self._workspace.read(path).lines
         except PathProblem:
             return None
-        return Source(lines, outline(path, "\n".join(lines).encode("utf-8", "replace")))
+        return Source(path, lines)
 
     def definition(self, citation: Citation) -> Definition | None:
         """The definition that the citation is, or lies in."""

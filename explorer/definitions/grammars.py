@@ -8,7 +8,7 @@ import importlib
 import logging
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from explorer.definitions.languages import LANGUAGES
@@ -47,14 +47,30 @@ def _loaded(name: str) -> "tuple[tree_sitter.Language, tree_sitter.Query] | None
 def definitions_in(name: str, text: bytes) -> "list[Captured] | None":
     """The nodes that the language's query finds, by their beginning; None if it cannot be parsed.
 
-    ``name`` is a key of ``LANGUAGES``. Parsing ends after ``PARSE_S``.
+    ``name`` is a key of ``LANGUAGES``.
+    """
+    loaded, root = _loaded(name), root_of(name, text)
+    if loaded is None or root is None:
+        return None
+    import tree_sitter
+
+    cursor = tree_sitter.QueryCursor(loaded[1], match_limit=_MAX_MATCHES)
+    # Given a progress callback, this call ends the process (tree-sitter 0.26.1).
+    return list(_captured(cursor.matches(root)))
+
+
+@lru_cache(maxsize=2)
+def root_of(name: str, text: bytes) -> "tree_sitter.Node | None":
+    """The tree of a text in a language of ``LANGUAGES``; None if it cannot be parsed.
+
+    Parsing ends after ``PARSE_S``. The last two trees are kept: the names of a file are read after
+    its definitions.
     """
     loaded = _loaded(name)
     if loaded is None:
         return None
     import tree_sitter
 
-    grammar, query = loaded
     until = time.monotonic() + PARSE_S
 
     def over(_offset: int, _failed: bool) -> bool:
@@ -64,16 +80,11 @@ def definitions_in(name: str, text: bytes) -> "list[Captured] | None":
         return text[offset : offset + _CHUNK_BYTES]
 
     try:
-        tree = tree_sitter.Parser(grammar).parse(read, progress_callback=over)
+        root = tree_sitter.Parser(loaded[0]).parse(read, progress_callback=over).root_node
     except ValueError:
         # It was cancelled.
         return None
-    root = tree.root_node
-    if root.has_error and root.child_count > _MAX_PIECES:
-        return None
-    cursor = tree_sitter.QueryCursor(query, match_limit=_MAX_MATCHES)
-    # Given a progress callback, this call ends the process (tree-sitter 0.26.1).
-    return list(_captured(cursor.matches(root)))
+    return None if root.has_error and root.child_count > _MAX_PIECES else root
 
 
 def _captured(

@@ -78,9 +78,7 @@ def outline(path: str, text: bytes) -> tuple[Definition, ...]:
     found = _component(path, lines) if suffix_of(path) in COMPONENTS else _parts(path, lines)
     if found:
         return found
-    language = language_of(path)
-    if language == "cpp" and path.endswith(".h") and not _IS_CPP.search(text):
-        language = "c"
+    language = language_in(path, text)
     parsed = _parsed(language, text, lines) if language else None
     if parsed is None:
         parsed = [
@@ -88,6 +86,13 @@ def outline(path: str, text: bytes) -> tuple[Definition, ...]:
             for name, start, end in plain_definitions(lines)
         ]
     return _completed(parsed, lines)
+
+
+def language_in(path: str, text: bytes) -> str:
+    """The language that ``language_of`` says; of a header, by what it has, C or C++."""
+    language = language_of(path)
+    is_c = language == "cpp" and path.endswith(".h") and not _IS_CPP.search(text)
+    return "c" if is_c else language
 
 
 def _parts(path: str, lines: Sequence[str]) -> tuple[Definition, ...]:

@@ -14,7 +14,8 @@ from explorer.scout import Scout
 pytestmark = pytest.mark.anyio
 
 FILES = {
-    "net/delays.py": """LIMIT = 5
+    "net/delays.py": """from net.clip import clipped
+LIMIT = 5
 
 
 def growing(factor):
@@ -49,7 +50,12 @@ class Match:
     def strike(self):
         return self.lit()
 """,
-    "tests/test_delays.py": "def test_growing():\n    assert growing(1)\n",
+    "tests/test_delays.py": """from net.delays import growing
+
+
+def test_growing():
+    assert growing(1)
+""",
     "shapes/base.py": "class Shape:\n    def area(self):\n        raise NotImplementedError\n",
     "shapes/square.py": """from shapes.base import Shape
 
@@ -57,6 +63,18 @@ class Match:
 class Square(Shape):
     def area(self):
         return self.side**2
+""",
+    "shapes/lines.py": """from shapes.base import Shape
+
+
+class Line(Shape):
+    def ends(self):
+        return 2
+
+
+class Ray(Shape):
+    def ends(self):
+        return 1
 """,
     "shapes/field.py": "class Field:\n    def area(self):\n        return self.acres\n",
     "jobs/retry.py": """from jobs.queue import drained
@@ -90,6 +108,23 @@ class Deadline:
 def drained(job):
     return job
 """,
+    "jobs/plan.go": """package jobs
+
+type Day struct{}
+type Plan struct{}
+
+func (p *Plan) All(from Day) []Day {
+\tn := limit(Day{})
+\tif n > 0 {
+\t\treturn nil
+\t}
+\treturn p.first(n)
+}
+
+func limit(d Day) int { return 3 }
+
+func (p *Plan) first(n int) []Day { return nil }
+""",
     "ui/cart.component.ts": "export class Cart {\n  total = 1;\n}\n",
     "ui/cart.component.html": "<p></p>\n",
     "ui/cart.component.scss": "p { a: b; }\n",
@@ -106,10 +141,12 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield opened
 
 
-async def links(workspace: Workspace, path: str, start: int, end: int) -> tuple[Link, ...]:
+async def links(
+    workspace: Workspace, path: str, start: int, end: int, query: str = "q"
+) -> tuple[Link, ...]:
     scout = Scout(workspace)
     assert await scout.index()
-    run = Exploration("q", "scout", "answered", "", (Citation(path, start, end),))
+    run = Exploration(query, "scout", "answered", "", (Citation(path, start, end),))
     found = await anyio.to_thread.run_sync(lambda: linked(run, workspace, scout.locate))
     return found.citations[0].links
 
@@ -117,12 +154,12 @@ async def links(workspace: Workspace, path: str, start: int, end: int) -> tuple[
 async def test_users_come_nearest_first_and_what_is_used_with_its_definition(
     workspace: Workspace,
 ) -> None:
-    assert await links(workspace, "net/delays.py", 4, 6) == (
-        Link("used by", "net/delays.py", 10, "local"),
+    assert await links(workspace, "net/delays.py", 5, 7) == (
+        Link("used by", "net/delays.py", 11, "local"),
         Link("used by", "net/client.py", 6, "Client.connect"),
-        Link("used by", "tests/test_delays.py", 2, "test_growing"),
-        Link("uses", "net/delays.py", 1, "LIMIT"),
+        Link("used by", "tests/test_delays.py", 5, "test_growing"),
         Link("uses", "net/clip.py", 1, "clipped"),
+        Link("uses", "net/delays.py", 2, "LIMIT"),
     )
 
 
@@ -132,8 +169,8 @@ async def test_a_member_of_a_subclass_that_merely_has_the_name_is_not_what_is_us
     found = await links(workspace, "jobs/retry.py", 5, 9)
     assert [each for each in found if each.relation == "uses"] == [
         Link("uses", "jobs/queue.py", 6, "drained"),
-        Link("uses", "jobs/retry.py", 20, "Deadline"),
         Link("uses", "jobs/retry.py", 21, "Deadline.passed"),
+        Link("uses", "jobs/retry.py", 20, "Deadline"),
     ]
 
 
@@ -143,6 +180,23 @@ async def test_a_method_is_not_used_by_a_strangers_own_method_of_that_name(
     assert await links(workspace, "jobs/lamp.py", 2, 3) == (
         Link("used by", "jobs/lamp.py", 8, "Lantern.shine"),
     )
+
+
+async def test_called_functions_come_before_types_and_those_that_the_question_names_first(
+    workspace: Workspace,
+) -> None:
+    found = await links(workspace, "jobs/plan.go", 6, 12)
+    assert [each.name for each in found if each.relation == "uses"] == [
+        "Plan.first",
+        "limit",
+        "Day",
+    ]
+    found = await links(workspace, "jobs/plan.go", 6, 12, "what is the limit of a plan?")
+    assert [each.name for each in found if each.relation == "uses"] == [
+        "limit",
+        "Plan.first",
+        "Day",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +211,12 @@ async def test_a_method_has_its_base_or_override_beside_it_and_no_stranger(
 ) -> None:
     found = await links(workspace, path, *lines)
     assert [each for each in found if each.relation == "same name"] == [other]
+
+
+async def test_siblings_of_a_base_that_lacks_the_method_are_no_namesakes(
+    workspace: Workspace,
+) -> None:
+    assert await links(workspace, "shapes/lines.py", 5, 6) == ()
 
 
 async def test_a_component_has_its_template_and_style_beside_it(workspace: Workspace) -> None:
