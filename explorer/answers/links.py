@@ -212,13 +212,14 @@ def _names_used(
     First those that share words with the question, then those of the same class and file, then
     those near what matters.
     """
+    around = {source.holder(own), *own.name.split(".")}
     first, last = own.head, min(own.end, len(source.lines))
     if own.kind == "class":
         last = min(last, max(citation.end, own.head))
     names = [
         each
         for each in unshadowed(names_in(source.path, source.lines, first, last) or [], own)
-        if each.text != own.last_name and not each.text.startswith("__") and len(each.text) > 2
+        if each.text not in around and not each.text.startswith("__") and len(each.text) > 2
     ]
     matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
     defined = {each.last_name for each in source.outline if each.kind != "statements"}
@@ -323,10 +324,7 @@ def _meant(
     for each in other.outline:
         if each.last_name != names[0].text or each.kind in ("statements", "section", "call"):
             continue
-        if other is source and (
-            (own.start <= each.start and each.end <= own.end)
-            or (each.kind == "class" and each.last_name == source.holder(own))
-        ):
+        if other is source and own.start <= each.start and each.end <= own.end:
             continue
         if each.kind == "value" and re.search(
             r"\brequire\(|\bexports\.", other.lines[each.head - 1]

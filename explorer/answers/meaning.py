@@ -171,22 +171,20 @@ def unshadowed(names: Sequence[Name], own: Definition | None = None) -> Iterator
 
     ``own`` is a definition whose own name shadows nothing.
     """
-    bound = [
-        each
-        for each in names
-        if each.role == "binding"
-        and each.scope[1]
-        and not (
-            own is not None and own.start <= each.line <= own.body and each.text == own.last_name
-        )
-    ]
+    bound = [each for each in names if each.role == "binding" and each.scope[1]]
+    if own is not None:
+        lines = range(own.start, own.body + 1)
+        mine = {(each.text, each.scope) for each in bound if each.line in lines}
+        bound = [
+            each
+            for each in bound
+            if each.text != own.last_name or (each.text, each.scope) not in mine
+        ]
     for name in names:
-        if name.role == "binding":
-            continue
         is_local = name.before is None and any(
             each.text == name.text and each.scope[0] <= name.line <= each.scope[1] for each in bound
         )
-        if not is_local:
+        if name.role != "binding" and not is_local:
             yield name
 
 
@@ -438,7 +436,10 @@ class Meaning:
         return self._is_declared(words[-1], source.lines, source)
 
     def _is_foreign(self, type_: str, source: Source) -> bool:
-        """Whether a type of that name is of another package, in Go."""
+        """Whether a type of that name is of another package, in Go, or of other arity, in C#."""
+        if source.family == "csharp" and self._above is not None:
+            name = f"{self._class}<"
+            return (name in type_) != (name in self._home.head(self._above))
         return (
             source.family == "go"
             and not self._is_near(source)
@@ -472,7 +473,7 @@ class Meaning:
                     else:
                         is_type = any(w[0].isupper() for w in words)
                         found = False if is_type or (words and source.family == "go") else None
-                    if found and self._is_foreign(match[1], source):
+                    if found and self._is_foreign(match[0], source):
                         found = False
                     if found:
                         return True
