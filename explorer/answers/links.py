@@ -5,21 +5,12 @@ there means the place.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
-from explorer.answers.meaning import (
-    Meaning,
-    Source,
-    bases_around,
-    family_of,
-    last_word,
-    likeness,
-    module_of,
-    parts_of,
-    unshadowed,
-    words_shared,
-)
+from explorer.answers.meaning import Meaning, unshadowed
+from explorer.answers.source import Source, family_of, last_word, likeness, module_of, parts_of
 from explorer.definitions import Definition
 from explorer.definitions.names import Name, names_in
 from explorer.records import Citation, Link
@@ -37,6 +28,8 @@ _COMMON: Final = 60
 _WITHOUT_KEYWORD: Final = frozenset("java kotlin csharp cpp scala".split())
 """Languages of which ``locate`` does not always know what a file defines."""
 _LEAST_CHARS: Final = 3
+_TELLING: Final = 4
+"""How long a word is at least that a name can share with the question."""
 _WORD: Final = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _COMMENT: Final = re.compile(r"\s*(?://|/\*|\*(?:[ /]|$)|#(?!\[)|--|<!--|;;|\"\"\"|''')")
 _BESIDE: Final = frozenset(
@@ -137,7 +130,9 @@ def _users(own: Definition, home: Source, located: Located, read: Read) -> list[
             continue
         links = [
             Link("used by", path, line, around.name if around else "")
-            for line, around in _using(own, home, meanings[_is_test(path)], source)
+            for line, around in islice(
+                _using(own, home, meanings[_is_test(path)], source), 2 * MOST_USERS
+            )
         ]
         if not _is_test(home.path):
             tests = [each for each in links if _is_test(path) or _IN_TEST.match(each.name)]
@@ -156,6 +151,7 @@ def _using(
 ) -> Iterator[tuple[int, Definition | None]]:
     """The lines of a file that use the definition, calls first, one of each function."""
     is_home = source.path == home.path
+    lines: Iterable[int]
     if not home.family or not source.family:
         lines = _mentions(own, home, source)
     else:
@@ -163,12 +159,14 @@ def _using(
         if not any(name in line and not _COMMENT.match(line) for line in source.lines):
             return
         names = names_in(source.path, source.lines, 1, len(source.lines), name) or []
-        uses = [
-            each
-            for each in unshadowed(names, own if is_home else None)
+        uses = sorted(
+            unshadowed(names, own if is_home else None), key=lambda each: each.role != "call"
+        )
+        lines = (
+            each.line
+            for each in uses
             if not (is_home and own.start <= each.line <= own.end) and meaning.of(each, source)
-        ]
-        lines = [each.line for each in sorted(uses, key=lambda each: each.role != "call")]
+        )
     seen: set[str] = set()
     for line in lines:
         around = source.around(line)
@@ -197,9 +195,7 @@ def _mentions(own: Definition, home: Source, source: Source) -> list[int]:
         if word.search(line[:1_000])
         and not _COMMENT.match(line)
         and not (source.path == home.path and own.start <= number <= own.end)
-        and not any(
-            each.head == number and each.last_name == own.last_name for each in source.outline
-        )
+        and not any(each.head == number for each in source.named.get(own.last_name, ()))
         and (is_long or is_same)
     ]
 
@@ -222,7 +218,6 @@ def _names_used(
         if each.text not in around and not each.text.startswith("__") and len(each.text) > 2
     ]
     matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
-    defined = {each.last_name for each in source.outline if each.kind != "statements"}
     holder = source.holder(own)
     members = {each.last_name for each in source.outline if source.holder(each) == holder}
     asked = set(parts_of(query)) - set(parts_of(own.last_name))
@@ -234,9 +229,9 @@ def _names_used(
         text, uses = item
         return (
             all(each.role != "call" for each in uses),
-            -words_shared(text, asked),
-            text not in members or text not in defined,
-            text not in defined,
+            -len({part for part in parts_of(text) if len(part) >= _TELLING} & asked),
+            text not in members,
+            text not in source.named,
             not any(each.line in matters for each in uses),
             uses[0].line,
         )
@@ -298,7 +293,7 @@ def _defining(names: Sequence[Name], source: Source, located: Located) -> list[s
     imports = "\n".join(statements)
     said = {last_word(each.before) for each in names if each.before}
     if is_bare and not by_import:
-        said = {text, *bases_around(source, names[0].line)}
+        said = {text, *source.bases_around(names[0].line)}
 
     def likely(path: str) -> int:
         module = module_of(path)
@@ -321,8 +316,8 @@ def _meant(
     own: Definition, names: Sequence[Name], source: Source, other: Source, located: Located
 ) -> tuple[str, Definition] | None:
     """The path and definition, of those in another file, that one of the names means."""
-    for each in other.outline:
-        if each.last_name != names[0].text or each.kind in ("statements", "section", "call"):
+    for each in other.named.get(names[0].text, ()):
+        if each.kind in ("statements", "section", "call"):
             continue
         if other is source and own.start <= each.start and each.end <= own.end:
             continue
@@ -350,8 +345,8 @@ def _namesakes(
     is_based = False
     for path in _nearest(home.path, [path for path, defines in files if defines])[:_FILES_READ]:
         source = read(path)
-        for each in source.outline if source is not None else ():
-            if each.last_name != own.last_name or each.kind != "function":
+        for each in source.named.get(own.last_name, ()) if source is not None else ():
+            if each.kind != "function":
                 continue
             if path == home.path and each.start == own.start:
                 continue

@@ -6,13 +6,20 @@ link is worse than none.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from typing import Final
 
-from explorer.definitions import Definition, outline
-from explorer.definitions.languages import language_of
+from explorer.answers.source import (
+    Source,
+    has_word,
+    last_word,
+    likeness,
+    module_of,
+    parts_of,
+    without_brackets,
+)
+from explorer.definitions import Definition
 from explorer.definitions.names import Name
 
 _IMPLICIT: Final = frozenset("java kotlin csharp cpp ruby scala swift".split())
@@ -23,147 +30,22 @@ _BY_NAME: Final = frozenset("python javascript".split())
 """Languages in which another file's names are seen only if it is imported by name."""
 _BY_FOLDER: Final = frozenset("go java kotlin scala".split())
 """Languages in which the files of a folder see each other's names."""
-_FAMILIES: Final = {"typescript": "javascript", "tsx": "javascript", "c": "cpp"}
-_COMPONENTS: Final = frozenset("vue svelte".split())
-
 _SELF: Final = frozenset("self this cls static Self super super() base parent me".split())
 _SUPER: Final = frozenset("super super() base parent".split())
-_INDEX: Final = frozenset("__init__ index mod lib main init".split())
-"""Files that are imported by the name of their folder."""
 _MADE: Final = frozenset("new create instance getInstance get_instance default of from".split())
-_EXPORTS: Final = frozenset("exports prototype module".split())
 _BUILT_IN: Final = frozenset(
     "return new await in else case throw const yield not is as typeof delete range and or var let"
     " val go defer if void public private protected static final readonly".split()
 )
 
 _WORD: Final = re.compile(r"[A-Za-z_$][\w$]*")
-_PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_LAST: Final = re.compile(r"([A-Za-z_][\w]*)[?!]*$")
-_BRACKETED: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|(?<=\w)<[^<>]*>")
-_IMPORT: Final = re.compile(
-    r"\s*(?:import|from|use|using|include|require\w*|#\s*include|(?:pub\s*(?:\(\w+\)\s*)?)use)\b"
-    r"|\s*export\s*[*{]|\s*(?:const|var|let)\s.*(?:\brequire|\bimport)\s*\("
-    r"|\s*(?:const|var|let)\s*\{[^}]*$"
+_FROM: Final = re.compile(
+    r"^\s*from\s+([\w.]+)\s+import|(?:\bfrom|\brequire\s*\(|\bimport\s*\()\s*[\"']([^\"']+)"
 )
-_IMPORT_LINES: Final = 60
-_HEAD_LINES: Final = 12
-_MIXED_IN: Final = re.compile(r"\s*(?:include|extend|prepend|use)\s+([A-Z\\][\w:\\, ]*)")
-_NAMESPACE: Final = re.compile(r"\b(?:namespace|mod|package)\b")
+_GENERATIONS: Final = 3
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+_ASSERTED: Final = re.compile(r"\.\(\s*\*?([\w.]+)\s*\)$")
 _HIDDEN: Final = re.compile(r"\b(?:private|fileprivate)\b(?!\[|\()")
-_CLASS_WORDS: Final = frozenset(
-    "class struct interface trait impl for extends implements abstract public private protected"
-    " export default final object Generic Any dyn where with static sealed data open internal"
-    " typing Enum ABC Protocol Exception override partial module pub type readonly".split()
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A file's lines and definitions."""
-
-    path: str
-    lines: Sequence[str]
-
-    @cached_property
-    def outline(self) -> Sequence[Definition]:
-        """Its definitions."""
-        return outline(self.path, "\n".join(self.lines).encode("utf-8", "replace"))
-
-    @cached_property
-    def family(self) -> str:
-        """What ``family_of`` says."""
-        return family_of(self.path)
-
-    @cached_property
-    def imports(self) -> tuple[str, ...]:
-        """The statements that import; of a list of packages in Go each line."""
-        return tuple(_imports(self.lines))
-
-    def around(self, line: int) -> Definition | None:
-        """The innermost definition around a line that has a name."""
-        around = [each for each in self.outline if each.start <= line <= each.end and each.name]
-        return min(around, key=lambda each: each.size, default=None)
-
-    def head(self, definition: Definition) -> str:
-        """The lines of a definition before its body."""
-        end = min(max(definition.head, definition.body - 1), definition.head + _HEAD_LINES)
-        if self.family == "ruby":
-            end = definition.head
-        lines = self.lines[definition.head - 1 : end]
-        text = "\n".join(re.split(r"//|#(?!\[)", line)[0] for line in lines)
-        return text.partition("{")[0] if definition.kind != "function" else text
-
-    def holder(self, definition: Definition) -> str:
-        """The class that the definition is a member of; empty for none."""
-        above = self.outline[definition.parent] if definition.parent >= 0 else None
-        name = definition.name
-        if above is not None and above.kind != "class":
-            return ""
-        if above is not None and self._is_namespace(above):
-            name = name.removeprefix(f"{above.name}.")
-        parts = [each for each in name.split(".")[:-1] if each]
-        while parts and parts[-1] in _EXPORTS:
-            parts.pop()
-        return parts[-1].partition("<")[0] if parts else ""
-
-    def _is_namespace(self, definition: Definition) -> bool:
-        return _NAMESPACE.search(self.lines[definition.head - 1]) is not None
-
-    def classes(self, line: int) -> Iterator[tuple[str, Definition | None]]:
-        """The classes around a line by name, innermost first, with those that stand around it."""
-        around = [each for each in self.outline if each.start <= line <= each.end and each.name]
-        for each in sorted(around, key=lambda each: each.size):
-            if each.kind == "class" and not self._is_namespace(each):
-                yield each.last_name.partition("<")[0], each
-            elif each.kind == "function" and (holder := self.holder(each)):
-                # What its name says, if its class does not stand around it.
-                above = self.outline[each.parent] if each.parent >= 0 else None
-                if above is None or self._is_namespace(above):
-                    yield holder, None
-
-    def bases(self, definition: Definition) -> set[str]:
-        """What a class is derived from, and what is mixed into it."""
-        text = self.head(definition)
-        if self.family != "python":
-            while (bare := _BRACKETED.sub("", text)) != text:
-                text = bare
-        found = set(_WORD.findall(text))
-        if self.family in ("ruby", "php"):
-            for line in self.lines[definition.head : definition.own_end]:
-                if match := _MIXED_IN.match(line):
-                    found.update(_WORD.findall(match[1]))
-        return found - _CLASS_WORDS - {definition.last_name}
-
-
-def _imports(lines: Sequence[str]) -> Iterator[str]:
-    number = 0
-    while number < len(lines):
-        line = lines[number][:500]
-        number += 1
-        if not _IMPORT.match(line):
-            continue
-        last = min(len(lines), number + _IMPORT_LINES)
-        is_list = line.strip() == "import ("
-        while number < last and _is_open(line):
-            line += "\n" + lines[number][:500]
-            number += 1
-        if line.lstrip().startswith(("const", "var", "let")) and not re.search(
-            r"\b(?:require|import)\s*\(", line
-        ):
-            continue
-        yield from line.split("\n")[1:] if is_list else [line]
-
-
-def _is_open(text: str) -> bool:
-    return text.count("(") + text.count("{") > text.count(")") + text.count("}") or (
-        text.endswith("\\")
-    )
-
-
-def parts_of(name: str) -> list[str]:
-    """The words of a name, in lower case."""
-    return [part.lower() for part in _PART.findall(name)]
 
 
 def unshadowed(names: Sequence[Name], own: Definition | None = None) -> Iterator[Name]:
@@ -202,7 +84,7 @@ class Meaning:
         self._head = home.head(target)
         self._class = self._extended or self.holder
         """Of what class objects are that it is called on."""
-        namesakes = {home.holder(each) for each in home.outline if each.last_name == self._name}
+        namesakes = {home.holder(each) for each in home.named[self._name]}
         self._is_only = not elsewhere and len(namesakes) < 2
         self._folder = home.path.rpartition("/")[0]
         self._module = module_of(home.path)
@@ -248,7 +130,7 @@ class Meaning:
     def _is_function(self, name: Name, source: Source) -> bool:
         if name.before is None:
             has_own = source.family in _IMPLICIT and any(
-                _has_member(source, cls, self._name) for cls, _ in source.classes(name.line)
+                source.has_member(cls, self._name) for cls, _ in source.classes(name.line)
             )
             return not has_own and (self._is_here(source) or self._is_visible(source))
         last = last_word(name.before)
@@ -283,23 +165,30 @@ class Meaning:
             return any(word == self._module or alias.search(each) for each in imported)
         if word == self._module or (self._is_only and word in self._folder.split("/")):
             return True
-        return any(_has_word(each, word) and self._module in each for each in source.imports)
+        return any(
+            has_word(_QUOTED.sub("", each), word) and has_word(each, self._module)
+            for each in source.imports
+        )
 
     def _is_visible(self, source: Source) -> bool:
         """Whether the name stands for it, in another file, with nothing before it."""
         family = source.family
         if any(
-            each.last_name == self._name and not source.holder(each) and each.kind != "statements"
-            for each in source.outline
+            not source.holder(each)
+            and (each.parent < 0 or source.outline[each.parent].kind == "class")
+            for each in source.named.get(self._name, ())
         ):
             return False
         if family == "go":
             return self._is_near(source)
         folder = self._folder.rpartition("/")[2]
-        known = [self._module, *([] if family in _BY_NAME or not folder else [folder])]
+        known = [each for each in (self._module, folder) if each]
         for statement in source.imports:
-            if _has_word(statement, self._name):
-                return self._is_only or any(map(partial(_has_word, statement), known))
+            if not has_word(statement, self._name):
+                continue
+            if family in _BY_NAME:
+                return self._is_imported(statement)
+            return self._is_only or any(map(partial(has_word, statement), known))
         if family in _BY_FOLDER or family in ("csharp", "php"):
             if self._is_near(source) and not self._is_nested:
                 return True
@@ -316,6 +205,16 @@ class Meaning:
         if family == "rust":
             return self._is_only and any("::*" in each for each in source.imports)
         return self._is_only or self._is_near(source)
+
+    def _is_imported(self, statement: str) -> bool:
+        """Whether a statement imports from its module, or the only one from a folder around it."""
+        match = _FROM.search(statement)
+        if match is None:
+            return self._is_only
+        said = re.sub(r"\.[cm]?[jt]sx?$", "", match[1] or match[2])
+        last = re.split(r"[./]" if self._home.family == "python" else "/", said)[-1].strip(".")
+        folders = {"", "index", *self._folder.split("/")}
+        return last == self._module or (self._is_only and last in folders)
 
     @property
     def _is_nested(self) -> bool:
@@ -355,30 +254,30 @@ class Meaning:
             if cls == self.holder and not super_:
                 if self._is_here(source):
                     return True
-                is_spread = source.family in _SPREAD and not _has_member(source, cls, self._name)
+                is_spread = source.family in _SPREAD and not source.has_member(cls, self._name)
                 return is_spread and (source.family != "go" or self._is_near(source))
-            if not super_ and _has_member(source, cls, self._name):
+            if not super_ and source.has_member(cls, self._name):
                 return False
             if definition is not None and self.holder in self._ancestors(definition, source):
-                return self._is_here(source) or not _has_class(source, self.holder)
+                return self._is_here(source) or not source.has_class(self.holder)
             if super_ or source.family == "ruby":
                 return False
         return False
 
     def _ancestors(self, definition: Definition, source: Source) -> set[str]:
         found = source.bases(definition)
-        known = [(each, where) for where in (source, self._home) for each in where.outline]
-        for _ in range(3):
-            for each, where in known:
-                if each.kind == "class" and each.last_name in found:
-                    found |= where.bases(each)
+        for _ in range(_GENERATIONS):
+            for where in (source, self._home):
+                for name in tuple(found):
+                    for each in where.named.get(name, ()):
+                        found |= where.bases(each) if each.kind == "class" else set()
         return found
 
     def _is_of_object(self, before: str, line: int, source: Source) -> bool:
         """Whether a value can be an object of the class: by its type, or else by its name."""
         if not self._is_here(source) and source.family not in _SPREAD:
             # A class of that name is another one.
-            if _has_class(source, self.holder):
+            if source.has_class(self.holder):
                 return False
         said = self._is_said(before, line, source)
         is_only = self._is_only and len(parts_of(self._name)) > 1
@@ -389,8 +288,8 @@ class Meaning:
         others = {
             other
             for where in (source, self._home)
-            for each in where.outline
-            if each.last_name == self._name and (other := where.holder(each)) != self._class
+            for each in where.named.get(self._name, ())
+            if (other := where.holder(each)) != self._class
         }
         if mine and any(likeness(word, other) >= mine for other in others):
             return False
@@ -406,14 +305,13 @@ class Meaning:
         return is_only and (self._is_rare or is_known)
 
     def _is_mentioned(self, source: Source) -> bool:
-        return any(self._class in line and _has_word(line, self._class) for line in source.lines)
+        return any(self._class in line and has_word(line, self._class) for line in source.lines)
 
     def _is_said(self, before: str, line: int, source: Source) -> bool | None:
         """Whether the code says that a value is of the class; None if it does not say."""
-        bare = before
-        while (shorter := _BRACKETED.sub("", bare)) != bare:
-            bare = shorter
-        bare = bare.rstrip("?!").strip()
+        if match := _ASSERTED.search(before):
+            return match[1].rpartition(".")[2] == self._class
+        bare = without_brackets(before).rstrip("?!").strip()
         words: list[str] = _WORD.findall(bare)
         if not words:
             return None
@@ -429,17 +327,22 @@ class Meaning:
         function = max(
             (each for each in around if each.kind == "function"), key=lambda e: e.size, default=None
         )
+        lines = source.lines
         if function is not None and len(words) == 1:
             local = source.lines[function.head - 1 : function.end]
             if (said := self._is_declared(words[-1], local, source)) is not None:
                 return said
-        return self._is_declared(words[-1], source.lines, source)
+            if source.family not in _IMPLICIT:
+                # No field, which needs an object there, but it may be the file's.
+                lines = [each for each in lines if not each[:1].isspace()]
+        return self._is_declared(words[-1], lines, source)
 
     def _is_foreign(self, type_: str, source: Source) -> bool:
         """Whether a type of that name is of another package, in Go, or of other arity, in C#."""
         if source.family == "csharp" and self._above is not None:
             name = f"{self._class}<"
-            return (name in type_) != (name in self._home.head(self._above))
+            head = self._head if self._extended else self._home.head(self._above)
+            return (name in type_) != (name in head)
         return (
             source.family == "go"
             and not self._is_near(source)
@@ -495,65 +398,3 @@ def _declarations(word: str, family: str) -> Iterator[tuple[re.Pattern[str], boo
     value = r"((?:[\w$]+(?:\.|::|->|\?\.|\\))*[\w$]+(?:\.new\b)?)(?:<[^()]*>)?\s*(?:[({]|$)"
     made = r"\s*(?::=|=(?!=))\s*(?:await\s+|new\s+|[&*]+)*"
     yield re.compile(name + made + value), True
-
-
-def family_of(path: str) -> str:
-    """A file's language, of languages that use each other's names one; empty for none."""
-    if path.rpartition(".")[2].lower() in _COMPONENTS:
-        return "javascript"
-    language = language_of(path)
-    return _FAMILIES.get(language, language)
-
-
-def module_of(path: str) -> str:
-    """What other files call a file: its name, or that of its folder."""
-    folder, _, file = path.rpartition("/")
-    stem, _, suffix = file.partition(".")
-    return folder.rpartition("/")[2] if suffix == "go" or stem in _INDEX else stem
-
-
-def last_word(before: str) -> str:
-    """The last name of what stands before a dot, without arguments; empty for none."""
-    bare = before
-    while (shorter := _BRACKETED.sub("", bare)) != bare:
-        bare = shorter
-    match = _LAST.search(bare.strip())
-    return match[1] if match else ""
-
-
-def likeness(word: str, name: str) -> int:
-    """How much a variable is called like a class: 2 as a whole, 1 by its last word, or 0."""
-    mine, its = parts_of(word), parts_of(name)
-    if not mine or not its:
-        return 0
-    if mine == its:
-        return 2
-    if mine[-1] == its[-1] and set(mine) <= set(its):
-        return 1
-    return int(len(mine) == 1 and len(mine[0]) > 2 and its[-1].startswith(mine[0]))
-
-
-def _has_word(text: str, word: str) -> bool:
-    return re.search(rf"(?<![\w$]){re.escape(word)}(?![\w$])", text) is not None
-
-
-def _has_class(source: Source, name: str) -> bool:
-    return any(each.kind == "class" and each.last_name == name for each in source.outline)
-
-
-def _has_member(source: Source, holder: str, name: str) -> bool:
-    return any(
-        each.last_name == name and source.holder(each) == holder and each.kind != "class"
-        for each in source.outline
-    )
-
-
-def bases_around(source: Source, line: int) -> set[str]:
-    """What the innermost class around a line is derived from."""
-    definition = next((each for _, each in source.classes(line) if each is not None), None)
-    return source.bases(definition) if definition is not None else set()
-
-
-def words_shared(name: str, words: Collection[str]) -> int:
-    """How many words of a name are among the words."""
-    return len({part for part in parts_of(name) if len(part) > 3} & set(words))

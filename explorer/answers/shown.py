@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from explorer.answers.links import Locate, links_of
-from explorer.answers.meaning import Source
+from explorer.answers.source import Source
 from explorer.definitions import Definition
 from explorer.records import Citation, Excerpt, Exploration, OutlineEntry, Span
 from explorer.repository.paths import PathProblem

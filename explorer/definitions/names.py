@@ -5,13 +5,14 @@ grammars have in common, so that a language needs no query of its own.
 """
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from explorer.definitions.formats import COMPONENTS, blocks, suffix_of
-from explorer.definitions.grammars import root_of
+from explorer.definitions.grammars import PARSE_S, root_of
 from explorer.definitions.outline import MAX_BYTES, language_in
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ _DOT: Final = re.compile(rb"(?<!\.)(?:[?&]|!!)?\.$|::$|\??->$")
 _DOT_LUA: Final = re.compile(rb"(?<!\.)[.:]$")
 _DOT_PHP: Final = re.compile(rb"::$|\??->$")
 _BEFORE_BYTES: Final = 120
+_CHAIN_BYTES: Final = 400
+"""How much of what stands before a dot is kept."""
+_FIELDS: Final = 64
+"""A node with more children is a list, whose children have no fields."""
 _CHAIN: Final = re.compile(rb"[\w.:]+$")
+_LEVELS: Final = 100
+"""How far above a name its function stands at most."""
 _ABOVE: Final = 6
 """How far above a name what says its role stands; lists of imports are nested deepest."""
 
@@ -49,6 +56,7 @@ _IMPORT: Final = re.compile(
     r"import|^use_|using_d|namespace_use|^package_(?:clause|header|declaration)$|preproc_include"
     r"|export_(?:clause|specifier)"
 )
+_EXPORTS: Final = re.compile(rb"(?:module\.)?exports\b")
 _REQUIRE: Final = re.compile(rb"(?:await\s+)?(?:require|import)\s*\(")
 _PATTERN: Final = re.compile(
     r"pattern|declarator$|_target$|assignment_list$|^(?:expression|variable)_list$|^tuple$|^list$"
@@ -66,8 +74,13 @@ _DECLARES: Final = re.compile(
 _LABELS: Final = frozenset({("keyword_argument", "name"), ("argument", "name")})
 _NO_USES: Final = frozenset(
     "field_designator export_statement name_colon value_argument_label global_statement"
-    " nonlocal_statement".split()
+    " nonlocal_statement destructor_name".split()
 )
+_MEMBERS: Final = frozenset(
+    "method_definition method_signature abstract_method_signature property_signature"
+    " public_field_definition".split()
+)
+"""What has a name in JavaScript only with its object before it."""
 _FUNCTION: Final = re.compile(
     r"(?:function|method|lambda|closure|arrow|constructor)(?:_(?:declaration|definition|item"
     r"|expression|literal|statement))?$|^(?:singleton_method|func_literal|anonymous_\w+)$"
@@ -93,7 +106,7 @@ def names_in(
     """The names in the lines from ``first`` to ``last``; None if the file cannot be parsed.
 
     ``wanted`` is the only one that is looked for. What is imported, and keys and labels such as
-    ``name`` in ``call(name=1)``, are left out.
+    ``name`` in ``call(name=1)``, are left out. Ends after ``PARSE_S``, as parsing does.
     """
     language, text = _code(path, lines)
     root = root_of(language, text) if language and len(text) <= MAX_BYTES else None
@@ -108,8 +121,10 @@ def names_in(
         word = _WORD
     found: list[Name] = []
     seen: Counter[bytes] = Counter()
+    until = time.monotonic() + PARSE_S
     for count, match in enumerate(word.finditer(text, start, start + size)):
-        if count == _MOST:
+        # In a tree of thousands of levels each step up takes as many.
+        if count == _MOST or time.monotonic() > until:
             break
         at, end = match.span()
         seen[match[0]] += 1
@@ -188,12 +203,16 @@ def _bound(node: "tree_sitter.Node", name: str) -> "tree_sitter.Node | None":
             if child.end_byte != parent.end_byte or child.start_byte == parent.start_byte:
                 return None
             is_member = True
+        elif field == "right" and _EXPORTS.match(parent.text or b""):
+            return node
         elif field == "alias" or (
             field in ("left", "pattern", "parameter") and _ASSIGNS.search(type_)
         ):
             return node if is_member else parent
         elif field == "pattern" or _takes(type_, field):
             return parent
+        elif field == "name" and type_ in _MEMBERS:
+            return node
         elif field in ("name", "declarator", "bound_identifier") and _DECLARES.search(type_):
             return parent.parent if _FUNCTION.search(type_) and parent.parent else parent
         elif type_ == "variable_declaration" and field is None and child.type == "identifier":
@@ -233,6 +252,8 @@ def _is_label(parent: "tree_sitter.Node", child: "tree_sitter.Node") -> bool:
 
 
 def _field(parent: "tree_sitter.Node", child: "tree_sitter.Node") -> str | None:
+    if parent.child_count > _FIELDS:
+        return None
     for number, each in enumerate(parent.children):
         if each == child:
             return parent.field_name_for_child(number)
@@ -261,7 +282,7 @@ def _before(node: "tree_sitter.Node", text: bytes, language: str) -> str | None:
             found = b""
             break
         above = above.parent
-    return found.decode("utf-8", "replace")
+    return found[-_CHAIN_BYTES:].decode("utf-8", "replace")
 
 
 def _is_called(node: "tree_sitter.Node", text: bytes) -> bool:
@@ -284,6 +305,10 @@ def _is_called(node: "tree_sitter.Node", text: bytes) -> bool:
 def _scope(node: "tree_sitter.Node") -> tuple[int, int]:
     """The lines of the innermost function that the node is, or is in."""
     above: tree_sitter.Node | None = node
-    while above is not None and not _FUNCTION.search(above.type):
+    for _ in range(_LEVELS):
+        if above is None:
+            break
+        if _FUNCTION.search(above.type):
+            return above.start_point.row + 1, above.end_point.row + 1
         above = above.parent
-    return (above.start_point.row + 1, above.end_point.row + 1) if above else (0, 0)
+    return 0, 0

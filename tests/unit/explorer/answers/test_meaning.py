@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from explorer.answers.meaning import Meaning, Source, unshadowed
+from explorer.answers.meaning import Meaning, unshadowed
+from explorer.answers.source import Source
 from explorer.definitions.names import names_in
 
 CASES: dict[str, tuple[str, Mapping[str, str]]] = {
@@ -167,6 +168,27 @@ graph.add(1); //!
 one.add(2); //!
 two.add(3);
 """,
+        },
+    ),
+    "open, in JavaScript": (
+        "open",
+        {
+            "src/open.js": """export function open() {}
+export const later = (open) => open();
+""",
+            "src/server.js": """import { open } from "./open.js";
+function serve() {
+  return {
+    open() {
+      open(); //!
+      view.open();
+    },
+  };
+}
+module.exports = open;
+""",
+            "src/door.js": 'import { open } from "./door.js";\nopen();\n',
+            "src/fs.js": 'import fs from "./fs.js";\nfs.open();\n',
         },
     ),
     "Pool.take, in Java": (
