@@ -300,7 +300,8 @@ class Meaning:
         )
         if mine == 2 or (mine and is_known):
             return True
-        if others or self._extended:
+        # What begins with a capital and is called otherwise is another class or package.
+        if others or self._extended or word[:1].isupper():
             return False
         return is_only and (self._is_rare or is_known)
 

@@ -112,7 +112,7 @@ fn more(args: u8) { f(args); env::args(); }
             "src/Base.cs": "class Base {\n  internal int Build() { return 1; }\n}\n",
             "src/Sub.cs": """class Sub : Base {
   int All() => Build(); //!
-  int Some(Other other) => other.Build();
+  int Some(Other other) => other.Build() + Other.Build();
 }
 """,
             "src/Own.cs": "class Own {\n  int Build() => 1;\n  int All() => Build();\n}\n",
@@ -285,3 +285,13 @@ def test_an_unknown_object_has_the_only_method_of_a_long_and_rare_name() -> None
 
     assert found(elsewhere=False) == [1, 2]
     assert found(elsewhere=True) == []
+
+
+def test_another_class_does_not_have_the_only_method_of_a_name() -> None:
+    home = Source("A.cs", ["class RetryHelper {", "  int NextDelay() {", "  }", "}"])
+    other = Source(
+        "B.cs", ["class B {", "  int Run() => Backoff.NextDelay() + helper.NextDelay();", "}"]
+    )
+    meaning = Meaning(home.outline[1], home, elsewhere=False, is_rare=True)
+    names = names_in(other.path, other.lines, 1, 3, "NextDelay") or []
+    assert [each.before for each in names if meaning.of(each, other)] == ["helper"]
