@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from explorer.answers.excerpts import FENCE_BYTES, LEAST_LINES, cost, excerpts_of
 from explorer.answers.links import Locate, links_of
 from explorer.answers.source import Source
 from explorer.definitions import Definition
@@ -23,28 +24,24 @@ Choose = Callable[[str, Sequence[str], Sequence[Definition], int, int], Sequence
 
 _LINES: Final = 45
 """The most lines of the first place."""
-_FURTHER_LINES: Final = 20
-"""The most of each other place. Of 345 tasks of other repositories the hunks shown in 6,000 bytes
-are 43.6% with 45 for each of at most 20 places, 44.5% with 26, 45.2% with 18, 45.1% with 12."""
+_WHOLE: Final = 26
+"""A further place of at most so many is shown as a whole, without its documentation if need be."""
+_PART_LINES: Final = 10
+"""The most lines of a longer one that is hardly likely; of one as likely as the first ``_LINES``.
+
+Of the hunks of 128 issues and 159 bug fixes 51% and 53% are shown so; with 20 lines of each, long
+or short, 48% and 53%, and 45% and 53% with the documentation."""
+_SHARE_POWER: Final = 0.75
+"""How fast the lines of a place fall with its chance: with 0.25 49% of the issues' hunks are shown
+and 54% of the bug fixes'."""
+_FILLED_LINES: Final = 60
+"""The most lines of a place where room is left when all have their code."""
 _MOST: Final = 8
-"""The most places that are shown. Of these tasks 35.6% of the hunks are shown with four (of 18
-lines), 41.9% with six, 43.6% with eight, 44.2% with ten."""
+"""The most places that are shown. Of 345 tasks of other repositories 35.6% of the hunks are shown
+with four (of 18 lines), 41.9% with six, 43.6% with eight, 44.2% with ten."""
 _FEW: Final = 2
 """The most where the first is sure, and of each part of a question with several."""
 _SAME_SHARE: Final = 0.6
-_LEAST_LINES: Final = 3
-_HEAD_LINES: Final = 8
-_AROUND: Final = 3
-"""How many lines on either side of a part that matters are shown with it."""
-_SMALL_GAP: Final = 2
-"""A gap of up to this size is shown: a line that says that it was left out takes as much room."""
-_MASKED_BEFORE: Final = 80
-_MOST_MASKED: Final = 5_000
-"""The most lines of a place that are looked at: it can be a whole file."""
-_LINE_CHARS: Final = 160
-_NUMBER_BYTES: Final = 6
-"""What a line costs besides its text: number, blank and line end."""
-_FENCE_BYTES: Final = 24
 _MOST_ENTRIES: Final = 300
 """The most definitions in an outline: more than a reader looks through."""
 
@@ -81,21 +78,27 @@ def show(
         room = max_bytes // (len(parts) - number)
         max_bytes -= room
         most = _FEW if len(parts) > 1 or run.place_confidence == "high" else _MOST
-        lines = _LINES
         # Further places belong to the question as a whole.
         own = [n for n, each in enumerate(places) if len(parts) == 1 or each.part == part]
+        shown: list[int] = []
         for at in own[:1] + sorted(own[1:], key=lambda n: -places[n].chance):
-            if not most or room <= _FENCE_BYTES:
+            if len(shown) == most or room <= FENCE_BYTES:
                 break
             each = places[at]
             if files.is_shown(each):
                 continue
             # A place that is named in a list of others gets a line of its own.
             taken = len(each.path.encode()) if at >= len(run.citations) else 0
-            if code := files.excerpts(each, lines, room - taken):
-                most, lines = most - 1, _FURTHER_LINES
-                room -= sum(map(_cost, code)) + _FENCE_BYTES + taken
+            lines = _lines_of(each, places[shown[0]]) if shown else _LINES
+            if code := files.excerpts(each, max(lines, _WHOLE), lines, room - taken):
+                shown.append(at)
+                room -= cost(code) + taken
                 places[at] = replace(each, code=code)
+        for at in shown:
+            room += cost(places[at].code)
+            if code := files.excerpts(places[at], _FILLED_LINES, _FILLED_LINES, room):
+                places[at] = max(places[at], replace(places[at], code=code), key=_count)
+            room -= cost(places[at].code)
         max_bytes += room
     count = len(run.citations)
     return replace(run, citations=tuple(places[:count]), further=tuple(places[count:]))
@@ -131,6 +134,16 @@ def entries(found: Sequence[Definition]) -> tuple[OutlineEntry, ...]:
     )
 
 
+def _lines_of(place: Citation, first: Citation) -> int:
+    """How many lines of a longer place are shown, by how likely it is beside the first."""
+    share = place.chance / first.chance if first.chance else 1.0
+    return max(_PART_LINES, min(_LINES, int(_LINES * share**_SHARE_POWER)))
+
+
+def _count(place: Citation) -> int:
+    return sum(len(each.lines) for each in place.code)
+
+
 class _Files:
     """The cited files, each read once."""
 
@@ -139,6 +152,7 @@ class _Files:
         self._choose = choose
         self._files: dict[str, Source | None] = {}
         self._shown: list[frozenset[str]] = []
+        self._chosen: dict[Span, tuple[Span, ...]] = {}
 
     def source(self, path: str) -> Source | None:
         """The file, None if it cannot be read."""
@@ -163,7 +177,7 @@ class _Files:
         source = self.source(citation.path)
         lines = source.lines[citation.start - 1 : citation.end] if source else ()
         mine = frozenset(line.strip() for line in lines if line.strip())
-        is_same = len(mine) >= _LEAST_LINES and any(
+        is_same = len(mine) >= LEAST_LINES and any(
             len(mine & other) > _SAME_SHARE * len(mine) for other in self._shown
         )
         self._shown.append(mine)
@@ -175,38 +189,29 @@ class _Files:
         name = found.name if found else citation.name
         return replace(citation, name=mask_secrets(name))
 
-    def excerpts(self, citation: Citation, most: int, max_bytes: int) -> tuple[Excerpt, ...]:
-        """At most ``most`` lines of the place, in at most ``max_bytes``."""
+    def excerpts(
+        self, citation: Citation, whole: int, most: int, max_bytes: int
+    ) -> tuple[Excerpt, ...]:
+        """What is shown of the place in ``max_bytes``, as ``excerpts_of`` says."""
         file = self.source(citation.path)
         if file is None:
             return ()
-        start, end = (
-            citation.start,
-            min(citation.end, citation.start + _MOST_MASKED, len(file.lines)),
-        )
+        place = Span(citation.path, citation.start, min(citation.end, len(file.lines)))
         focus = citation.focus
-        if self._choose is not None and not focus and end - start >= most:
-            parts = self._choose(citation.path, file.lines, file.outline, start, end)
-            focus = tuple(Span(citation.path, *part) for part in parts)
-        lines = _masked(file.lines, start, end)
-        head, body = start, start + 1
-        for each in file.outline:
-            if each.start <= start <= each.head and each.end >= end:
-                head, body = max(start, each.head), each.body
-        while most >= _LEAST_LINES:
-            numbers = chosen_lines(start, end, head, body, focus, most)
-            excerpts = _excerpts(lines, numbers)
-            if sum(map(_cost, excerpts)) + _FENCE_BYTES <= max_bytes:
-                return excerpts
-            most = min(most, len(numbers)) * 3 // 4
-        return ()
-
-
-def _masked(lines: Sequence[str], start: int, end: int) -> list[str]:
-    """The lines of the file, those from ``start`` to ``end`` without secrets."""
-    # A key may begin above: what stands there says whether the lines are its inside.
-    low = max(0, start - 1 - _MASKED_BEFORE)
-    return [*lines[:low], *mask_secrets("\n".join(lines[low:end])).split("\n")]
+        if self._choose is not None and not focus and place.end - place.start >= whole:
+            if place not in self._chosen:
+                found = self._choose(place.path, file.lines, file.outline, place.start, place.end)
+                self._chosen[place] = tuple(Span(place.path, *part) for part in found)
+            focus = self._chosen[place]
+        return excerpts_of(
+            file.lines,
+            file.outline,
+            place,
+            focus,
+            whole=whole,
+            most=most,
+            max_bytes=max_bytes,
+        )
 
 
 def innermost(found: Sequence[Definition], start: int, end: int) -> Definition | None:
@@ -216,55 +221,3 @@ def innermost(found: Sequence[Definition], start: int, end: int) -> Definition |
         return min(around, key=lambda each: each.size)
     inside = [each for each in found if start <= each.head and each.end <= end and each.name]
     return max(inside, key=lambda each: each.size) if inside else None
-
-
-def chosen_lines(
-    start: int, end: int, head: int, body: int, focus: Sequence[Span], most: int
-) -> list[int]:
-    """The numbers of at most ``most`` lines of a range: all, or its head and what matters in it.
-
-    ``head`` and ``body`` are the lines at which the definition and its body begin.
-    """
-    if end - start < most:
-        return list(range(start, end + 1))
-    chosen: set[int] = set(range(head, min(max(body, head + 1), head + _HEAD_LINES, end + 1)))
-    for reach in (0, _AROUND, 2 * _AROUND, most):
-        for part in focus or (Span("", head, head),):
-            wanted = set(range(max(start, part.start - reach), min(end, part.end + reach) + 1))
-            extra = sorted(wanted - chosen)
-            chosen.update(extra[: max(0, most - len(chosen))])
-    # With the lines that lie between two parts that are near.
-    numbers = sorted(chosen)
-    for one, other in zip(numbers, numbers[1:], strict=False):
-        if 1 < other - one <= _SMALL_GAP + 1:
-            chosen.update(range(one, other))
-    return sorted(chosen)
-
-
-def _excerpts(lines: Sequence[str], numbers: Sequence[int]) -> tuple[Excerpt, ...]:
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    runs = [_without_blank_ends(run, lines) for run in runs]
-    return tuple(Excerpt(run[0], tuple(_shown(lines[n - 1]) for n in run)) for run in runs if run)
-
-
-def _without_blank_ends(run: list[int], lines: Sequence[str]) -> list[int]:
-    while run and not lines[run[-1] - 1].strip():
-        run = run[:-1]
-    while run and not lines[run[0] - 1].strip():
-        run = run[1:]
-    return run
-
-
-def _shown(line: str) -> str:
-    line = line.rstrip()
-    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 3].rstrip() + "..."
-
-
-def _cost(excerpt: Excerpt) -> int:
-    """The bytes that an excerpt takes in an answer, with the line that separates two."""
-    return _NUMBER_BYTES + sum(len(line.encode()) + _NUMBER_BYTES for line in excerpt.lines)

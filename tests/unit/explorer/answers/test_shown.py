@@ -58,7 +58,8 @@ def test_of_a_long_place_its_head_and_what_matters_is_shown(workspace: Workspace
     (citation,) = show(run(place), workspace, max_bytes=6_000).citations
     numbers = [number for number, _ in shown_lines(citation)]
     assert {2, 3, 4, 80, 81, 82} <= set(numbers)
-    assert len(numbers) <= 45
+    # It is longer than what is shown of a place even where there is room.
+    assert len(numbers) <= 60
     assert len(citation.code) > 1
 
 
@@ -96,10 +97,52 @@ def test_beside_a_sure_place_fewer_others_are_shown(
     assert [bool(each.code) for each in found] == [number < count for number in range(10)]
 
 
-def test_the_first_place_gets_most_lines(workspace: Workspace) -> None:
-    places = [Citation("long.py", start, start + 40) for start in (4, 50)]
-    first, second = show(run(*places), workspace, max_bytes=6_000).citations
-    assert (len(shown_lines(first)), len(shown_lines(second))) == (41, 20)
+def test_of_a_longer_place_the_more_is_shown_the_likelier_it_is(workspace: Workspace) -> None:
+    places = [
+        Citation(
+            "long.py", start, start + 29, chance=chance, focus=(Span("long.py", *2 * [focus]),)
+        )
+        for start, focus, chance in ((4, 20, 0.8), (36, 50, 0.8), (70, 84, 0.1))
+    ]
+    likely, as_likely, unlikely = show(run(*places), workspace, max_bytes=1_800).citations
+    assert len(shown_lines(likely)) == len(shown_lines(as_likely)) == 30
+    assert 10 <= len(shown_lines(unlikely)) <= 12
+
+
+def test_a_short_place_is_shown_as_a_whole_however_unlikely(workspace: Workspace) -> None:
+    places = [
+        Citation("long.py", start, start + 25, chance=chance)
+        for start, chance in ((4, 0.8), (40, 0.01))
+    ]
+    found = show(run(*places), workspace, max_bytes=6_000).citations
+    assert [len(shown_lines(each)) for each in found] == [26, 26]
+
+
+def test_room_that_is_left_goes_to_what_was_cut(workspace: Workspace) -> None:
+    places = [Citation("long.py", 4, 9), Citation("long.py", 12, 61, chance=0.001)]
+    tight = show(run(*places), workspace, max_bytes=420).citations
+    roomy = show(run(*places), workspace, max_bytes=6_000).citations
+    assert [len(shown_lines(each)) for each in tight] == [6, 10]
+    assert [len(shown_lines(each)) for each in roomy] == [6, 50]
+
+
+DOCUMENTED = (
+    "# Above it.\n# More.\n@cached\ndef long(a):\n"
+    '    """What it does.\n\n    Much about a.\n' + "    More.\n" * 30 + '    """\n'
+    "    b = a\n\n    return b\n"
+)
+
+
+def test_documentation_is_left_out_before_code_is(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.py": DOCUMENTED})
+    with Workspace.open(tmp_path) as workspace:
+        place = Citation("a.py", 1, DOCUMENTED.count("\n"))
+        (citation,) = show(run(place), workspace, max_bytes=400).citations
+        text = [line.strip() for _, line in shown_lines(citation)]
+        assert text == ["@cached", "def long(a):", '"""What it does.', "b = a", "", "return b"]
+        # It stays where all fits.
+        (citation,) = show(run(place), workspace, max_bytes=6_000).citations
+        assert len(shown_lines(citation)) == DOCUMENTED.count("\n")
 
 
 def test_code_goes_to_the_likeliest_places_whether_they_are_cited_or_not(
