@@ -1,14 +1,15 @@
 """The files that are read for a question, and what is known of each."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.definitions.languages import language_of
 from explorer.scout.definers import (
     NOTHING,
     OUTLINED,
@@ -25,18 +26,20 @@ from explorer.scout.habits import of_other_system
 from explorer.scout.index import RepositoryIndex
 from explorer.scout.literal import DECIDES, files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
-from explorer.scout.names import KEY, Name, composed_line
+from explorer.scout.message import Message, Told, first_raising, lines_that_say, messages_of, told
+from explorer.scout.names import FOLDED, KEY, VALUE, Name, composed_line, reading_lines
 from explorer.scout.query import Query
-from explorer.scout.rows import IndexRows, find, read_files
+from explorer.scout.rows import IndexRows, Postings, find, read_files
 from explorer.scout.scores import (
     GENERATED_GAIN,
     PathIndex,
     choose_candidates,
     first_ranking,
     score_files,
+    share,
 )
 from explorer.scout.second import extra_features
-from explorer.scout.tokens import Floats
+from explorer.scout.tokens import Floats, distinct, is_among, words_of
 from explorer.scout.trace import resolve, tail_of
 
 _NAMED_FILES: Final = 12
@@ -46,6 +49,16 @@ _HOLDING: Final = 48
 """The most files that are read because they have a text that is quoted."""
 _HAVING: Final = 3
 """How many files at least are looked at that have the name and seem not to define it."""
+_RAISERS: Final = 8
+"""The most files that are read because they raise the exception of a message."""
+_SAID_SHARE: Final = 0.75
+"""The least share of its words that a source has of a text that may be a message."""
+_READERS, _LINES_READ = 2, 2
+"""The most files that are cited because they read a setting, and the most lines of each."""
+_BEHIND: Final = 0.1
+"""How much a file stands out that is one step from what is asked for: less than any that has it."""
+_LEAST_READ: Final = 0.8
+_SAME_LANGUAGE: Final = 0.5
 _DEFINERS: Final = 12
 """The most files that are ranked only because they define a name of the question."""
 _OTHER_SYSTEM_GAIN: Final = 0.1
@@ -84,6 +97,8 @@ class Candidates:
     message or route that is quoted."""
     is_exact: bool
     """Whether some do."""
+    is_whole: bool
+    """Whether the one that stands out most has the whole of what is asked for, not a part."""
 
 
 def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candidates | None:
@@ -106,6 +121,10 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     if literals:
         holding = files_that_hold(index.workspace, literals)
         likely += [row for row, path in enumerate(rows.paths) if path in holding][:_HOLDING]
+    messages = _messages(query, postings, paths)
+    saying, raising = lines_that_say(index.workspace, messages) if messages else ({}, {})
+    raisers = _raisers(raising, paths, ranking)
+    likely += [row for row, path in enumerate(rows.paths) if path in saying] + raisers
     read = {
         path: text
         for path, _, text in read_files(
@@ -126,6 +145,11 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         each.plainness >= DECIDES and not paths.is_document[row] for row, each in quoting.items()
     ):
         defines = quoting
+    if saying:
+        said = _said(saying, messages, paths, read)
+        if any(not _is_mention(paths, row) for row in said):
+            raised = {row: first_raising(raising, read, rows.paths[row]) for row in raisers}
+            defines = quoting = _quoting(said, raised, paths)
     definers = _by_standing(defines, paths, ranking)
     if query.alone is not None:
         for row in _to_outline(definers, likely, rows.paths, read, query.alone):
@@ -134,7 +158,12 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         if not any(_is_plain(each, paths, row) for row, each in defines.items()):
             defines |= _composed(chosen, rows.paths, read, query.alone, defines)
         definers = _by_standing(defines, paths, ranking)
-    chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *chosen]))
+        defines |= _readers(
+            definers, [*likely, *chosen], read, query.alone, defines, paths, ranking
+        )
+        definers = _by_standing(defines, paths, ranking)
+    further = [row for row, each in defines.items() if each.is_next]
+    chosen = list(dict.fromkeys([*named, *definers[:_DEFINERS], *further, *chosen]))
     chosen = [row for row in chosen if read[rows.paths[row]]]
     if not chosen:
         return None
@@ -148,7 +177,9 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         if place >= 0 and line <= field.line_counts[place]:
             lines.setdefault(place, []).append(line)
     known = postings, rows.lengths, paths, at, query
-    stand = standing([defines.get(row, NOTHING) for row in chosen], paths, chosen, ranking)
+    defined = [defines.get(row, NOTHING) for row in chosen]
+    stand = standing(defined, paths, chosen, ranking)
+    stand = np.where([each.is_next for each in defined], np.minimum(stand, _BEHIND), stand)
     described = describe_terms(*known)
     return Candidates(
         paths=[rows.paths[row] for row in chosen],
@@ -159,11 +190,78 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         weight=weight,
         gains=np.where(scores["mention"][at] > 0, 1.0, _gains(query, paths, chosen)),
         named=lines,
-        defining=[defines.get(row, NOTHING) for row in chosen],
+        defining=defined,
         extra=extra_features(query, paths, chosen, scores),
         standing=stand,
         is_exact=bool(stand.any()) and (query.alone is not None or defines is quoting),
+        is_whole=defined[int(np.argmax(stand))].is_whole,
     )
+
+
+def _messages(query: Query, found: Postings, paths: PathIndex) -> tuple[Message, ...]:
+    """The messages that the query quotes or consists of.
+
+    What nothing marks as a message is one only if a source has most of its words.
+    """
+    messages = messages_of(query)
+    if not messages or any(each.is_marked for each in messages):
+        return messages
+    fixed = distinct(part for _, parts, _ in words_of(messages[0].fixed) for part in parts)
+    is_fixed = is_among(query.terms, fixed)
+    held = np.bincount(found.file[is_fixed[found.term]], minlength=len(paths.paths))
+    most = held[~(paths.is_test | paths.is_document)].max(initial=0)
+    return messages if most >= max(1.0, _SAID_SHARE * is_fixed.sum()) else ()
+
+
+def _raisers(raising: Mapping[str, Sequence[int]], paths: PathIndex, ranking: Floats) -> list[int]:
+    """The sources that raise the exception of a message, those that rank highest first."""
+    rows = [
+        row
+        for row, path in enumerate(paths.paths)
+        if path in raising and paths.is_code[row] and not _is_mention(paths, row)
+    ]
+    return sorted(rows, key=lambda row: -ranking[row])[:_RAISERS]
+
+
+def _is_mention(paths: PathIndex, row: int) -> bool:
+    """Whether a file only quotes a message: a test that expects it, a document."""
+    return bool(paths.is_test[row] or paths.is_document[row])
+
+
+def _said(
+    saying: Mapping[str, Sequence[int]],
+    messages: Sequence[Message],
+    paths: PathIndex,
+    read: dict[str, bytes],
+) -> dict[int, Told]:
+    """The rows that have one of the messages."""
+    found: dict[int, Told] = {}
+    for row, path in enumerate(paths.paths):
+        if path in saying and (each := told(read[path], saying[path], messages)).level:
+            found[row] = each
+    return found
+
+
+def _quoting(
+    said: Mapping[int, Told],
+    raising: Mapping[int, int],
+    paths: PathIndex,
+) -> dict[int, Defining]:
+    """The rows that have a message, and if it is not raised there those that raise its exception.
+
+    A mention counts for less than any source.
+    """
+    sources = {row: each for row, each in said.items() if not _is_mention(paths, row)}
+    first = max(sources.values(), key=lambda each: each.level)
+    found = {
+        row: Defining(KEY, line, is_next=True)
+        for row, line in raising.items()
+        if line and not first.is_raised
+    }
+    for row, each in said.items():
+        level = each.level if row in sources else min(each.level, FOLDED)
+        found[row] = Defining(level, each.lines[0], also=each.lines[1:], is_whole=each.is_whole)
+    return found
 
 
 def _by_standing(defines: dict[int, Defining], paths: PathIndex, ranking: Floats) -> list[int]:
@@ -179,6 +277,55 @@ def _is_plain(each: Defining, paths: PathIndex, row: int) -> bool:
     return each.plainness > KEY and is_source
 
 
+def _readers(
+    definers: Sequence[int],
+    rows: Sequence[int],
+    read: Mapping[str, bytes],
+    name: Name,
+    known: Mapping[int, Defining],
+    paths: PathIndex,
+    ranking: Floats,
+) -> dict[int, Defining]:
+    """The rows that read the setting of that name, and the one that defines it with such lines.
+
+    Empty for a constant or a type, which is no setting.
+    """
+    first = known[definers[0]] if definers else NOTHING
+    is_type = name.last[:1].isupper() and not name.last.isupper()
+    if first.plainness < KEY or (first.plainness >= VALUE and (is_type or name.last.isupper())):
+        return {}
+    near, language = share(ranking), language_of(paths.paths[definers[0]])
+    found: dict[int, list[int]] = {}
+    worth: dict[int, float] = {}
+    for row in dict.fromkeys(rows):
+        is_aside = paths.is_aside[row] or paths.is_generated[row] or paths.is_old[row]
+        if _is_mention(paths, row) or is_aside or not paths.is_code[row]:
+            continue
+        text = read[paths.paths[row]]
+        lines = reading_lines(text, name, in_strings=first.plainness > VALUE)
+        lines = [each for each in lines if row != definers[0] or each[1] != first.line]
+        if lines and lines[0][0] >= _LEAST_READ:
+            found[row] = [line for level, line in lines if level == lines[0][0]][:_LINES_READ]
+            worth[row] = lines[0][0] + float(near[row])
+            worth[row] += _SAME_LANGUAGE * (language_of(paths.paths[row]) == language)
+    own = (
+        {definers[0]: replace(first, also=tuple(found.pop(definers[0])))}
+        if definers[0] in found
+        else {}
+    )
+    best = sorted(found, key=lambda row: -worth[row])[:_READERS]
+    return own | {
+        row: replace(
+            known[row],
+            plainness=max(FOLDED, known[row].plainness),
+            line=found[row][0],
+            also=tuple(found[row][1:]),
+            is_next=True,
+        )
+        for row in best
+    }
+
+
 def _composed(
     rows: Sequence[int],
     paths: Sequence[str],
@@ -189,7 +336,7 @@ def _composed(
     """The rows that put the name together more plainly than they define it."""
     lines = {row: composed_line(paths[row], read[paths[row]], name) for row in rows}
     return {
-        row: Defining(level, line)
+        row: Defining(level, line, is_whole=False)
         for row, (level, line) in lines.items()
         if level > known[row].plainness
     }

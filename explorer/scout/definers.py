@@ -53,6 +53,18 @@ class Defining:
     """The share of what stands before the name that the file is in, or defines."""
     is_stem: bool = False
     """Whether the file is called like the name."""
+    also: tuple[int, ...] = ()
+    """Other lines of the file that are worth citing."""
+    is_whole: bool = True
+    """Whether the whole of what is asked for stands there, not a part of it."""
+    is_next: bool = False
+    """Whether it is one step from what is asked for: raises the message's exception, reads the key.
+    """
+
+    @property
+    def lines(self) -> list[int]:
+        """The lines worth citing, the best first."""
+        return [self.line, *self.also]
 
 
 NOTHING: Final = Defining(0.0, 0, 0.0)

@@ -1,9 +1,8 @@
-"""What a question quotes that stands in the code word for word: a message, a route, an option.
+"""What a question has that stands in the code word for word: a route, an option, a target, a table.
 
-None is a definition, but each has a place: the line that raises the message, that registers the
-route, that declares the option of a command line, that begins the target of a Makefile or creates
-the table. A message may have values in it that the code fills in, and a route may be registered
-below a prefix, so the parts of either are looked for if the whole is nowhere.
+None is a definition, but each has a place: the line that registers the route, that declares the
+option of a command line, that begins the target of a Makefile or creates the table. A route may be
+registered below a prefix, so its parts are looked for if the whole is nowhere.
 """
 
 import re
@@ -18,50 +17,23 @@ from explorer.scout.query import Query
 WHOLE, PART = 5.0, 3.0
 """How plainly the whole stands in a line, and a part; as ``names.TYPE`` and ``names.KEY``."""
 DECIDES: Final = 3.5
-"""From here on the lines found decide: half of a message in a line that raises it."""
+"""From here on the lines found decide."""
 _USED: Final = 0.8
-"""How much less a line counts that neither raises the message nor registers the route."""
+"""How much less a line counts that does not register the route."""
 _ASIDE: Final = 1.6
 """The same for a comment."""
-_FURTHER_PART: Final = 0.3
-"""How much each further part in a line adds."""
 _SHORTENED: Final = 0.4
 """How much less a route counts for each part of its beginning that is left out."""
 
-_LEAST_WORDS: Final = 2
-_LEAST_CHARS: Final = 8
-_PART_SHARE: Final = 0.33
-"""The least share of a message's words that a part of it has."""
-_LONG_PART_WORDS: Final = 6
-"""A longer part may be broken in the code, so its first and last words are looked for too."""
-_END_WORDS: Final = 4
 _MOST_OUTSIDE_WORDS: Final = 4
 _LOOK_S: Final = 1.0
 _MAX_OUTPUT_BYTES: Final = 1 << 20
 _MOST_LINES: Final = 200
 
-_QUOTED: Final = re.compile(
-    r"`([^`\n]{6,200})`|\"([^\"\n]{6,200})\"|(?<!\w)'([^'\n]{6,200})'(?!\w)"
-)
-_PASTED: Final = re.compile(
-    r".*\b(?:[\w.]*(?:Error|Exception|Warning|Failure|Fault)|[Ee]rror|ERROR|fatal|panic)"
-    r": (.{8,200})$"
-)
-"""The message behind an exception's name, as programs print it; of several, the last one's."""
-_VALUE: Final = re.compile(
-    r"[\"'`][^\"'`]{0,60}[\"'`]|\S*(?:\d|[/\\@{}%<>=]|::)\S*|\b\w*[._]\w+(?:[._]\w+)*\b"
-)
-_RAISES: Final = re.compile(
-    rb"(?i)\b(?:raise|throw|throws|error\w*|\w*(?:error|exception|failure|fault)|panic\w*|bail|abort"
-    rb"|fail\w*|assert\w*|expect\w*|reject\w*|warn\w*|log\w*|die|exit|ensure|message|fatal\w*)\b"
-)
-_ABOUT_MESSAGES: Final = re.compile(
-    r"(?i)\b(?:errors?|exceptions?|messages?|rais\w*|throw\w*|warn\w*|log(?:s|ged)?|print\w*"
-    r"|sa(?:y|ys|id)|show\w*|text|string|com(?:e|es|ing) from|fail\w*|report\w*|emit\w*|output"
-    r"|panic\w*|complain\w*|gets?|got|see|mean\w*)\b"
-)
 _BEFORE_LINES: Final = 3
-_COMMENT: Final = re.compile(rb"\s*(?://|/\*|\*(?:[ /]|$)|#(?![\[{])|--|<!--|;|\"\"\"|''')")
+COMMENT: Final = re.compile(
+    rb"\s*(?://|/\*|\*(?:[ /]|$)|#(?![\[{]|(?:define|error|warning)\b)|--|<!--|;|\"\"\"|''')"
+)
 
 _METHOD: Final = r"(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\s+"
 _SEGMENT: Final = r"/[\w.{}<>:\[\]$*~@-]+"
@@ -80,7 +52,7 @@ _REGISTERS: Final = re.compile(
 )
 
 _OPTION: Final = re.compile(
-    r"(?<![\w-])--(?P<long>[a-z][\w-]*\w)"
+    r"(?<![\w-])--(?P<long>[a-z][\w.-]*\w)"
     r"|\b(?P<called>[a-z][a-z\d-]+)[\"'`]* (?:flag|switch|(?:command[- ]line|cli) option)\b",
     re.IGNORECASE,
 )
@@ -142,12 +114,10 @@ class Literal:
     pattern: "re.Pattern[bytes]"
     level: float
     """How plainly a line has what is asked for that has it."""
-    raises: "re.Pattern[bytes]"
+    registers: "re.Pattern[bytes]"
     """What a line has, or one just before it, that is its place and no mention."""
     path: "re.Pattern[str] | None" = None
     """The paths of files that stand for it."""
-    is_part: bool = False
-    """Whether it is a part of what is asked for; a line may have several."""
     within: "re.Pattern[str] | None" = None
     """The paths of the only files that can have it."""
     uses: "re.Pattern[bytes] | None" = None
@@ -159,51 +129,7 @@ def literals_of(query: Query) -> tuple[Literal, ...]:
     if not query.is_plain:
         return ()
     text = query.text
-    return (*_routes(text), *_options(text), *_targets(text), *_tables(text), *_messages(text))
-
-
-def _messages(text: str) -> list[Literal]:
-    found: list[Literal] = []
-    for message in _said(text):
-        said = message.split()
-        if len(said) < _LEAST_WORDS:
-            continue
-        found.append(Literal(_spaced(said), WHOLE, _RAISES))
-        runs = [run.split() for run in _VALUE.sub("\n", " ".join(said)).split("\n")]
-        parts = [run for run in runs if len(run) >= max(_LEAST_WORDS, _PART_SHARE * len(said))]
-        for run in parts:
-            # The first or the last word may be a value, too.
-            ends = [run[1:], run[:-1]] if len(run) >= _END_WORDS else []
-            if len(run) >= _LONG_PART_WORDS:
-                ends += [run[:_END_WORDS], run[-_END_WORDS:]]
-            pieces = [each for each in (run, *ends) if each != said and _is_long(each)]
-            # The more of the message a part is, the less likely it is another message's.
-            found += [
-                Literal(_spaced(each), PART + len(each) / len(said), _RAISES, is_part=True)
-                for each in pieces
-            ]
-    return found
-
-
-def _said(text: str) -> list[str]:
-    """The messages that the text quotes, or the one of an error that was pasted into it."""
-    outside = _QUOTED.sub(" ", text)
-    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(text)]
-    is_about = len(outside.split()) <= _MOST_OUTSIDE_WORDS or _ABOUT_MESSAGES.search(outside)
-    if quoted and is_about:
-        return quoted
-    return [match[1] for match in _PASTED.finditer(text)]
-
-
-def _is_long(words: Sequence[str]) -> bool:
-    return len(" ".join(words)) >= _LEAST_CHARS
-
-
-def _spaced(words: Sequence[str]) -> "re.Pattern[bytes]":
-    """The words with any blanks between them, in any case; ends of sentences may be missing."""
-    written = [re.escape(word) for word in words]
-    written[-1] = re.escape(words[-1].rstrip(".:!"))
-    return re.compile(r"[ \t]+".join(written).encode("utf-8", "replace"), re.IGNORECASE)
+    return (*_routes(text), *_options(text), *_targets(text), *_tables(text))
 
 
 def _options(text: str) -> list[Literal]:
@@ -321,41 +247,33 @@ def files_that_hold(workspace: Workspace, literals: Sequence[Literal]) -> frozen
 
 
 def held(path: str, text: bytes, literals: Sequence[Literal]) -> tuple[float, int]:
-    """How plainly the file has one of the texts, and its 1-based line; 0.0 and 0 if it has none.
-
-    Of lines that have parts, the one with the most of them.
-    """
+    """How plainly the file has one of the texts, and its 1-based line; 0.0 and 0 if it has none."""
     best, where = 0.0, 0
-    parts: dict[int, float] = {}
     for each in literals:
         if each.within is not None and not each.within.search(path):
             continue
         if each.path is not None and each.path.search(path):
             return each.level, 1
-        if each.level <= best and not each.is_part:
+        if each.level <= best:
             continue
         for count, match in enumerate(each.pattern.finditer(text)):
             if count == _MOST_LINES:
                 break
             at = match.start()
-            line = text.count(b"\n", 0, at) + 1
-            if each.is_part:
-                parts[line] = parts.get(line, -1.0) + 1.0
-            further = _FURTHER_PART * parts.get(line, 0.0)
-            level = each.level + further - _aside(text, at, each.raises, each.uses)
+            level = each.level - _aside(text, at, each.registers, each.uses)
             if level > best:
-                best, where = level, line
+                best, where = level, text.count(b"\n", 0, at) + 1
     return best, where
 
 
 def _aside(
-    text: bytes, at: int, raises: "re.Pattern[bytes]", uses: "re.Pattern[bytes] | None"
+    text: bytes, at: int, registers: "re.Pattern[bytes]", uses: "re.Pattern[bytes] | None"
 ) -> float:
     """How much less the text at an offset counts than one that raises or registers."""
     begin = text.rfind(b"\n", 0, at) + 1
     stop = text.find(b"\n", at)
     end = stop if stop >= 0 else len(text)
-    if _COMMENT.match(text[begin:at]):
+    if COMMENT.match(text[begin:at]):
         return _ASIDE
     if uses is not None:
         goes_on = not text[begin:at].strip()
@@ -364,4 +282,4 @@ def _aside(
             return _ASIDE
     for _ in range(_BEFORE_LINES):
         begin = text.rfind(b"\n", 0, max(0, begin - 1)) + 1
-    return 0.0 if raises.search(text[begin:end]) else _USED
+    return 0.0 if registers.search(text[begin:end]) else _USED

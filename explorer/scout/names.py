@@ -6,7 +6,7 @@ those more than the same letters in another case.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +90,8 @@ TYPE, MODULE, VALUE, READ, KEY, FOLDED = 5.0, 4.5, 4.0, 3.8, 3.0, 2.0
 """How plainly a line defines a name: as a type or function, a value or member, an environment
 variable that it reads, a key; or only in another case. A file of that name defines it as a
 module."""
+PROPERTY: Final = VALUE + 0.2
+"""The same for a name of three parts or more that stands in a string as a whole."""
 COMPOSED: Final = KEY + 0.5
 """The same for a name whose beginning is that of what encloses the line."""
 _TAGGED: Final = 0.6
@@ -99,6 +101,7 @@ _MOST_OCCURRENCES: Final = 300
 _MOST_CUTS: Final = 2
 _LEAST_REST: Final = 4
 _MOST_CHARS: Final = 240
+_COMMENTS: Final = (b"//", b"/*", b"* ", b"# ", b"--")
 _GENERICS: Final = re.compile(rb"<[^<>]*>|\([^()]*\)")
 
 _BEFORE_TYPE: Final = re.compile(
@@ -133,7 +136,7 @@ _OPENS: Final = re.compile(
 _BEFORE_KEY: Final = re.compile(rb"(?:^|[\s({\[,])(?:-\s+)?(?:[\"']-{0,2}|:|\[)?$")
 _AFTER_KEY: Final = re.compile(rb"[\"'\]]*\s*(?::(?!:)|=(?!=)|[\"'],)")
 _BEFORE_READ: Final = re.compile(
-    rb"(?i)(?:environ(?:\.get)?|getenv|lookupenv|process\.env|\benv(?:::var(?:_os)?|\.fetch)?)"
+    rb"(?i)(?:\b(?!\w*set_?env)\w*env(?:ironment|iron)?(?:_?(?:var|os))*(?:\.get|\.fetch|::var(?:_os)?)?)"
     rb"\s*[.(\[]+\s*[\"']?$"
 )
 """What stands before the name of an environment variable where it is read."""
@@ -162,6 +165,10 @@ def defining_line(text: bytes, name: Name) -> tuple[float, int]:
         within = _best(text[begin:], last) if head else (0.0, 0)
         if within[0] >= best[0]:
             best = within[0], within[1] + head - 1
+    if len(name.scope) > 1 and best[0] < PROPERTY:
+        whole = re.escape(".".join((*name.scope, name.last)).encode("utf-8", "replace"))
+        if match := re.search(rb"[(\[,=]\s*[\"'](?:\$\{)?" + whole + rb"[\"':}]", text):
+            best = PROPERTY, text.count(b"\n", 0, match.start()) + 1
     if best[0] < VALUE and len(last) > 2:
         level, line = _best(text.lower(), last.lower())
         if min(level, FOLDED) > best[0]:
@@ -185,7 +192,12 @@ def _best(text: bytes, name: bytes) -> tuple[float, int]:
                 after = text[end : min(line_end, end + _MOST_CHARS)]
                 following = text[line_end + 1 : line_end + 80].lstrip()[:1]
                 level = _plainness(text[begin:at], name, after, following)
-                if level > best:
+                # What is read from the environment is no variable of that name.
+                if {level, best} == {VALUE, READ}:
+                    is_plainer = level == READ
+                else:
+                    is_plainer = level > best
+                if is_plainer:
                     best, where = level, at
         at = text.find(name, end)
     return best, text.count(b"\n", 0, where) + 1 if where >= 0 else 0
@@ -197,9 +209,7 @@ def _is_word(char: bytes) -> bool:
 
 def _plainness(before: bytes, name: bytes, after: bytes, following: bytes) -> float:
     """How plainly a line defines the name in it; ``following`` begins the next line."""
-    if before.lstrip()[:2] in (b"//", b"/*", b"* ", b"# ", b"--") or _FORWARDED.match(
-        before + name + after
-    ):
+    if _is_comment(before) or _FORWARDED.match(before + name + after):
         is_forward = bool(_BEFORE_TYPE.search(before)) and before.lstrip()[:1] not in b"/*#-"
         return _FORWARD if is_forward else 0.0
     if _BEFORE_TYPE.search(before):
@@ -302,3 +312,96 @@ def stem_is(path: str, names: Iterable[str]) -> bool:
 def is_module(path: str, name: str) -> bool:
     """Whether the file is called exactly like the name."""
     return path.rpartition("/")[2].rpartition(".")[0] == name
+
+
+_ARGUMENT: Final = re.compile(rb"[\w\])]\s*(?:\[|\(|\([^()]*,)\s*(?:[\"'](?:[\w-]+\.)*|:)$")
+_AFTER_ARGUMENT: Final = re.compile(rb"[\"']?\s*(?:[\]),](?!\s*=[^=~>])|[\"']?$)")
+_MEMBER: Final = re.compile(rb"[\w)\]?&]\s*(?:\.|->|::)$|@$")
+_NO_MEMBER: Final = re.compile(rb"\s*(?:(?:[-+*|?]|\|\||&&)?=(?![=>~])|:=|\()")
+_CONDITION: Final = re.compile(
+    rb"\b(?:if|unless|elif|while|return|case|when|match|switch|and|or|not)\b|&&|\|\||\s\?\s|!\w"
+)
+_IN_CONDITION: Final = re.compile(rb"(?:\b(?:if|unless|elif|while|and|or|not)\b|&&|\|\||!)[\s(!]*$")
+_ARGUED, _ASKED = 1.0, 0.8
+"""How plainly a line reads a setting: as an argument, a subscript or a member, or bare."""
+_DECIDING, _PASSING, _ELSEWHERE = 0.3, 0.6, 0.5
+"""How much more it counts that something depends on it; how much less that it is only handed on
+under its name, and that it is a member of something else than what is named before it."""
+
+
+def spellings(name: str) -> tuple[bytes, ...]:
+    """The name as programs spell it in configuration and code, the given spelling first."""
+    parts = [part for part in re.split(r"[_.-]|(?<=[a-z\d])(?=[A-Z])", name) if part]
+    if name.isupper() or not parts:
+        return (name.encode("utf-8", "replace"),)
+    lower = [part.lower() for part in parts]
+    pascal = "".join(part[:1].upper() + part[1:] for part in parts)
+    camel = lower[0] + "".join(part[:1].upper() + part[1:] for part in parts[1:])
+    spelled = dict.fromkeys([name, "_".join(lower), camel, pascal, "-".join(lower)])
+    return tuple(each.encode("utf-8", "replace") for each in spelled)
+
+
+def reading_lines(text: bytes, name: Name, *, in_strings: bool) -> list[tuple[float, int]]:
+    """How plainly lines read a setting of that name, and these, 1-based, the plainest first.
+
+    ``in_strings``: only where it is an argument or a subscript, as of a name that is a function's.
+    """
+    spelled = spellings(name.last)
+    scope = name.scope[-1].lower().encode("utf-8", "replace") if name.scope else b""
+    found: dict[int, float] = {}
+    for begin, at, end in _occurrences(text, spelled):
+        stop = text.find(b"\n", end)
+        if not text[begin:at].strip(b"\"' \t"):
+            # An argument on a line of its own belongs to the call above it.
+            begin = text.rfind(b"\n", 0, max(0, begin - 1)) + 1
+        before, after = text[begin:at], text[end : stop if stop >= 0 else len(text)]
+        level = 0.0 if _is_comment(before) else _reads(before, after, in_strings=in_strings)
+        if not level:
+            continue
+        level += _DECIDING * bool(_CONDITION.search(before + after))
+        level -= _PASSING * (level < _ARGUED and _is_handed(before, spelled))
+        level -= _ELSEWHERE * (scope not in before.lower())
+        line = text.count(b"\n", 0, at) + 1
+        found[line] = max(level, found.get(line, 0.0))
+    return sorted(
+        ((level, line) for line, level in found.items()), key=lambda each: (-each[0], each[1])
+    )
+
+
+def _occurrences(text: bytes, spelled: Iterable[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Where each spelling stands as a word of its own: of its line, of it, and its end."""
+    for each in spelled:
+        at = text.find(each)
+        for _ in range(_MOST_OCCURRENCES):
+            if at < 0:
+                break
+            end = at + len(each)
+            begin = text.rfind(b"\n", 0, at) + 1
+            is_alone = not (_is_word(text[at - 1 : at]) or _is_word(text[end : end + 1]))
+            if is_alone and at - begin <= _MOST_CHARS:
+                yield begin, at, end
+            at = text.find(each, end)
+
+
+def _reads(before: bytes, after: bytes, *, in_strings: bool) -> float:
+    """How plainly a name between the two reads a setting; 0 if it does not."""
+    if _ARGUMENT.search(before) and _AFTER_ARGUMENT.match(after):
+        return _ARGUED
+    if in_strings or _NO_MEMBER.match(after):
+        return 0.0
+    if _MEMBER.search(before):
+        return _ARGUED
+    return _ASKED if _IN_CONDITION.search(before) else 0.0
+
+
+def _is_handed(before: bytes, spelled: Iterable[bytes]) -> bool:
+    """Whether a line gives the setting to something of the same name, by what is before it."""
+    return any(
+        re.match(rb"[\"'\s]*(?::|=(?!=))", before[before.find(each) + len(each) :])
+        for each in spelled
+        if each in before
+    )
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.lstrip()[:2] in _COMMENTS

@@ -3,7 +3,7 @@
 A class stands for its head, unless it is small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -108,8 +108,8 @@ class Place:
     """That it is the one sought first."""
     cells: Cells | None = None
     """Those of its file."""
-    line: int = 0
-    """The line in it that the question names; 0 for none."""
+    lines: tuple[int, ...] = ()
+    """The lines in it that the question names, or that have what it quotes."""
     best: tuple[int, int] = (0, 0)
     """The lines in it that the reader likes best."""
     outline: Sequence[Definition] = ()
@@ -134,7 +134,7 @@ class Place:
     def focus(self) -> tuple[tuple[int, int], ...]:
         """The ranges of lines in it that matter, the one that matters most first."""
         if self.cells is None:
-            return ((self.line, self.line),) if self.line else ()
+            return tuple((line, line) for line in self.lines)
         return _focus(self.cells, self.start, self.end, self.best)
 
 
@@ -242,11 +242,11 @@ def rank_places(
                 outline=outlines[index],
             )
         )
-    said = [
+    said = _joined(
         _at(index, outlines[index], looked.texts[index], line)
         for index, lines in named.items()
         for line in lines
-    ]
+    )
     if not is_long or not said:
         return said + places
     chance = _NAMED / len(_apart(said, len(said)))
@@ -267,11 +267,22 @@ def _at(index: int, found: Sequence[Definition], text: bytes, line: int) -> Plac
         start, end = extent(each)
         if line > end:
             start, end = each.start, each.end
-        return Place(index, each, start, end, 1.0, line=line, outline=found)
+        return Place(index, each, start, end, 1.0, lines=(line,), outline=found)
     count = text.count(b"\n") + 1
     start, end = max(1, line - _BESIDE), min(count, line + _BESIDE)
     none = Definition("", "statements", start, end, start, start)
-    return Place(index, none, start, end, 1.0, line=line)
+    return Place(index, none, start, end, 1.0, lines=(line,))
+
+
+def _joined(places: Iterable[Place]) -> list[Place]:
+    """The places in their order, each once, with all lines that are named in it."""
+    found: dict[tuple[int, int, int], Place] = {}
+    for each in places:
+        key = each.file, each.start, each.end
+        known = found.setdefault(key, each)
+        if known is not each:
+            found[key] = replace(known, lines=(*known.lines, *each.lines))
+    return list(found.values())
 
 
 def choose_places(

@@ -40,6 +40,8 @@ _MOST_FILES: Final = 6
 """The most files that are cited; more than a reader will open."""
 _EQUAL: Final = 0.5
 """Files that define the name asked for and stand out less by at most this are cited too."""
+_NEXT: Final = 2
+"""The most files that are cited because they are one step from what is asked for."""
 _PART_FURTHER: Final = 3
 _KNOWN_SHARE: Final = 0.34
 """A part of a question of whose words fewer occur in the repository has found nothing."""
@@ -222,9 +224,9 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     if query.trace.bare:
         order = list(dict.fromkeys([*named, *order]))
     elif found.is_exact:
-        count = min(most, max(1, int((found.standing >= found.standing.max() - _EQUAL).sum())))
+        order, count = _leading(found, order, most)
         for index in order[:count]:
-            named.setdefault(index, [found.defining[index].line])
+            named.setdefault(index, found.defining[index].lines)
     chosen = list(dict.fromkeys([*order[:count], *named, *order]))[:room]
     return Likely(
         [found.paths[index] for index in chosen],
@@ -234,6 +236,18 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
         {file: named[index] for file, index in enumerate(chosen) if index in named},
         count,
     )
+
+
+def _leading(found: Candidates, order: list[int], most: int) -> tuple[list[int], int]:
+    """The candidates that stand out first, then all others; and how many of them are cited.
+
+    Behind the first come those that are one step from it, then its equals.
+    """
+    least = found.standing.max() - _EQUAL
+    further = [index for index in order[1:] if found.defining[index].is_next]
+    equal = [index for index in order if found.standing[index] >= least and index not in further]
+    leading = [order[0], *further[:_NEXT], *equal[1:]]
+    return list(dict.fromkeys([*leading, *order])), min(most, len(leading))
 
 
 def _answer(
@@ -278,12 +292,16 @@ def _answer(
         return ScoutAnswer((), _sentence(()))
     cited, further = choose_places(places, order, count, most, plain=query.is_plain)
     citations = tuple(_citation(each, files) for each in cited)
+    # Who finds a part of what is quoted has found it only perhaps.
+    least: Confidence = "high" if found.is_whole else "medium"
+    file = _confidence(float(chances[cited[0].file]), levels.high, levels.medium)
+    place = _confidence(sureness(places), levels.place_high, levels.place_medium)
     return ScoutAnswer(
         citations,
         _sentence(citations, read=bool(liked)),
         (),
-        _confidence(float(chances[cited[0].file]), levels.high, levels.medium),
-        _confidence(sureness(places), levels.place_high, levels.place_medium),
+        max(file, least, key=_UNSURE.index),
+        max(place, least, key=_UNSURE.index),
         tuple(_citation(each, files) for each in further),
     )
 

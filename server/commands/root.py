@@ -37,6 +37,9 @@ FAILED, WRONG_USAGE = 1, 2
 _COMPLETE = "_FASTCONTEXT_COMPLETE"
 """Set by the scripts that typer writes for shells."""
 
+_HELP = "fastcontext --help lists commands and options"
+_DASHED = "a question that begins with a dash comes last, behind --: explore --repo DIR -- --name"
+
 # Newer releases of typer carry click inside, older ones import it: this is either's UsageError.
 _UsageProblem: type[BaseException] = typer.BadParameter.__bases__[0]
 
@@ -161,7 +164,8 @@ def _run(given: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stderr.write(described.rstrip("\n") + "\n")
         else:
-            show_error(described, "fastcontext --help lists commands and options")
+            is_option = type(error).__name__ == "NoSuchOption" and given[0] == "explore"
+            show_error(described, _DASHED if is_option else _HELP)
         return WRONG_USAGE
     except ServerError as error:
         show_error(str(error), error.hint)
