@@ -253,14 +253,12 @@ def _quoting(
     """
     sources = {row: each for row, each in said.items() if not _is_mention(paths, row)}
     first = max(sources.values(), key=lambda each: each.level)
-    found = {
-        row: Defining(KEY, line, is_next=True)
-        for row, line in raising.items()
-        if line and not first.is_raised
-    }
+    further = {} if first.is_raised else {row: line for row, line in raising.items() if line}
+    found = {row: Defining(KEY, line, is_next=True) for row, line in further.items()}
     for row, each in said.items():
         level = each.level if row in sources else min(each.level, FOLDED)
-        found[row] = Defining(level, each.lines[0], also=each.lines[1:], is_whole=each.is_whole)
+        line, *also = (*each.lines, *([further[row]] if row in further else []))
+        found[row] = Defining(level, line, also=tuple(also), is_whole=each.is_whole)
     return found
 
 

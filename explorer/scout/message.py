@@ -53,7 +53,7 @@ _GAP: Final = "\0"
 _WORD_OR_GAP: Final = re.compile(rf"\w+|{_GAP}")
 _OPEN: Final = re.compile(r"(?<=^[\"'`])(?=[^\w\"'`])|(?<=[^\w.!?\"'`])(?=[\"'`]$)")
 _STRING: Final = re.compile(
-    r"\"(?:\\.|[^\"\\])*(?:\"|$)|(?<![\w)])'(?:\\.|[^'\\])*(?:'|$)|`(?:\\.|[^`\\])*(?:`|$)"
+    r"\"(?:\\.|[^\"\\])*(?:\"|$)|(?:(?<![\w)])|(?<=\b[bfruBFRU]))'(?:\\.|[^'\\])*(?:'|$)|`(?:\\.|[^`\\])*(?:`|$)"
 )
 _PLACEHOLDER: Final = re.compile(
     r"[$#]\{[^{}]*(?:\}|$)|\\\([^()]*\)|\{[^{}]*\}|%(?:\(\w+\)|\{\w+\}|<\w+>)?[-+#0\d.*$]*[a-zA-Z]+"
@@ -160,7 +160,8 @@ def messages_of(query: Query) -> tuple[Message, ...]:
     if pasted:
         found.append(_message(pasted["said"], kind, is_marked=True))
     if not asks:
-        found.append(_message(text, kind, is_marked=bool(pasted or kind)))
+        is_marked = bool(pasted or (kind and text.endswith(f"({kind})")))
+        found.append(_message(text, kind, is_marked=is_marked))
     return tuple(each for each in found if sum(each.weight) >= _LEAST_WORDS)
 
 

@@ -326,12 +326,12 @@ _ARGUED, _ASKED = 1.0, 0.8
 """How plainly a line reads a setting: as an argument, a subscript or a member, or bare."""
 _DECIDING, _PASSING, _ELSEWHERE = 0.3, 0.6, 0.5
 """How much more it counts that something depends on it; how much less that it is only handed on
-under its name, and that it is a member of something else than what is named before it."""
+under its name, and that one of a single word is of something else than what is named before it."""
 
 
 def spellings(name: str) -> tuple[bytes, ...]:
     """The name as programs spell it in configuration and code, the given spelling first."""
-    parts = [part for part in re.split(r"[_.-]|(?<=[a-z\d])(?=[A-Z])", name) if part]
+    parts = _parts(name)
     if name.isupper() or not parts:
         return (name.encode("utf-8", "replace"),)
     lower = [part.lower() for part in parts]
@@ -341,6 +341,10 @@ def spellings(name: str) -> tuple[bytes, ...]:
     return tuple(each.encode("utf-8", "replace") for each in spelled)
 
 
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"[_.-]|(?<=[a-z\d])(?=[A-Z])", name) if part]
+
+
 def reading_lines(text: bytes, name: Name, *, in_strings: bool) -> list[tuple[float, int]]:
     """How plainly lines read a setting of that name, and these, 1-based, the plainest first.
 
@@ -348,6 +352,7 @@ def reading_lines(text: bytes, name: Name, *, in_strings: bool) -> list[tuple[fl
     """
     spelled = spellings(name.last)
     scope = name.scope[-1].lower().encode("utf-8", "replace") if name.scope else b""
+    is_common = len(_parts(name.last)) == 1
     found: dict[int, float] = {}
     for begin, at, end in _occurrences(text, spelled):
         stop = text.find(b"\n", end)
@@ -360,7 +365,7 @@ def reading_lines(text: bytes, name: Name, *, in_strings: bool) -> list[tuple[fl
             continue
         level += _DECIDING * bool(_CONDITION.search(before + after))
         level -= _PASSING * (level < _ARGUED and _is_handed(before, spelled))
-        level -= _ELSEWHERE * (scope not in before.lower())
+        level -= _ELSEWHERE * (is_common and scope not in before.lower())
         line = text.count(b"\n", 0, at) + 1
         found[line] = max(level, found.get(line, 0.0))
     return sorted(

@@ -91,6 +91,20 @@ type Config struct {
         """Never more than MAX_CONNECTIONS connections."""
         return self.max_connections
 ''',
+    "shop/limits.py": """class LimitError(Exception):
+    text = "the limit of the shop is reached"
+
+
+def take_in(cart):
+    if cart.is_full:
+        raise LimitError(LimitError.text)
+""",
+    "shop/serve.py": """def serve(options):
+    idle = options["idle_timeout"]
+    if options.grace_period:
+        wait(options.grace_period)
+""",
+    "config/serve.toml": "[serve]\ngrace_period = 3\n",
 }
 
 
@@ -110,6 +124,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         ("shop.errors.CartError: cart is empty, add a product first", "shop/cart.py", 5),
         ("ERROR: ValueError: cannot charge 7 to card 1: over the limit", "shop/cart.py", 12),
         ("CartError: cart 7 is empty, add a product first", "shop/cart.py", 5),
+        ("cart is empty, add a product first", "shop/cart.py", 5),
+        ('cannot charge "7" to card "a/b.py:1": over the limit', "shop/cart.py", 12),
+        ("the limit of the shop is reached", "shop/limits.py", 2),
         ("which handler serves GET /api/orders/{id}?", "shop/views.py", 4),
         ("DELETE /api/orders/:id", "shop/views.py", 9),
         ("where is the route /api/orders handled", "shop/views.py", 14),
@@ -142,3 +159,23 @@ async def test_words_in_quotes_and_paths_of_files_are_no_such_texts(
     workspace: Workspace, query: str
 ) -> None:
     assert (await Scout(workspace).answer(query)).confidence != "high"
+
+
+async def test_a_part_of_a_message_is_not_found_with_high_confidence(workspace: Workspace) -> None:
+    found = await Scout(workspace).answer("CartError: cart is empty, add a product and pay")
+    assert found.citations[0].path == "shop/cart.py"
+    assert "high" not in (found.confidence, found.place_confidence)
+
+
+async def test_behind_a_message_in_a_constant_come_the_lines_that_raise_it(
+    workspace: Workspace,
+) -> None:
+    asked = "LimitError: the limit of the shop is reached"
+    found = (await Scout(workspace).answer(asked)).citations
+    assert [each.name for each in found[:2]] == ["LimitError.text", "take_in"]
+
+
+async def test_behind_a_key_come_the_lines_that_read_it(workspace: Workspace) -> None:
+    for key, file in (("grace_period", "serve"), ("pool.idle_timeout", "pool")):
+        found = (await Scout(workspace).answer(key)).citations
+        assert [each.path for each in found[:2]] == [f"config/{file}.toml", "shop/serve.py"]

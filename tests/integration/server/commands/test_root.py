@@ -217,6 +217,7 @@ def test_the_scout_can_be_asked_for_though_an_endpoint_is_set(home: Path, reposi
     [
         (["explore"], "Missing argument"),
         (["explore", "q", "--no-such-option"], "No such option"),
+        (["explore", "--dry-run"], "comes last, behind --"),
         (["explore", "q", "--engine", "gpu"], "gpu"),
         (["explore", "q", "--max-turns", "0"], "max_turns"),
         (["explore", "q", "--deadline", "soon"], "--deadline"),
