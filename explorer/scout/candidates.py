@@ -27,7 +27,7 @@ from explorer.scout.index import RepositoryIndex
 from explorer.scout.literal import DECIDES, files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.message import Message, Told, first_raising, lines_that_say, messages_of, told
-from explorer.scout.names import FOLDED, KEY, VALUE, Name, composed_line, reading_lines
+from explorer.scout.names import FOLDED, KEY, MODULE, VALUE, Name, composed_line, reading_lines
 from explorer.scout.query import Query
 from explorer.scout.rows import IndexRows, Postings, find, read_files
 from explorer.scout.scores import (
@@ -51,8 +51,6 @@ _HAVING: Final = 3
 """How many files at least are looked at that have the name and seem not to define it."""
 _RAISERS: Final = 8
 """The most files that are read because they raise the exception of a message."""
-_SAID_SHARE: Final = 0.75
-"""The least share of its words that a source has of a text that may be a message."""
 _READERS, _LINES_READ = 2, 2
 """The most files that are cited because they read a setting, and the most lines of each."""
 _BEHIND: Final = 0.1
@@ -201,16 +199,16 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
 def _messages(query: Query, found: Postings, paths: PathIndex) -> tuple[Message, ...]:
     """The messages that the query quotes or consists of.
 
-    What nothing marks as a message is one only if a source has most of its words.
+    What does not even sound like one is one only if a source has all of its words.
     """
     messages = messages_of(query)
-    if not messages or any(each.is_marked for each in messages):
+    if not messages or any(each.is_marked or each.sounds for each in messages):
         return messages
     fixed = distinct(part for _, parts, _ in words_of(messages[0].fixed) for part in parts)
     is_fixed = is_among(query.terms, fixed)
     held = np.bincount(found.file[is_fixed[found.term]], minlength=len(paths.paths))
     most = held[~(paths.is_test | paths.is_document)].max(initial=0)
-    return messages if most >= max(1.0, _SAID_SHARE * is_fixed.sum()) else ()
+    return messages if most and most == is_fixed.sum() else ()
 
 
 def _raisers(raising: Mapping[str, Sequence[int]], paths: PathIndex, ranking: Floats) -> list[int]:
@@ -286,11 +284,11 @@ def _readers(
 ) -> dict[int, Defining]:
     """The rows that read the setting of that name, and the one that defines it with such lines.
 
-    Empty for a constant or a type, which is no setting.
+    Empty for a constant, a type or a module, which is no setting.
     """
     first = known[definers[0]] if definers else NOTHING
-    is_type = name.last[:1].isupper() and not name.last.isupper()
-    if first.plainness < KEY or (first.plainness >= VALUE and (is_type or name.last.isupper())):
+    is_type = first.plainness >= VALUE and name.last[:1].isupper()
+    if first.plainness < KEY or first.plainness == MODULE or is_type:
         return {}
     near, language = share(ranking), language_of(paths.paths[definers[0]])
     found: dict[int, list[int]] = {}

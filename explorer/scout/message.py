@@ -47,6 +47,13 @@ _VALUE: Final = re.compile(
 """What a program may have filled in: quoted texts, numbers, paths, positions."""
 _PART: Final = re.compile(r":(?=\s)|[\]=](?=\s)")
 """Where what is before may be a prefix, and what follows the reason."""
+_SOUNDS: Final = re.compile(
+    r"[\"`:\d(){}<>=/\\]|\.$|\b(?:not|no|non|never|cannot|can't|must|should|could|already|only|too|is|are"
+    r"|was|were|fail\w*|unable|(?:un|in|mis)\w+|illegal|bad|denied|refused|exceed\w*|duplicate\w*)\b",
+    re.IGNORECASE,
+)
+"""What messages have, and names of things seldom do."""
+_LONGEST: Final = 300
 _WORD: Final = re.compile(r"\w+")
 _GAP: Final = "\0"
 """Stands for a placeholder, and for the end of a string that another text follows."""
@@ -121,6 +128,8 @@ class Message:
     """The exception's type; empty where none is named."""
     is_marked: bool
     """Whether the question says that it is a message."""
+    sounds: bool
+    """Whether it has what messages have."""
 
     @property
     def fixed(self) -> str:
@@ -144,9 +153,9 @@ class Told:
 
 def messages_of(query: Query) -> tuple[Message, ...]:
     """The messages that the question quotes or consists of; empty for a text of several lines."""
-    if not query.is_plain or query.alone is not None:
-        return ()
     text = query.text
+    if "\n" in text or len(text) > _LONGEST or query.alone is not None:
+        return ()
     asks = bool(_ASKS.match(text))
     outside = _QUOTED.sub(" ", text)
     is_about = len(outside.split()) <= _MOST_OUTSIDE_WORDS or (
@@ -175,7 +184,8 @@ def _message(text: str, kind: str, *, is_marked: bool) -> Message:
         is_kind = kind and match[0] == kind
         weight.append(0.0 if is_value or is_kind else _weight(match[0]))
         part.append(sum(at < match.start() for at in parts))
-    return Message(tuple(words), tuple(weight), tuple(part), kind, is_marked)
+    sounds = bool(_SOUNDS.search(text))
+    return Message(tuple(words), tuple(weight), tuple(part), kind, is_marked, sounds)
 
 
 def _weight(word: str) -> float:

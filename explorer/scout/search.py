@@ -221,12 +221,11 @@ def likely_files(query: Query, found: Candidates, weights: Weights, most: int, r
     order = np.argsort(-chances, kind="stable").tolist()
     count = min(how_many_files(chances, _MOST_FILES), most)
     named = dict(found.named)
-    if query.trace.bare:
-        order = list(dict.fromkeys([*named, *order]))
-    elif found.is_exact:
+    if found.is_exact and (found.is_whole or not named):
         order, count = _leading(found, order, most)
-        for index in order[:count]:
-            named.setdefault(index, found.defining[index].lines)
+        named = {index: found.defining[index].lines for index in order[:count]} | named
+    elif query.trace.bare:
+        order = list(dict.fromkeys([*named, *order]))
     chosen = list(dict.fromkeys([*order[:count], *named, *order]))[:room]
     return Likely(
         [found.paths[index] for index in chosen],
