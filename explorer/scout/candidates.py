@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.definitions.languages import language_of
+from explorer.repository.workspace import Workspace
 from explorer.scout.definers import (
     NOTHING,
     OUTLINED,
@@ -49,6 +50,8 @@ _HOLDING: Final = 48
 """The most files that are read because they have a text that is quoted."""
 _HAVING: Final = 3
 """How many files at least are looked at that have the name and seem not to define it."""
+_SAYING: Final = 16
+"""The most files that are looked at for a text that may be a message."""
 _RAISERS: Final = 8
 """The most files that are read because they raise the exception of a message."""
 _READERS, _LINES_READ = 2, 2
@@ -119,7 +122,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     if literals:
         holding = files_that_hold(index.workspace, literals)
         likely += [row for row, path in enumerate(rows.paths) if path in holding][:_HOLDING]
-    messages = _messages(query, postings, paths)
+    messages = _messages(query, postings, paths, ranking, index.workspace)
     saying, raising = lines_that_say(index.workspace, messages) if messages else ({}, {})
     raisers = _raisers(raising, paths, ranking)
     likely += [row for row, path in enumerate(rows.paths) if path in saying] + raisers
@@ -196,10 +199,13 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     )
 
 
-def _messages(query: Query, found: Postings, paths: PathIndex) -> tuple[Message, ...]:
+def _messages(
+    query: Query, found: Postings, paths: PathIndex, ranking: Floats, workspace: Workspace
+) -> tuple[Message, ...]:
     """The messages that the query quotes or consists of.
 
-    What does not even sound like one is one only if a source has all of its words.
+    What does not even sound like one is one only if a source has its words, most of them side by
+    side: that is known from the index and a few files, and saves most plain questions a search.
     """
     messages = messages_of(query)
     if not messages or any(each.is_marked or each.sounds for each in messages):
@@ -207,8 +213,10 @@ def _messages(query: Query, found: Postings, paths: PathIndex) -> tuple[Message,
     fixed = distinct(part for _, parts, _ in words_of(messages[0].fixed) for part in parts)
     is_fixed = is_among(query.terms, fixed)
     held = np.bincount(found.file[is_fixed[found.term]], minlength=len(paths.paths))
-    most = held[~(paths.is_test | paths.is_document)].max(initial=0)
-    return messages if most and most == is_fixed.sum() else ()
+    rows = np.flatnonzero((held == is_fixed.sum()) & ~(paths.is_test | paths.is_document)).tolist()
+    first = sorted(rows, key=lambda row: -ranking[row])[:_SAYING]
+    texts = read_files(workspace, sorted(paths.paths[row] for row in first))
+    return messages if any(messages[0].is_likely_in(text) for _, _, text in texts) else ()
 
 
 def _raisers(raising: Mapping[str, Sequence[int]], paths: PathIndex, ranking: Floats) -> list[int]:

@@ -48,12 +48,15 @@ _VALUE: Final = re.compile(
 _PART: Final = re.compile(r":(?=\s)|[\]=](?=\s)")
 """Where what is before may be a prefix, and what follows the reason."""
 _SOUNDS: Final = re.compile(
-    r"[\"`:\d(){}<>=/\\]|\.$|\b(?:not|no|non|never|cannot|can't|must|should|could|already|only|too|is|are"
-    r"|was|were|fail\w*|unable|(?:un|in|mis)\w+|illegal|bad|denied|refused|exceed\w*|duplicate\w*)\b",
+    r"[\"(){}<>=]|: |(?<!\w)\d|\.$|\b(?:not|no|non|never|cannot|can't|must|should|could|already"
+    r"|only|too|is|are|was|were|fail(?:ed|ing|s)?|un(?:able|defined|expected|known|recognized|supported)"
+    r"|invalid|incorrect|illegal|missing|denied|refused|exceed\w*|duplicate)\b",
     re.IGNORECASE,
 )
 """What messages have, and names of things seldom do."""
 _LONGEST: Final = 300
+_PAIRS: Final = 0.6
+"""The least share of its pairs of neighbouring words that a text has that may have a message."""
 _WORD: Final = re.compile(r"\w+")
 _GAP: Final = "\0"
 """Stands for a placeholder, and for the end of a string that another text follows."""
@@ -135,6 +138,12 @@ class Message:
     def fixed(self) -> str:
         """The words that are no values."""
         return " ".join(w for w, much in zip(self.words, self.weight, strict=True) if much)
+
+    def is_likely_in(self, text: bytes) -> bool:
+        """Whether a text has most of the pairs of neighbouring words as they are."""
+        lower = text.lower()
+        pairs = [" ".join(pair).encode("utf-8", "replace") for pair in pairwise(self.words)]
+        return sum(pair in lower for pair in pairs) >= _PAIRS * len(pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def take_in(cart):
         raise LimitError(LimitError.text)
 """,
     "shop/serve.py": """def serve(options):
+    log.info("serving carts of the shop")
     idle = options["idle_timeout"]
     if options.grace_period:
         wait(options.grace_period)
@@ -127,6 +128,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         ("cart is empty, add a product first", "shop/cart.py", 5),
         ('cannot charge "7" to card "a/b.py:1": over the limit', "shop/cart.py", 12),
         ("the limit of the shop is reached", "shop/limits.py", 2),
+        ("Serving carts of the shop", "shop/serve.py", 2),
+        ("log.txt:7: CartError: cart 7 is empty, add a product first", "shop/cart.py", 5),
         ("which handler serves GET /api/orders/{id}?", "shop/views.py", 4),
         ("DELETE /api/orders/:id", "shop/views.py", 9),
         ("where is the route /api/orders handled", "shop/views.py", 14),

@@ -108,3 +108,11 @@ def test_lines_that_say_the_same_are_all_found_and_the_first_comes_first() -> No
     text = b'raise Error("end of cart")\n\n\n\nraise Error("end of cart")\n'
     assert told(text, [1, 5], messages("Error: end of cart")).lines == (1, 5)
     assert told(text, [1, 5, 99], messages("Error: no carts left")).level == 0
+
+
+def test_a_text_that_does_not_sound_like_a_message_may_be_one_where_its_words_are() -> None:
+    (each,) = messages("Serving carts of the shop")
+    assert not each.is_marked
+    assert not each.sounds
+    assert each.is_likely_in(b'log("serving carts of the shop")')
+    assert not each.is_likely_in(b"the shop, of which the carts are serving")
