@@ -28,8 +28,9 @@ from explorer.scout.index import RepositoryIndex
 from explorer.scout.literal import DECIDES, files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
 from explorer.scout.message import Message, Told, first_raising, lines_that_say, messages_of, told
-from explorer.scout.names import FOLDED, KEY, MODULE, VALUE, Name, composed_line, reading_lines
+from explorer.scout.names import FOLDED, KEY, MODULE, VALUE, Name, composed_line
 from explorer.scout.query import Query
+from explorer.scout.reads import reading_lines
 from explorer.scout.rows import IndexRows, Postings, find, read_files
 from explorer.scout.scores import (
     GENERATED_GAIN,

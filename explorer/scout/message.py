@@ -97,19 +97,20 @@ _PER_WORD, _MOST_PER_WORD = 0.1, 1.0
 _USED, _ASIDE, _OF_KIND = 0.8, 4.0, 1.0
 """How much less a line counts that raises nothing, and a comment; how much more it counts with
 the exception's type."""
+_MOST_CHARS: Final = 400
 _LINES: Final = 4
 """The most lines that a message is broken over."""
 _BEFORE_LINES: Final = 3
 _ENOUGH_ANCHORS, _MOST_ANCHORS = 3, 16
 _RG_OPTIONS: Final = (
     *("--line-number", "--only-matching", "--null", "--no-heading", "--color=never"),
-    *("--with-filename", "--ignore-case", "--max-count=100"),
+    *("--with-filename", "--ignore-case", "--max-count=300"),
 )
 _RAISING: Final = (
     r"\b(?:throw|raise|new|return|panic|bail)\b[^\w\n].{{0,40}}?\b{0}\b|\b{0}(?:\.new|::new)"
 )
 _MOST_FILES: Final = 32
-_MOST_OF_FILE: Final = 24
+_MOST_OF_FILE: Final = 16
 _LOOK_S: Final = 1.0
 _MAX_OUTPUT_BYTES: Final = 1 << 20
 
@@ -290,7 +291,8 @@ def told(text: bytes, begins: Sequence[int], messages: Sequence[Message]) -> Tol
     for number in begins:
         if number > len(lines):
             continue
-        window = [line.decode("utf-8", "replace") for line in lines[number - 1 :][:_LINES]]
+        shown = (line[:_MOST_CHARS] for line in lines[number - 1 :][:_LINES])
+        window = [line.decode("utf-8", "replace") for line in shown]
         around = b"\n".join(lines[max(0, number - 1 - _BEFORE_LINES) : number + 1])
         each = max((_told(window, around, one) for one in messages), key=lambda one: one.level)
         if each.level:
