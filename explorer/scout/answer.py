@@ -1,6 +1,7 @@
 """What the scout returns. It imports no numpy, so that a server can name it before it answers."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from explorer.records import Citation, Confidence
 
@@ -21,3 +22,11 @@ class ScoutAnswer:
     """How likely the first place is right, in the same way."""
     further: tuple[Citation, ...] = ()
     """Less likely places: other members of the files cited, then the best of each next file."""
+
+
+_SUREST_FIRST: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
+
+
+def least_sure(*each: Confidence) -> Confidence:
+    """The least sure of them."""
+    return max(each, key=_SUREST_FIRST.index)

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +70,6 @@ class Desk:
     budget_s: float = BUDGET_S
     aside: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while it waits or reads."""
-
-    def shared_by(self, parts: int) -> Self:
-        """The same for one of as many parts of the question."""
-        return replace(self, budget_s=self.budget_s / parts)
 
     def is_ready(self) -> bool:
         """Whether there is a reader; waits for one that is loading, while there is time."""

@@ -13,14 +13,14 @@ from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
 from explorer.repository.paths import as_word
-from explorer.scout.answer import ScoutAnswer
+from explorer.scout.answer import ScoutAnswer, least_sure
 from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
 from explorer.scout.fusion import Levels, fuse, load_fusion
 from explorer.scout.index import RepositoryIndex, Stop
 from explorer.scout.judging import asks
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
-from explorer.scout.parts import in_context, parts_of
+from explorer.scout.parts import in_context, parts_of, refers, together
 from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
 from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
@@ -42,10 +42,8 @@ _EQUAL: Final = 0.5
 """Files that define the name asked for and stand out less by at most this are cited too."""
 _NEXT: Final = 2
 """The most files that are cited because they are one step from what is asked for."""
-_PART_FURTHER: Final = 3
 _KNOWN_SHARE: Final = 0.34
 """A part of a question of whose words fewer occur in the repository has found nothing."""
-_UNSURE: Final[tuple[Confidence, ...]] = ("high", "medium", "low")
 _LOOKED_AT: Final = 8
 """The files whose definitions are ranked where nothing is read."""
 
@@ -102,21 +100,25 @@ def _parts_searched(
     cancelled: Stop,
     desk: Desk | None,
 ) -> ScoutAnswer:
-    """The answer to all parts of a question; ``query`` is its ``text`` as a whole."""
+    """The answer to all parts of a question; ``query`` is its ``text`` as a whole.
+
+    Something is read for the question as a whole alone: read for each part too, no more of 93 right
+    places are shown, and it takes longer.
+    """
     if not rows.paths or most <= 0:
         return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
     parts = parts_of(text)
     if not parts:
         return _search(index, query, rows, most, cancelled, desk)
-    own = desk.shared_by(len(parts)) if desk is not None else None
+    whole = _search(index, parse_query(" ".join(parts)), rows, most, cancelled, desk)
     answers = []
     for part in parts:
-        asked = parse_query(in_context(part, parts[0]))
-        if _says_nothing(asked, rows):
-            answers.append(ScoutAnswer((), ""))
+        asked = in_context(part, parts)
+        if _says_nothing(asked if refers(part) else parse_query(part), rows):
+            answers.append(ScoutAnswer((), _sentence(())))
             continue
-        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled, own))
-    return _together(parts, answers)
+        answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled, None))
+    return together(parts, answers, whole)
 
 
 def _search(
@@ -140,28 +142,6 @@ def _says_nothing(query: Query, rows: IndexRows) -> bool:
     found[find(rows, query.terms).term] = True
     known = float(query.weight[found].sum())
     return not query.paths and known < _KNOWN_SHARE * float(query.weight.sum())
-
-
-def _together(parts: Sequence[str], answers: Sequence[ScoutAnswer]) -> ScoutAnswer:
-    """The answers to the parts of a question as one; as sure as the least sure of them."""
-    citations: list[Citation] = []
-    further: dict[tuple[str, int], Citation] = {}
-    notes: list[str] = []
-    for part, answer in zip(parts, answers, strict=True):
-        citations += [replace(each, part=part) for each in answer.citations]
-        further.update({(each.path, each.start): each for each in answer.further[:_PART_FURTHER]})
-        if not answer.citations:
-            notes.append(f"Nothing was found for the part: {part}")
-    found = [each for each in answers if each.citations]
-    known = {(each.path, each.start) for each in citations}
-    return ScoutAnswer(
-        tuple(citations),
-        found[0].answer if found else _sentence(()),
-        tuple(notes),
-        max((each.confidence for each in found), key=_UNSURE.index, default="low"),
-        max((each.place_confidence for each in found), key=_UNSURE.index, default="low"),
-        tuple(each for key, each in further.items() if key not in known),
-    )
 
 
 def _look(index: RepositoryIndex, query: Query, stopped: Stop, timeout_s: float) -> IndexRows:
@@ -299,8 +279,8 @@ def _answer(
         citations,
         _sentence(citations, read=bool(liked)),
         (),
-        max(file, least, key=_UNSURE.index),
-        max(place, least, key=_UNSURE.index),
+        least_sure(file, least),
+        least_sure(place, least),
         tuple(_citation(each, files) for each in further),
     )
 

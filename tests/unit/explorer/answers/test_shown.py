@@ -178,6 +178,16 @@ def test_each_part_of_a_question_has_room_of_its_own(workspace: Workspace) -> No
     assert all(each.code for each in found)
 
 
+def test_what_the_parts_of_a_question_leave_goes_to_other_places(workspace: Workspace) -> None:
+    places = [
+        replace(Citation("long.py", start, start + 5), part=part)
+        for start, part in ((4, "a?"), (14, "a?"), (24, "a?"), (34, "b?"))
+    ]
+    asked = replace(run(*places), further=(Citation("long.py", 50, 60),))
+    found = show(asked, workspace, max_bytes=6_000)
+    assert all(each.code for each in (*found.citations, *found.further))
+
+
 def test_secrets_are_masked_though_a_cut_leaves_out_where_they_begin(workspace: Workspace) -> None:
     place = Citation("key.py", 15, 33)
     (citation,) = show(run(place), workspace, max_bytes=6_000).citations

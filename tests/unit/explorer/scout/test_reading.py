@@ -89,7 +89,7 @@ async def test_little_is_read_where_the_words_are_sure(tmp_path: Path) -> None:
     assert 0 < sure <= 16 < unsure
 
 
-async def test_the_parts_of_a_question_share_the_time(tmp_path: Path) -> None:
+async def test_a_question_of_several_parts_is_read_for_once(tmp_path: Path) -> None:
     times: list[float] = []
 
     class Timed(WordReader):
@@ -99,7 +99,7 @@ async def test_the_parts_of_a_question_share_the_time(tmp_path: Path) -> None:
 
     question = "1. How long does a retry wait? 2. How are retries counted?"
     await ask(tmp_path, at_hand(Timed("marker(")), question)
-    assert times == [reading.BUDGET_S / 2] * 2
+    assert times == [reading.BUDGET_S]
     times.clear()
     await ask(tmp_path, at_hand(Timed("marker(")), deadline_s=reading.BUDGET_S)
     assert times[0] < reading.BUDGET_S
