@@ -217,7 +217,7 @@ class _Files:
             at = max(left, key=lambda n: _standing(places[n], named)) if shown else left[0]
             left.remove(at)
             each = places[at]
-            if self.is_shown(each):
+            if not each.chance or self.is_shown(each):
                 continue
             # A place that is named in a list of others gets a line of its own.
             taken = len(each.path.encode()) if at >= cited else 0

@@ -281,7 +281,8 @@ def _with_lead(lines: Sequence[str], start: int, lowest: int) -> int:
 
 _IMPORT: Final = re.compile(
     r"(?:import|from|use|using|package|require|include|extern crate|require_relative)\b"
-    r"|#\s*include\b"
+    r"|#\s*(?:include\b|pragma once)|namespace\s[^{]*;$"
+    r"|[\"']use \w+[\"'];?$|<\?php$|declare\(strict_types"
     r"|(?:const|var|let)\s.*=\s*require\(|export\s*(?:\*|\{.*)\s*from\b"
 )
 
@@ -290,9 +291,15 @@ def _statements(lines: Sequence[str], first: int, last: int) -> list[Definition]
     """The paragraphs of statements in the lines, without imports and comments."""
     found: list[Definition] = []
     start = end = 0
-    importing = False
+    importing = commented = False
     for number in range(first, last + 2):
         text = lines[number - 1].strip() if number <= last else ""
+        if commented and number <= last:
+            commented = "*/" not in text
+            continue
+        if text.startswith("/*") and "*/" not in text:
+            commented = True
+            continue
         if importing:
             importing = not text.endswith((")", "}", ";")) and bool(text)
             continue

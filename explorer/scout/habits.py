@@ -17,7 +17,7 @@ from explorer.scout.tokens import Mask
 
 _TEST_FOLDER: Final = re.compile(
     r"(?:^|/)(?:tests|specs?|__tests__|testdata|fixtures?|e2e|__snapshots__|__mocks__"
-    r"|integration-tests?|packages-private)(?:/|$)"
+    r"|integration-tests?|packages-private|(?:[\w.]+-)*test[-_]?(?:support|utils?|helpers?|kit))(?:/|$)"
 )
 _TEST_NAME: Final = re.compile(
     r"(?:^|/)(?:test_[^/]*\.(?!bash\b|sh\b)\w+|conftest\.py)$"
@@ -29,8 +29,8 @@ _MAYBE: Final = ("est", "pec", "mock", "ixture", "snapshot", "e2e", "IT.", "pack
 _MAYBE_OLD: Final = ("old", "legacy", "deprecated")
 _MAYBE_TEST: Final = re.compile(r"(?:^|/)(?:t|test|testing|mocks?)(?=/)")
 _ASIDE_FOLDER: Final = re.compile(
-    r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|bench(?:es|marks?)?|changelogs?"
-    r"|website|vendor|third_party|thirdparty|deps|node_modules|dist|locales?|i18n|playground)(?:/|$)",
+    r"(?:^|/)(?:docs?|documentation|examples?|samples?|demos?|(?:\w+-)?(?:micro)?bench(?:es|marks?)?"
+    r"|changelogs?|website|vendor|third_party|thirdparty|deps|node_modules|dist|locales?|i18n|playground)(?:/|$)",
     re.IGNORECASE,
 )
 _MAYBE_ASIDE: Final = re.compile(

@@ -301,6 +301,19 @@ def test_a_file_that_is_too_large_has_no_outline() -> None:
     assert outline("a.py", b"x = 1\n" * (MAX_BYTES // 6 + 1)) == ()
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.js", '/*\n\tSome licence\n\tAuthor A\n*/\n"use strict";\n\nfunction run() {}\n'),
+        ("a.cs", "using System;\nnamespace Some.Thing;\n\nclass Run { int x; }\n"),
+        ("a.php", "<?php\ndeclare(strict_types=1);\n\nnamespace Some;\n\nfunction run() {}\n"),
+        ("a.h", "#pragma once\n#include <a.h>\n\nvoid run() {}\n"),
+    ],
+)
+def test_licences_and_directives_are_no_statements(path: str, text: str) -> None:
+    assert all(each.name for each in outline(path, text.encode()))
+
+
 def test_without_its_grammar_a_language_is_read_by_its_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,7 @@
 """What a folder's name says counts only if the repository does not say otherwise."""
 
+import pytest
+
 from explorer.scout.habits import of_other_system
 from explorer.scout.scores import index_paths
 
@@ -53,3 +55,22 @@ def test_what_tools_write_from_other_files_is_generated() -> None:
     assert marked(
         [*written, "api/a.go", "api/pb.go", "include/shop.hpp", "lib/g.dart"], "is_generated"
     ) == set(written)
+
+
+@pytest.mark.parametrize(
+    ("path", "test", "aside"),
+    [
+        ("crates/cargo-test-support/src/publish.rs", True, False),
+        ("server/test-utils/src/Node.java", True, False),
+        ("test_helpers/fakes.py", True, False),
+        ("microbench/src/HeadersBench.java", False, True),
+        ("jmh-benchmarks/src/Acl.java", False, True),
+        ("src/contest/support.py", False, False),
+        ("src/workbench/pane.ts", False, False),
+    ],
+)
+def test_what_is_there_for_tests_or_timings_is_no_source(
+    path: str, test: bool, aside: bool
+) -> None:
+    assert bool(marked([path], "is_test")) == test
+    assert bool(marked([path], "is_aside")) == aside
