@@ -11,6 +11,9 @@ from explorer.repository.secrets import mask_secrets
 LEAST_LINES: Final = 3
 FENCE_BYTES: Final = 24
 """What a place's code costs besides its lines."""
+_LEAST_PART: Final = 6
+"""Fewer lines than this say nothing about a place that has more than twice as many. Of 128 issues
+and 159 bug fixes 50.0% and 54.5% of the hunks are shown so, 51.2% and 53.5% with three lines."""
 _HEAD_LINES: Final = 8
 _AROUND: Final = 3
 """How many lines on either side of a part that matters are shown with it."""
@@ -42,7 +45,7 @@ def excerpts_of(
     most: int,
     max_bytes: int,
 ) -> tuple[Excerpt, ...]:
-    """What is shown of a place of a file, secrets masked; empty if nothing fits ``max_bytes``.
+    """What is shown of a place of a file, secrets masked; empty if too little fits.
 
     All of it if it has at most ``whole`` lines; else all but its documentation, if that has; else
     ``most`` lines: its head and those around ``focus``, the part that matters most first.
@@ -60,7 +63,9 @@ def excerpts_of(
             numbers = chosen_lines(code, head, body, focus, most)
         found = _excerpts(masked, numbers)
         if cost(found) <= max_bytes:
-            return found
+            count = sum(len(each.lines) for each in found)
+            is_enough = numbers == code or count >= min(_LEAST_PART, (end - start) // 2)
+            return found if is_enough else ()
         if whole <= most:
             most = min(most, len(numbers)) * 3 // 4
         whole = most

@@ -126,6 +126,12 @@ def test_room_that_is_left_goes_to_what_was_cut(workspace: Workspace) -> None:
     assert [len(shown_lines(each)) for each in roomy] == [6, 50]
 
 
+def test_of_a_long_place_a_scrap_is_not_shown(workspace: Workspace) -> None:
+    places = [Citation("long.py", 4, 9), Citation("long.py", 12, 61, chance=0.001)]
+    found = show(run(*places), workspace, max_bytes=300).citations
+    assert [len(shown_lines(each)) for each in found] == [6, 0]
+
+
 DOCUMENTED = (
     "# Above it.\n# More.\n@cached\ndef long(a):\n"
     '    """What it does.\n\n    Much about a.\n' + "    More.\n" * 30 + '    """\n'
