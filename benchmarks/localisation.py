@@ -63,14 +63,15 @@ def run(args: Sequence[str] = ()) -> int:
         print(report(tasks, answers))
         return 0
     answers = anyio.run(_ask_all, tasks, options)
-    text = report(tasks, answers)
     folder = new_folder(options.runs, options.machine, f"localisation-{options.tasks.stem}")
     for name, predictions in answers.items():
         lines = "".join(json.dumps(each) + "\n" for each in predictions.values())
         (folder / f"{name}.jsonl").write_text(lines)
     (folder / "conditions.json").write_text(json.dumps(conditions() | {"tasks": len(tasks)}) + "\n")
+    print(f"predictions: {folder}\n")
+    text = report(tasks, answers)
     (folder / "table.txt").write_text(text + "\n")
-    print(f"{text}\n\npredictions: {folder}")
+    print(text)
     return 0
 
 

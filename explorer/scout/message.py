@@ -163,7 +163,8 @@ class Told:
 
 def messages_of(query: Query) -> tuple[Message, ...]:
     """The messages that the question quotes or consists of; empty for a text of several lines."""
-    text = query.text
+    # A log may have the quotes of a message escaped.
+    text = query.text.replace('\\"', "'")
     if "\n" in text or len(text) > _LONGEST or query.alone is not None:
         return ()
     asks = bool(_ASKS.match(text))

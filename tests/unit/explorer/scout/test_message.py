@@ -19,6 +19,7 @@ def messages(text: str) -> tuple[Message, ...]:
         ('where is "no such cart" raised?', "no such cart"),
         ("No such cart in the shop", "no such cart in the shop"),
         ('cannot open "a cart.txt" from "b cart.txt"', "cannot open from"),
+        ('error: "the \\"a\\" cart is empty"', "the cart is empty"),
         ("the cart at /var/shop/1 and {:a=>1} is empty", "the cart at and is empty"),
     ],
 )
