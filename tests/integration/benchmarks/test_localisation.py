@@ -42,9 +42,9 @@ def test_a_run_prints_the_table_and_keeps_predictions_that_can_be_scored_again(
 
     files = ["floor.jsonl", "scout-first.jsonl", "scout.jsonl"]
     assert kept == ["conditions.json", *files, "table.txt"]
-    assert first.splitlines()[1].split()[:5] == ["scout", "1", "100.0", "100.0", "100.0"]
-    assert "scout minus floor" in first
-    assert first.startswith(again.rstrip())
+    assert again.splitlines()[1].split()[:5] == ["scout", "1", "100.0", "100.0", "100.0"]
+    assert "scout minus floor" in again
+    assert first.endswith(again)
 
 
 def test_a_second_run_leaves_the_first_ones_predictions(

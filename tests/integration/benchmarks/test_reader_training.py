@@ -221,10 +221,15 @@ def test_the_scores_of_a_teacher_are_what_is_learned(
     corpus = load_groups([groups, records], vocabulary, 1)
     scores = read_scores(kept, corpus)
     _, starts = corpus.pairs(range(len(corpus.groups)))
-    firsts = [int(scores[begin:end].argmax()) for begin, end in pairwise(starts)]
-    right = [first < len(g.sought) for first, g in zip(firsts, corpus.groups, strict=True)]
+    ahead = [
+        float(scores[begin : begin + len(group.sought)].max())
+        - float(scores[begin + len(group.sought) : end].max())
+        for (begin, end), group in zip(pairwise(starts), corpus.groups, strict=True)
+    ]
     # As they are kept, in float16, some scores of so small a network are equal.
-    assert 100 * np.mean(right) == pytest.approx(_first(reader)["all"], abs=5)
+    first = _first(reader)["all"]
+    assert 100 * np.mean([each > 0 for each in ahead]) <= first + 1
+    assert 100 * np.mean([each >= 0 for each in ahead]) >= first - 1
     # A teacher that likes best what the reader likes least.
     write_scores(kept, corpus, -scores)
     soft = ["--int8", "--from", reader / "reader.safetensors", "--soft", kept, "--soft-share", "1"]
