@@ -51,8 +51,8 @@ def excerpts_of(
     ``most`` lines: its head and those around ``focus``, the part that matters most first.
     """
     start, end = place.start, min(place.end, place.start + _MOST_MASKED, len(lines))
-    code = code_lines(lines, outline, start, end)
     head, body = _head(outline, start, end)
+    code = _code_lines(lines, start, end, head, body)
     masked = _masked(lines, start, end)
     while most >= LEAST_LINES:
         if end - start < whole:
@@ -60,7 +60,7 @@ def excerpts_of(
         elif len(code) <= whole:
             numbers = code
         else:
-            numbers = chosen_lines(code, head, body, focus, most)
+            numbers = _chosen_lines(code, head, body, focus, most)
         found = _excerpts(masked, numbers)
         if cost(found) <= max_bytes:
             count = sum(len(each.lines) for each in found)
@@ -81,14 +81,11 @@ def cost(code: Sequence[Excerpt]) -> int:
     )
 
 
-def code_lines(
-    lines: Sequence[str], outline: Sequence[Definition], start: int, end: int
-) -> list[int]:
+def _code_lines(lines: Sequence[str], start: int, end: int, head: int, body: int) -> list[int]:
     """The numbers of the lines of a range without the documentation of its definition.
 
-    That is the comment above it, and what a docstring says behind its summary.
+    That is the comment above its ``head``, and what a docstring says behind its summary.
     """
-    head, body = _head(outline, start, end)
     first = head
     while first > max(start, head - _DECORATORS) and _is_code(lines[first - 2]):
         first -= 1
@@ -122,7 +119,7 @@ def _docstring(lines: Sequence[str], body: int, end: int) -> range:
     return range(summary, last + 1)
 
 
-def chosen_lines(
+def _chosen_lines(
     code: Sequence[int], head: int, body: int, focus: Sequence[Span], most: int
 ) -> list[int]:
     """At most ``most`` of the numbers ``code``: those of the head and of what matters.

@@ -321,10 +321,7 @@ def _meant(
             continue
         if other is source and own.start <= each.start and each.end <= own.end:
             continue
-        if each.kind == "value" and re.search(
-            r"\brequire\(|\bexports\.", other.lines[each.head - 1]
-        ):
-            # It is imported, or exported under that name.
+        if each.kind == "value" and _PASSED_ON.search(other.lines[each.head - 1]):
             continue
         meaning = _meaning(each, other, located, in_test=_is_test(source.path))
         if any(meaning.of(name, source) for name in names):

@@ -233,7 +233,7 @@ class _Files:
     def fill(self, places: list[Citation], room: int) -> None:
         """Give the room that is left to the places that are cut, the first of them first."""
         for at, each in enumerate(places):
-            if not each.code:
+            if not each.code or _count(each) == each.end - each.start + 1:
                 continue
             room += cost(each.code)
             if code := self.excerpts(each, _FILLED_LINES, _FILLED_LINES, room):
