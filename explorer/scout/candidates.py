@@ -27,7 +27,15 @@ from explorer.scout.habits import of_other_system
 from explorer.scout.index import RepositoryIndex
 from explorer.scout.literal import DECIDES, files_that_hold, held, literals_of
 from explorer.scout.matches import Matches, describe_terms, file_features, match_files
-from explorer.scout.message import Message, Told, first_raising, lines_that_say, messages_of, told
+from explorer.scout.message import (
+    Message,
+    Told,
+    first_raising,
+    lines_that_say,
+    lines_that_use,
+    messages_of,
+    told,
+)
 from explorer.scout.names import FOLDED, KEY, MODULE, VALUE, Name, composed_line
 from explorer.scout.query import Query
 from explorer.scout.reads import reading_lines
@@ -149,7 +157,14 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         defines = quoting
     if saying:
         said = _said(saying, messages, paths, read)
-        if any(not _is_mention(paths, row) for row in said):
+        sources = [row for row in said if not _is_mention(paths, row)]
+        if sources:
+            first = max(sources, key=lambda row: said[row].level)
+            if said[first].constant:
+                raising = lines_that_use(index.workspace, said[first].constant)
+                raisers = _raisers(raising, paths, ranking)
+                new = sorted({rows.paths[row] for row in raisers} - read.keys())
+                read |= {path: text for path, _, text in read_files(index.workspace, new)}
             raised = {row: first_raising(raising, read, rows.paths[row]) for row in raisers}
             defines = quoting = _quoting(said, raised, paths)
     definers = _by_standing(defines, paths, ranking)

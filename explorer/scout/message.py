@@ -8,8 +8,8 @@ what both have speaks for the line, and so against it does what only one of them
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import Match, SequenceMatcher
 from itertools import pairwise
 from math import log
@@ -80,6 +80,16 @@ _THROWS: Final = re.compile(
 )
 """What a line has, or one just before it, that makes an exception and does not only name it."""
 
+_GIVEN: Final = re.compile(
+    r"\s*#\s*define\s+(\w+)|[^\"'`(]*?(\w+)(?:\[\])?\s*(?::\s*[\w&'<>. ]+)?:?=(?!=)"
+    r"|\s*[\"'\[]?(\w+)[\"'\]]?\s*[:=]"
+)
+"""The beginning of a line that gives a name to what follows."""
+_CONSTANT: Final = re.compile(r"_*[A-Z][A-Z\d_]{3,}|(?:k|[Ee]rr(?:or)?|[Mm]sg|[Mm]essage)[A-Z]\w+")
+_FIXED: Final = re.compile(r"\b(?:const|static|final)\b")
+_VARIANT: Final = re.compile(r"\s*#\[error\(")
+_TAKEN_OVER: Final = re.compile(r"\b(?:import|require|from|use|using|export)\b")
+
 _LEAST, _LEAST_UNMARKED = 0.5, 0.75
 """How alike a line and the message have to be; a text that nothing marks as a message more so."""
 _LEAST_WORDS, _LEAST_UNMARKED_WORDS = 1.5, 2.5
@@ -103,8 +113,8 @@ _LINES: Final = 4
 _BEFORE_LINES: Final = 3
 _ENOUGH_ANCHORS, _MOST_ANCHORS = 3, 16
 _RG_OPTIONS: Final = (
-    *("--line-number", "--only-matching", "--null", "--no-heading", "--color=never"),
-    *("--with-filename", "--ignore-case", "--max-count=300"),
+    *("--line-number", "--null", "--no-heading", "--color=never"),
+    *("--with-filename", "--max-count=300"),
 )
 _RAISING: Final = (
     r"\b(?:throw|raise|new|return|panic|bail)\b[^\w\n].{{0,40}}?\b{0}\b|\b{0}(?:\.new|::new)"
@@ -159,6 +169,8 @@ class Told:
     """Whether all words of the message stand there, and no others."""
     is_raised: bool = False
     """Whether they stand where it is raised."""
+    constant: str = ""
+    """The name under which they keep it; empty if under none."""
 
 
 def messages_of(query: Query) -> tuple[Message, ...]:
@@ -218,35 +230,52 @@ def lines_that_say(
         return {}, {}
     kinds = {each.kind.lower() for each in messages if each.kind}
     raising = [_RAISING.format(kind) for kind in kinds]
+    patterns = [*anchors[:_MOST_ANCHORS], *raising]
+    raised: dict[str, list[int]] = {}
+    hits: dict[str, dict[int, set[Pair]]] = {}
+    for path, line, text in _found(workspace, patterns, "--only-matching", "--ignore-case"):
+        said = _WORD.findall(text.lower())
+        if not said:
+            continue
+        if kinds.intersection(said):
+            raised.setdefault(path, []).append(line)
+        else:
+            hits.setdefault(path, {}).setdefault(line, set()).add((said[0], said[-1]))
+    return _likeliest(hits), raised
+
+
+def lines_that_use(workspace: Workspace, constant: str) -> dict[str, list[int]]:
+    """The 1-based lines that use a constant, by file, those that raise something first.
+
+    Raises:
+        RipgrepError: rg is missing or does not start.
+    """
+    found: dict[str, list[tuple[bool, int]]] = {}
+    for path, line, text in _found(workspace, [rf"\b{constant}\b"], "--max-columns=400"):
+        if _given(text) != constant and not _TAKEN_OVER.search(text):
+            is_raised = bool(_THROWS.search(text.encode("utf-8", "replace")))
+            found.setdefault(path, []).append((not is_raised, line))
+    return {path: [line for _, line in sorted(lines)] for path, lines in found.items()}
+
+
+def _found(
+    workspace: Workspace, patterns: Sequence[str], *options: str
+) -> Iterator[tuple[str, int, str]]:
+    """Path, 1-based line and text of what rg finds."""
     rules, ignored = workspace.listing.rg_rules()
     output, _ = rg_output(
-        [
-            *_RG_OPTIONS,
-            *rules,
-            *(f"--regexp={each}" for each in (*anchors[:_MOST_ANCHORS], *raising)),
-            "--",
-            "./",
-        ],
+        [*_RG_OPTIONS, *options, *rules, *(f"--regexp={each}" for each in patterns), "--", "./"],
         cwd_fd=workspace.descriptor,
         max_bytes=_MAX_OUTPUT_BYTES,
         timeout_s=_LOOK_S,
         handle=current_handle(),
         stdin=ignored,
     )
-    raised: dict[str, list[int]] = {}
-    hits: dict[str, dict[int, set[Pair]]] = {}
     for row in output.decode("utf-8", "surrogateescape").split("\n"):
         path, _, rest = row.partition("\0")
         number, _, text = rest.partition(":")
-        said = _WORD.findall(text.lower())
-        if not said or not number.isdecimal():
-            continue
-        path, line = path.removeprefix("./"), int(number)
-        if kinds.intersection(said):
-            raised.setdefault(path, []).append(line)
-        else:
-            hits.setdefault(path, {}).setdefault(line, set()).add((said[0], said[-1]))
-    return _likeliest(hits), raised
+        if number.isdecimal():
+            yield path.removeprefix("./"), int(number), text
 
 
 def _likeliest(hits: Mapping[str, Mapping[int, set[Pair]]]) -> dict[str, list[int]]:
@@ -302,7 +331,32 @@ def told(text: bytes, begins: Sequence[int], messages: Sequence[Message]) -> Tol
         return Told()
     best = max(found, key=lambda number: (found[number].level, -number))
     equal = [n for n in sorted(found) if found[n].level == found[best].level and n != best]
-    return Told(found[best].level, (best, *equal), found[best].is_whole, found[best].is_raised)
+    constant = _constant([line.decode("utf-8", "replace") for line in lines[: best + 2]], best)
+    return replace(
+        found[best],
+        lines=(best, *equal),
+        is_raised=found[best].is_raised and not constant,
+        constant=constant,
+    )
+
+
+def _constant(lines: Sequence[str], number: int) -> str:
+    """The name of the constant that the 1-based line gives a value to; empty if it does not."""
+    line, before = lines[number - 1], lines[number - 2] if number > 1 else ""
+    if _VARIANT.match(line):
+        found = _WORD.match(lines[number].strip()) if number < len(lines) else None
+        return found[0] if found else ""
+    name = _given(line)
+    if not name and before.rstrip().endswith(("=", "(")):
+        line, name = before, _given(before)
+    is_constant = _CONSTANT.fullmatch(name) or (name[:1].isupper() and _FIXED.search(line))
+    return name if is_constant else ""
+
+
+def _given(line: str) -> str:
+    """The name that a line gives to what follows."""
+    found = _GIVEN.match(line[:_MOST_CHARS])
+    return next(filter(None, found.groups())) if found else ""
 
 
 def _told(window: Sequence[str], around: bytes, message: Message) -> Told:

@@ -106,6 +106,26 @@ def take_in(cart):
         wait(options.grace_period)
 """,
     "config/serve.toml": "[serve]\ngrace_period = 3\n",
+    "depot/errors.go": """package depot
+
+var (
+	ErrTooHeavy = errors.New("parcel is too heavy")
+)
+""",
+    "depot/scale.go": """package depot
+
+import "errors"
+
+func check(parcel Parcel) error {
+	if errors.Is(parcel.err, ErrTooHeavy) {
+		return nil
+	}
+	if parcel.Grams > limit {
+		return ErrTooHeavy
+	}
+	return nil
+}
+""",
 }
 
 
@@ -176,6 +196,14 @@ async def test_behind_a_message_in_a_constant_come_the_lines_that_raise_it(
     asked = "LimitError: the limit of the shop is reached"
     found = (await Scout(workspace).answer(asked)).citations
     assert [each.name for each in found[:2]] == ["LimitError.text", "take_in"]
+
+
+async def test_behind_a_message_in_a_constant_come_the_lines_that_return_it(
+    workspace: Workspace,
+) -> None:
+    found = (await Scout(workspace).answer("parcel is too heavy")).citations
+    assert [each.name for each in found[:2]] == ["ErrTooHeavy", "check"]
+    assert [(each.start, each.end) for each in found[1].focus] == [(10, 10)]
 
 
 async def test_behind_a_key_come_the_lines_that_read_it(workspace: Workspace) -> None:

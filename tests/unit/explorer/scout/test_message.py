@@ -117,3 +117,28 @@ def test_a_text_that_does_not_sound_like_a_message_may_be_one_where_its_words_ar
     assert not each.sounds
     assert each.is_likely_in(b'log("serving carts of the shop")')
     assert not each.is_likely_in(b"the shop, of which the carts are serving")
+
+
+@pytest.mark.parametrize(
+    ("source", "constant"),
+    [
+        ('var ErrTooHeavy = errors.New("parcel is too heavy")', "ErrTooHeavy"),
+        ('    public static final String TOO_HEAVY = "parcel is too heavy";', "TOO_HEAVY"),
+        ('    public const string TooHeavy = "parcel is too heavy";', "TooHeavy"),
+        ('const kTooHeavy: &str = "parcel is too heavy";', "kTooHeavy"),
+        ('#define TOO_HEAVY "parcel is too heavy"', "TOO_HEAVY"),
+        ('    [E_HEAVY] = "parcel is too heavy",', "E_HEAVY"),
+        ('  "TOO_HEAVY": "parcel is too heavy",', "TOO_HEAVY"),
+        ('TOO_HEAVY = (\n    "parcel is too heavy"\n)', "TOO_HEAVY"),
+        ('#[error("parcel is too heavy")]\nTooHeavy,', "TooHeavy"),
+        ('message = "parcel is too heavy"', ""),
+        ('if ERROR_LEVEL == 3: fail("parcel is too heavy")', ""),
+        ('raise TooHeavy("parcel is too heavy")', ""),
+        ('log.Error("parcel is too heavy")', ""),
+    ],
+)
+def test_the_constant_that_keeps_a_message_is_known(source: str, constant: str) -> None:
+    lines = range(1, source.count("\n") + 2)
+    found = told(source.encode(), lines, messages('"parcel is too heavy"'))
+    assert found.lines
+    assert found.constant == constant
