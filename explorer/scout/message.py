@@ -82,12 +82,14 @@ _THROWS: Final = re.compile(
 
 _GIVEN: Final = re.compile(
     r"\s*#\s*define\s+(\w+)|[^\"'`(]*?(\w+)(?:\[\])?\s*(?::\s*[\w&'<>. ]+)?:?=(?!=)"
-    r"|\s*[\"'\[]?(\w+)[\"'\]]?\s*[:=]"
+    r"|\s*[\"'\[]?(\w+)[\"'\]]?\s*[:=]|\s*([A-Z][A-Z\d_]+)\((?!.*;\s*$)"
 )
 """The beginning of a line that gives a name to what follows."""
 _CONSTANT: Final = re.compile(r"_*[A-Z][A-Z\d_]{3,}|(?:k|[Ee]rr(?:or)?|[Mm]sg|[Mm]essage)[A-Z]\w+")
 _FIXED: Final = re.compile(r"\b(?:const|static|final)\b")
 _VARIANT: Final = re.compile(r"\s*#\[error\(")
+_MOST_USES: Final = 60
+"""The most lines that use a constant: a name on more of them says something else than one text."""
 _TAKEN_OVER: Final = re.compile(r"\b(?:import|require|from|use|using|export)\b")
 
 _LEAST, _LEAST_UNMARKED = 0.5, 0.75
@@ -247,6 +249,8 @@ def lines_that_say(
 def lines_that_use(workspace: Workspace, constant: str) -> dict[str, list[int]]:
     """The 1-based lines that use a constant, by file, those that raise something first.
 
+    Empty if there are more than ``_MOST_USES``.
+
     Raises:
         RipgrepError: rg is missing or does not start.
     """
@@ -255,6 +259,8 @@ def lines_that_use(workspace: Workspace, constant: str) -> dict[str, list[int]]:
         if _given(text) != constant and not _TAKEN_OVER.search(text):
             is_raised = bool(_THROWS.search(text.encode("utf-8", "replace")))
             found.setdefault(path, []).append((not is_raised, line))
+    if sum(map(len, found.values())) > _MOST_USES:
+        return {}
     return {path: [line for _, line in sorted(lines)] for path, lines in found.items()}
 
 

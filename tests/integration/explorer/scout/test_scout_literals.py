@@ -206,6 +206,17 @@ async def test_behind_a_message_in_a_constant_come_the_lines_that_return_it(
     assert [(each.start, each.end) for each in found[1].focus] == [(10, 10)]
 
 
+async def test_a_name_on_many_lines_is_no_constant_that_keeps_a_message(tmp_path: Path) -> None:
+    checks = "\n".join(f"    CHECK_PARCEL({n}, parcel)," for n in range(70))
+    files = {
+        "depot/checks.h": f"void check() {{\n  all(\n{checks}\n  );\n}}\n",
+        "depot/scale.h": 'int scale() {\n all(\n    CHECK_PARCEL(1, "parcel is heavy"),\n  );\n}\n',
+    }
+    with Workspace.open(write_tree(tmp_path / "root", files)) as opened:
+        found = (await Scout(opened).answer('"parcel is heavy"')).citations
+    assert [each.path for each in found] == ["depot/scale.h"]
+
+
 async def test_behind_a_key_come_the_lines_that_read_it(workspace: Workspace) -> None:
     for key, file in (("grace_period", "serve"), ("pool.idle_timeout", "pool")):
         found = (await Scout(workspace).answer(key)).citations

@@ -131,6 +131,8 @@ def test_a_text_that_does_not_sound_like_a_message_may_be_one_where_its_words_ar
         ('  "TOO_HEAVY": "parcel is too heavy",', "TOO_HEAVY"),
         ('TOO_HEAVY = (\n    "parcel is too heavy"\n)', "TOO_HEAVY"),
         ('#[error("parcel is too heavy")]\nTooHeavy,', "TooHeavy"),
+        ('    TOO_HEAVY(17, "parcel is too heavy", HeavyException::new),', "TOO_HEAVY"),
+        ('    LOG_ERROR("parcel is too heavy");', ""),
         ('message = "parcel is too heavy"', ""),
         ('if ERROR_LEVEL == 3: fail("parcel is too heavy")', ""),
         ('raise TooHeavy("parcel is too heavy")', ""),
