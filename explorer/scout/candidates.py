@@ -160,8 +160,8 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         sources = [row for row in said if not _is_mention(paths, row)]
         if sources:
             first = max(sources, key=lambda row: said[row].level)
-            if said[first].constant:
-                raising = lines_that_use(index.workspace, said[first].constant)
+            if constant := said[first].constant:
+                raising = lines_that_use(index.workspace, constant, rows.paths[first])
                 raisers = _raisers(raising, paths, ranking)
                 new = sorted({rows.paths[row] for row in raisers} - read.keys())
                 read |= {path: text for path, _, text in read_files(index.workspace, new)}

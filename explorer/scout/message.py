@@ -88,6 +88,12 @@ _GIVEN: Final = re.compile(
 _CONSTANT: Final = re.compile(r"_*[A-Z][A-Z\d_]{3,}|(?:k|[Ee]rr(?:or)?|[Mm]sg|[Mm]essage)[A-Z]\w+")
 _FIXED: Final = re.compile(r"\b(?:const|static|final)\b")
 _VARIANT: Final = re.compile(r"\s*#\[error\(")
+_LABEL: Final = re.compile(
+    r"\s*case\s+(?:\.|(?:\w+(?:\.|::))+)?(\w+)\s*:(?!:)"
+    r"|\s*(?:\|\s*)?(?:\w+(?:\.|::))+(\w+)(?:\s*\([^()]*\)|\s*\{[^{}]*\})?\s*[=-]>"
+)
+"""A line of a switch that says what a constant is called."""
+_LISTED: Final = re.compile(r"\s*(?:\w+\.)?\w+(?:\s*=\s*[\w-]+)?\s*,?\s*(?:(?://|/\*|#).*)?$")
 _MOST_USES: Final = 60
 """The most lines that use a constant: a name on more of them says something else than one text."""
 _TAKEN_OVER: Final = re.compile(r"\b(?:import|require|from|use|using|export)\b")
@@ -246,19 +252,22 @@ def lines_that_say(
     return _likeliest(hits), raised
 
 
-def lines_that_use(workspace: Workspace, constant: str) -> dict[str, list[int]]:
+def lines_that_use(workspace: Workspace, constant: str, kept_in: str) -> dict[str, list[int]]:
     """The 1-based lines that use a constant, by file, those that raise something first.
 
-    Empty if there are more than ``_MOST_USES``.
+    Of the file that it is kept in only these: others list it or turn it into something else. Empty
+    if there are more than ``_MOST_USES``.
 
     Raises:
         RipgrepError: rg is missing or does not start.
     """
     found: dict[str, list[tuple[bool, int]]] = {}
     for path, line, text in _found(workspace, [rf"\b{constant}\b"], "--max-columns=400"):
-        if _given(text) != constant and not _TAKEN_OVER.search(text):
+        is_named = constant in (_given(text), _labelled(text)) or _LISTED.match(text)
+        if not is_named and not _TAKEN_OVER.search(text):
             is_raised = bool(_THROWS.search(text.encode("utf-8", "replace")))
-            found.setdefault(path, []).append((not is_raised, line))
+            if is_raised or path != kept_in:
+                found.setdefault(path, []).append((not is_raised, line))
     if sum(map(len, found.values())) > _MOST_USES:
         return {}
     return {path: [line for _, line in sorted(lines)] for path, lines in found.items()}
@@ -347,8 +356,11 @@ def told(text: bytes, begins: Sequence[int], messages: Sequence[Message]) -> Tol
 
 
 def _constant(lines: Sequence[str], number: int) -> str:
-    """The name of the constant that the 1-based line gives a value to; empty if it does not."""
+    """The name of the constant that the 1-based line gives a text to; empty if it does not."""
     line, before = lines[number - 1], lines[number - 2] if number > 1 else ""
+    is_raised = _RAISES.search(_STRING.sub("", line).encode("utf-8", "replace"))
+    if not is_raised and (name := _labelled(line) or _labelled(before)):
+        return name
     if _VARIANT.match(line):
         found = _WORD.match(lines[number].strip()) if number < len(lines) else None
         return found[0] if found else ""
@@ -357,6 +369,13 @@ def _constant(lines: Sequence[str], number: int) -> str:
         line, name = before, _given(before)
     is_constant = _CONSTANT.fullmatch(name) or (name[:1].isupper() and _FIXED.search(line))
     return name if is_constant else ""
+
+
+def _labelled(line: str) -> str:
+    """The constant that a line of a switch is about."""
+    found = _LABEL.match(line[:_MOST_CHARS])
+    name = next(filter(None, found.groups())) if found else ""
+    return name if name != name.lower() else ""
 
 
 def _given(line: str) -> str:

@@ -206,6 +206,22 @@ async def test_behind_a_message_in_a_constant_come_the_lines_that_return_it(
     assert [(each.start, each.end) for each in found[1].focus] == [(10, 10)]
 
 
+async def test_behind_a_text_of_a_switch_come_the_lines_that_give_its_constant(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "depot/codes.h": "enum Code {\n  OK,\n  E_HEAVY, /* too heavy */\n};\n",
+        "depot/text.c": "const char *text(enum Code code) {\n  switch (code) {\n  case E_HEAVY:\n"
+        '    return "parcel is too heavy";\n  }\n  return "fine";\n}\n',
+        "depot/scale.c": "enum Code weigh(int grams) {\n  if (grams > LIMIT)\n    return E_HEAVY;\n"
+        "  return OK;\n}\n",
+    }
+    with Workspace.open(write_tree(tmp_path / "root", files)) as opened:
+        found = (await Scout(opened).answer("parcel is too heavy")).citations
+    assert [each.name for each in found[:2]] == ["text", "weigh"]
+    assert [each.path for each in found] == ["depot/text.c", "depot/scale.c"]
+
+
 async def test_a_name_on_many_lines_is_no_constant_that_keeps_a_message(tmp_path: Path) -> None:
     checks = "\n".join(f"    CHECK_PARCEL({n}, parcel)," for n in range(70))
     files = {
