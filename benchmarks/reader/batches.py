@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from benchmarks.reader import parallel
 from benchmarks.reader.groups import Corpus, Numbers, Texts
 from benchmarks.reader.network import PAD
 from explorer.reader.words import CLS, SEP
@@ -75,13 +76,14 @@ class SoftTargets:
 
 
 class Pairs:
-    """A data set of chunks: all these pairs, sorted by length."""
+    """A data set of chunks: this process's share of these pairs, sorted by length."""
 
     def __init__(self, texts: Texts, pairs: Numbers, size: int, separators: int) -> None:
         """``pairs``: [pairs, 2]; ``size``: pairs in a chunk; ``separators``: see ``pack``."""
         self._texts, self._pairs, self._separators = texts, pairs, separators
         order = np.argsort(_tokens(texts, pairs), kind="stable")
-        self._parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
+        parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
+        self._parts = parts[parallel.RANK :: parallel.RANKS]
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -111,12 +113,13 @@ class Steps:
         return len(self._plan)
 
     def __getitem__(self, number: int) -> Step:
-        chance = np.random.default_rng([self._seed, number])
         pairs: list[tuple[int, int]] = []
         at: list[int] = []
         targets = np.zeros((len(self._plan[number]), self._others + 1), np.float32)
         for row, group in enumerate(self._plan[number].tolist()):
             each = self._corpus.groups[group]
+            # Not of the row, so that a step is the same for any count of processes.
+            chance = np.random.default_rng([self._seed, number, group])
             sought = int(chance.integers(len(each.sought)))
             taken = chance.permutation(len(each.others))[: self._others]
             passages = [each.sought[sought], *each.others[taken]]
@@ -188,7 +191,9 @@ def score_pairs(
     with torch.no_grad(), autocast(device):
         for chunk in made(Pairs(texts, pairs, size, separators)):
             scores[chunk.at] = network(*chunk.inputs(device)).float().cpu().numpy()
-    return scores
+    whole = torch.from_numpy(scores).to(device)
+    parallel.add_up([whole])
+    return np.asarray(whole.cpu().numpy(), np.float32)
 
 
 def _tokens(texts: Texts, pairs: Numbers) -> NDArray[np.int64]:

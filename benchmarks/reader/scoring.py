@@ -1,7 +1,8 @@
 """Score the passages of records, or of all groups, with a trained reader or teacher.
 
 Of records, the scores are what ``benchmarks.reader.fusion`` reads; of groups, those of a teacher
-are what ``benchmarks.reader.training --soft`` reads.
+are what ``benchmarks.reader.training --soft`` reads. Several GPUs share the work if ``torchrun``
+starts it, as it does training.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.reader import network, teacher
+from benchmarks.reader import network, parallel, teacher
 from benchmarks.reader.batches import score_pairs
 from benchmarks.reader.groups import Texts, Tokens, load_groups, write_scores
 from explorer.reader.words import PASSAGE_TOKENS, QUESTION_TOKENS, Vocabulary
@@ -40,6 +41,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.teacher and options.int8:
         parser.error("a teacher is not computed as int8")
+    parallel.join(options.device)
     scorer = (teacher if options.teacher else network).load(options.weights)
     scorer.to(options.device)
     if options.int8:
@@ -50,6 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
         options.into.mkdir(parents=True, exist_ok=True)
         for path in options.records:
             _score_records(scorer, path, options)
+    parallel.leave()
     return 0
 
 
@@ -58,6 +61,8 @@ def _score_groups(scorer: Any, options: argparse.Namespace) -> None:
     pairs, _ = corpus.pairs(range(len(corpus.groups)))
     fast = torch.compile(scorer, dynamic=True) if options.device == "cuda" else scorer
     scores = score_pairs(fast, corpus.texts, pairs, options.device, scorer.separators)
+    if parallel.RANK > 0:
+        return
     write_scores(options.into, corpus, scores)
     print(f"{len(corpus.groups)} groups: {len(scores)} pairs", flush=True)
 
@@ -81,6 +86,8 @@ def _score_records(scorer: Any, path: Path, options: argparse.Namespace) -> None
         options.device,
         scorer.separators,
     )
+    if parallel.RANK > 0:
+        return
     at = 0
     with lzma.open(options.into / path.name, "wt") as file:
         for name, _, passages in found:

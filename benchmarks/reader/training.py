@@ -8,6 +8,9 @@ Neural Network; with temperature 1).
 The weights are written once, when the training ends or its time is over, with the log and
 ``trained.json`` beside them. ``--from`` goes on from such weights with a schedule of its own; what
 the optimizer knew is not kept.
+
+On several GPUs of a machine, ``torchrun --standalone --nproc-per-node COUNT -m
+benchmarks.reader.training`` trains on all of them: each takes its share of a step's groups.
 """
 
 import argparse
@@ -25,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.reader import network, teacher
+from benchmarks.reader import network, parallel, teacher
 from benchmarks.reader.batches import (
     Score,
     SoftTargets,
@@ -44,6 +47,8 @@ _LAST_RATE: Final = 0.02
 """The share of the rate that the last steps have."""
 _ABSENT: Final = -1e4
 """The score of a passage that a group does not have."""
+_CLOCK_STEPS: Final = 20
+"""How often the processes agree on how much of the time is over."""
 _MEASURED: Final = 4000
 _MEASURED_MEANWHILE: Final = 1500
 
@@ -63,22 +68,26 @@ def train(
         _, starts = corpus.pairs(range(len(corpus.groups)))
         soft = SoftTargets(read_scores(options.soft, corpus), starts, options.soft_share)
     plan = plan_of(corpus, use, options.epochs, options.size, options.seed)
-    steps = Steps(corpus, plan, options.others, learner.separators, soft, options.seed)
+    own = plan[:, parallel.RANK :: parallel.RANKS]
+    steps = Steps(corpus, own, options.others, learner.separators, soft, options.seed)
     optimizer = torch.optim.AdamW(
         learner.parameters(), lr=options.rate, weight_decay=0.01, fused=device == "cuda"
     )
     # With rounded numbers, compiling takes an H200 as long as 600 steps without.
     compiled = device == "cuda" and not options.int8
     fast = torch.compile(learner, dynamic=True) if compiled else learner
-    begun = time.monotonic()
+    begun, passed = time.monotonic(), 0.0
     losses: list[float] = []
     for number, step in enumerate(made(steps)):
-        passed = (time.monotonic() - begun) / options.limit_s
+        if number % _CLOCK_STEPS == 0:
+            passed = (time.monotonic() - begun) / options.limit_s
+            passed = parallel.of_the_first(passed, device)
         for part in optimizer.param_groups:
             part["lr"] = options.rate * _rate(number, len(plan), passed)
         loss = _loss(fast, step, device)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss / parallel.RANKS).backward()
+        parallel.add_up(each.grad for each in learner.parameters() if each.grad is not None)
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         optimizer.step()
         if number % 100 == 0:
@@ -127,8 +136,11 @@ def main(args: Sequence[str] | None = None) -> int:
     options.into.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     log = (options.into / "log.txt").open("a")
+    parallel.join(options.device)
 
     def say(text: str) -> None:
+        if parallel.RANK > 0:
+            return
         line = f"[{time.monotonic() - begun:.0f} s] {text}"
         print(line, flush=True)
         log.write(line + "\n")
@@ -150,6 +162,9 @@ def main(args: Sequence[str] | None = None) -> int:
     scored = (use if options.score_trained else held_out)[:_MEASURED]
     first = measured(learner, corpus, scored, options.device)
     say(f"{'trained on' if options.score_trained else 'held out'}: {first}")
+    parallel.leave()
+    if parallel.RANK > 0:
+        return 0
     name = "teacher" if options.teacher else "reader"
     network.save(learner, options.into / f"{name}.safetensors")
     card = {
@@ -201,6 +216,8 @@ def _options(args: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(args)
     if options.teacher and options.int8:
         parser.error("a teacher is not computed as int8")
+    if options.size % parallel.RANKS:
+        parser.error(f"--size must be a multiple of {parallel.RANKS}, the count of processes")
     if options.teacher and not (options.start or (options.base and options.teacher_vocabulary)):
         parser.error("a teacher needs --base and --teacher-vocabulary, or --from")
     return options

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from benchmarks.reader import collect, fusion, graph, mining, tasks
 from benchmarks.reader.groups import load_groups, read_scores, write_scores
@@ -177,6 +177,22 @@ def test_a_sample_trains_to_the_same_score_again_and_int8_scores_alike(
     assert np.allclose(whole, small, atol=0.5)
 
 
+@pytest.mark.timeout(400)
+def test_two_processes_train_as_one_does(
+    groups: Path, records: Path, vocabulary: Path, reader: Path, tmp_path: Path
+) -> None:
+    pair = _trained([groups, records], vocabulary, tmp_path / "pair", processes=2)
+    assert abs(_first(pair)["all"] - _first(reader)["all"]) < 5
+    one, two = (load_file(each / "reader.safetensors") for each in (reader, pair))
+    fresh = _trained([groups, records], vocabulary, tmp_path / "fresh", "--limit-s", "0.001")
+    begun = load_file(fresh / "reader.safetensors")
+    for name, weights in one.items():
+        if name.endswith("key.bias"):
+            continue  # It changes no score, so what moves it is rounding.
+        moved = np.abs(weights - begun[name]).mean()
+        assert np.abs(weights - two[name]).mean() <= 0.2 * moved, name
+
+
 def test_the_mean_of_weights_is_that_of_each_number(tmp_path: Path) -> None:
     for name, value in (("before", 1.0), ("after", 2.0)):
         save_file({"word.weight": np.full((3, 2), value, np.float16)}, tmp_path / name)
@@ -184,7 +200,9 @@ def test_the_mean_of_weights_is_that_of_each_number(tmp_path: Path) -> None:
     assert np.array_equal(mean["word.weight"], np.full((3, 2), 1.5))
 
 
-def _trained(folders: list[Path], vocabulary: Path, into: Path, *more: str | Path) -> Path:
+def _trained(
+    folders: list[Path], vocabulary: Path, into: Path, *more: str | Path, processes: int = 1
+) -> Path:
     held = into.with_suffix(".txt")
     held.write_text("another/name\n")
     small = ["--layers", "0", "--hidden", "48", "--size", "8", "--others", "4", "--rate", "2e-3"]
@@ -192,13 +210,16 @@ def _trained(folders: list[Path], vocabulary: Path, into: Path, *more: str | Pat
         *("benchmarks.reader.training", "--groups", *folders, "--vocabulary", vocabulary),
         *("--into", into, *small, "--epochs", "5", "--device", "cpu"),
         *("--held-out", held, "--score-trained", *more),
+        processes=processes,
     )
     return into
 
 
-def _run(module: str, *arguments: str | Path) -> str:
+def _run(module: str, *arguments: str | Path, processes: int = 1) -> str:
     """What the module prints, run by the Python that has PyTorch."""
-    command = [str(external(VLLM_PYTHON)), "-m", module, *map(str, arguments)]
+    several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    before = several if processes > 1 else []
+    command = [str(external(VLLM_PYTHON)), "-m", *before, module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return done.stdout
