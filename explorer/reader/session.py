@@ -61,7 +61,7 @@ class Reader:
             raise ReaderError(
                 f"the reader's weights cannot be read: {error}; {_REINSTALL}"
             ) from error
-        self._session = open_session(folder / "reader.onnx")
+        self._session = _open_session(folder / "reader.onnx")
         self._threads = threads or min(_MOST_THREADS, _cores())
 
     def read(
@@ -205,12 +205,7 @@ def _load(into: Future[Reader]) -> None:
         into.set_exception(error if known else ReaderError(f"the reader cannot be loaded: {error}"))
 
 
-def open_session(path: Path) -> "onnxruntime.InferenceSession":
-    """The session of a network that ``benchmarks.reader.graph`` wrote, for one thread a run.
-
-    Raises:
-        ReaderError: onnxruntime or the network cannot be loaded.
-    """
+def _open_session(path: Path) -> "onnxruntime.InferenceSession":
     try:
         import onnxruntime
     except ImportError as error:
@@ -223,8 +218,6 @@ def open_session(path: Path) -> "onnxruntime.InferenceSession":
     # For each length it would keep a plan of the memory, and the memory.
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = False
-    # Without VNNI, sums of two products would be cut at 16 bits, and scores be off by up to 0.6.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -158,15 +158,16 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     if saying:
         said = _said(saying, messages, paths, read)
         sources = [row for row in said if not _is_mention(paths, row)]
-        if sources:
-            first = max(sources, key=lambda row: said[row].level)
+        first = max(sources, key=lambda row: said[row].level, default=None)
+        if first is not None:
             if constant := said[first].constant:
                 raising = lines_that_use(index.workspace, constant, rows.paths[first])
                 raisers = _raisers(raising, paths, ranking)
                 new = sorted({rows.paths[row] for row in raisers} - read.keys())
                 read |= {path: text for path, _, text in read_files(index.workspace, new)}
             raised = {row: first_raising(raising, read, rows.paths[row]) for row in raisers}
-            defines = quoting = _quoting(said, raised, paths)
+            is_raised = said[first].is_raised
+            defines = quoting = _quoting(said, {} if is_raised else raised, paths)
     definers = _by_standing(defines, paths, ranking)
     if query.alone is not None:
         for row in _to_outline(definers, likely, rows.paths, read, query.alone):
@@ -269,16 +270,14 @@ def _quoting(
     raising: Mapping[int, int],
     paths: PathIndex,
 ) -> dict[int, Defining]:
-    """The rows that have a message, and if it is not raised there those that raise its exception.
+    """The rows that have a message, and those that raise it, by the lines that do; 0 is none.
 
     A mention counts for less than any source.
     """
-    sources = {row: each for row, each in said.items() if not _is_mention(paths, row)}
-    first = max(sources.values(), key=lambda each: each.level)
-    further = {} if first.is_raised else {row: line for row, line in raising.items() if line}
+    further = {row: line for row, line in raising.items() if line}
     found = {row: Defining(KEY, line, is_next=True) for row, line in further.items()}
     for row, each in said.items():
-        level = each.level if row in sources else min(each.level, FOLDED)
+        level = min(each.level, FOLDED) if _is_mention(paths, row) else each.level
         line, *also = (*each.lines, *([further[row]] if row in further else []))
         found[row] = Defining(level, line, also=tuple(also), is_whole=each.is_whole)
     return found

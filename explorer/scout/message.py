@@ -346,7 +346,8 @@ def told(text: bytes, begins: Sequence[int], messages: Sequence[Message]) -> Tol
         return Told()
     best = max(found, key=lambda number: (found[number].level, -number))
     equal = [n for n in sorted(found) if found[n].level == found[best].level and n != best]
-    constant = _constant([line.decode("utf-8", "replace") for line in lines[: best + 2]], best)
+    near = [line.decode("utf-8", "replace") for line in lines[max(0, best - 2) : best + 1]]
+    constant = _constant(*(near if best > 1 else ["", *near]))
     return replace(
         found[best],
         lines=(best, *equal),
@@ -355,14 +356,13 @@ def told(text: bytes, begins: Sequence[int], messages: Sequence[Message]) -> Tol
     )
 
 
-def _constant(lines: Sequence[str], number: int) -> str:
-    """The name of the constant that the 1-based line gives a text to; empty if it does not."""
-    line, before = lines[number - 1], lines[number - 2] if number > 1 else ""
+def _constant(before: str, line: str, after: str = "") -> str:
+    """The name of the constant that a line gives a text to; empty if it gives none."""
     is_raised = _RAISES.search(_STRING.sub("", line).encode("utf-8", "replace"))
     if not is_raised and (name := _labelled(line) or _labelled(before)):
         return name
     if _VARIANT.match(line):
-        found = _WORD.match(lines[number].strip()) if number < len(lines) else None
+        found = _WORD.match(after.strip())
         return found[0] if found else ""
     name = _given(line)
     if not name and before.rstrip().endswith(("=", "(")):
@@ -373,14 +373,18 @@ def _constant(lines: Sequence[str], number: int) -> str:
 
 def _labelled(line: str) -> str:
     """The constant that a line of a switch is about."""
-    found = _LABEL.match(line[:_MOST_CHARS])
-    name = next(filter(None, found.groups())) if found else ""
+    name = _name(_LABEL, line)
     return name if name != name.lower() else ""
 
 
 def _given(line: str) -> str:
     """The name that a line gives to what follows."""
-    found = _GIVEN.match(line[:_MOST_CHARS])
+    return _name(_GIVEN, line)
+
+
+def _name(pattern: "re.Pattern[str]", line: str) -> str:
+    """What one of the pattern's groups has at the beginning of a line."""
+    found = pattern.match(line[:_MOST_CHARS])
     return next(filter(None, found.groups())) if found else ""
 
 
