@@ -80,7 +80,7 @@ class Place:
     async def ready(self) -> State:
         """The state of the engine, once it is ready."""
         status = await client.wait_ready(self.wanted.places, START_S)
-        assert status["phase"] == "ready", self.wanted.places.engine_log.read_text()[-3000:]
+        assert status["phase"] == "ready", self.wanted.places.engine_log.read_text()[-20_000:]
         state = read_state(self.wanted.places.state)
         assert state is not None
         return state
@@ -263,7 +263,10 @@ def swap(place: Place, other: Path) -> None:
     place.model.rename(place.base / "old")
     fresh.rename(place.model)
     # Last, what processors need: no compiling, and not 0.40 of the memory.
-    extra = f"{CARD} --enforce-eager --kv-cache-memory-bytes 64M"
+    extra = f"{CARD} --enforce-eager --kv-cache-memory-bytes 128M"
+    # vLLM 0.32 keeps an FP8 cache on processors with AVX-512 alone (_get_attn_isa).
+    if "avx512f" not in Path("/proc/cpuinfo").read_text().split():
+        extra += " --kv-cache-dtype bfloat16"
     config.write_text(f'engine_args = "{extra}"\n')
 
 
