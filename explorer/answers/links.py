@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from explorer.answers.meaning import Meaning, unshadowed
+from explorer.answers.meaning import SELF, Meaning, unshadowed
 from explorer.answers.source import Source, family_of, last_word, likeness, module_of, parts_of
 from explorer.definitions import Definition
 from explorer.definitions.names import Name, names_in
@@ -33,8 +33,8 @@ _TELLING: Final = 4
 _WORD: Final = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _COMMENT: Final = re.compile(r"\s*(?://|/\*|\*(?:[ /]|$)|#(?!\[)|--|<!--|;;|\"\"\"|''')")
 _BESIDE: Final = frozenset(
-    "ts tsx js jsx vue svelte html htm css scss sass less sql graphql proto erb h hpp c cc cpp mjs"
-    " xml json xsd".split()
+    "ts tsx js jsx vue svelte html htm css scss sass less sql graphql proto erb mjs xml json"
+    " xsd".split()
 )
 _TEST: Final = re.compile(
     r"(?i:(?:^|[/._-])(?:tests?|specs?|__tests__|mocks?)(?:[/._-]|$))|[a-z]Tests?\.[a-z]+$"
@@ -90,6 +90,15 @@ def links_of(
     uses = _uses(own, used, source, located, read)
     namesakes = _namesakes(own, source, located.get(own.last_name, ()), read) if holder else []
     return (*users, *uses, *namesakes, *found)
+
+
+def shared_words(name: str, query: str, own: str, least: int = _TELLING) -> int:
+    """How many of the name's words the query has, without those that the name ``own`` has.
+
+    Words of fewer than ``least`` letters do not count.
+    """
+    words = {part for part in parts_of(name) if len(part) >= least}
+    return len(words & (set(parts_of(query)) - set(parts_of(own))))
 
 
 def _meaning(own: Definition, home: Source, located: Located, *, in_test: bool) -> Meaning:
@@ -171,7 +180,12 @@ def _using(
     for line in lines:
         around = source.around(line)
         user = around.name if around is not None else str(line)
-        is_overload = around is not None and around.last_name == own.last_name and is_home
+        is_overload = (
+            around is not None
+            and is_home
+            and around.last_name == own.last_name
+            and home.holder(around) == home.holder(own)
+        )
         if user not in seen and not is_overload:
             seen.add(user)
             yield line, around
@@ -215,12 +229,14 @@ def _names_used(
     names = [
         each
         for each in unshadowed(names_in(source.path, source.lines, first, last) or [], own)
-        if each.text not in around and not each.text.startswith("__") and len(each.text) > 2
+        if not each.text.startswith("__")
+        and len(each.text) > 2
+        # Another object's method may have the same name.
+        and (each.text not in around or last_word(each.before or "this") not in SELF)
     ]
     matters = {n for part in citation.focus for n in range(part.start, part.end + 1)}
     holder = source.holder(own)
     members = {each.last_name for each in source.outline if source.holder(each) == holder}
-    asked = set(parts_of(query)) - set(parts_of(own.last_name))
     found: dict[str, list[Name]] = {}
     for each in names:
         found.setdefault(each.text, []).append(each)
@@ -229,7 +245,7 @@ def _names_used(
         text, uses = item
         return (
             all(each.role != "call" for each in uses),
-            -len({part for part in parts_of(text) if len(part) >= _TELLING} & asked),
+            -shared_words(text, query, own.last_name),
             text not in members,
             text not in source.named,
             not any(each.line in matters for each in uses),
@@ -397,7 +413,7 @@ def _nearest(path: str, others: Sequence[str], most: int = _COMMON) -> list[str]
 
 
 def _beside(path: str, paths: Sequence[str]) -> Iterator[Link]:
-    """The template, style, schema or header with the file's own name, in its folder."""
+    """The template, style or schema with the file's own name, in its folder."""
     folder, _, name = path.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
     if not dot or suffix not in _BESIDE:

@@ -30,7 +30,7 @@ _BY_NAME: Final = frozenset("python javascript".split())
 """Languages in which another file's names are seen only if it is imported by name."""
 _BY_FOLDER: Final = frozenset("go java kotlin scala".split())
 """Languages in which the files of a folder see each other's names."""
-_SELF: Final = frozenset("self this cls static Self super super() base parent me".split())
+SELF: Final = frozenset("self this cls static Self super super() base parent me".split())
 _SUPER: Final = frozenset("super super() base parent".split())
 _MADE: Final = frozenset("new create instance getInstance get_instance default of from".split())
 _BUILT_IN: Final = frozenset(
@@ -225,7 +225,7 @@ class Meaning:
         if before is None:
             return source.family in _IMPLICIT and self._is_of_class(name.line, source, super_=False)
         before = before.lstrip("$@").strip()
-        if before in _SELF or before.startswith("super("):
+        if before in SELF or before.startswith("super("):
             return self._is_of_class(
                 name.line, source, super_=before in _SUPER or before.startswith("super(")
             )

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Final
 
 from explorer.answers.excerpts import FENCE_BYTES, LEAST_LINES, cost, excerpts_of
-from explorer.answers.links import Locate, links_of
+from explorer.answers.links import Locate, links_of, shared_words
 from explorer.answers.source import Source
-from explorer.definitions import Definition
+from explorer.definitions import Definition, extent
 from explorer.records import Citation, Excerpt, Exploration, OutlineEntry, Span
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
@@ -47,6 +47,10 @@ _FILLED_LINES: Final = 60
 _CALLED: Final = 2.0
 """How much likelier a short place is that is named in code that is shown. Of the hunks of 128
 issues 50.4% are shown with 2, 49.6% with 1; of 159 bug fixes 54.0% and 54.3%."""
+_NEXT_STEP: Final = 0.5
+"""How likely, beside the first place, what it uses is that shares words with the question."""
+_LONG_WORD: Final = 5
+"""A shorter word, such as "show", is shared by chance."""
 _WORD: Final = re.compile(r"\w+[!?]?")
 _MOST: Final = 8
 """The most places that are shown. Of 345 tasks of other repositories 35.6% of the hunks are shown
@@ -61,7 +65,8 @@ _MOST_ENTRIES: Final = 300
 def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploration:
     """The run with the names of its places, and with what is one step away from the first.
 
-    Reads files, blocking.
+    What the first place uses is a place, too, if its name shares words with the question. Reads
+    files, blocking.
     """
     files = _Files(workspace)
     citations = [files.named(each) for each in run.citations]
@@ -70,7 +75,15 @@ def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploratio
         own = files.definition(first)
         found = links_of(first, own, workspace.listing.files, files.source, locate, run.query)
         citations[0] = replace(first, links=found)
-    return replace(run, citations=tuple(citations), further=tuple(map(files.named, run.further)))
+    further = [files.named(each) for each in run.further]
+    if citations and (step := files.next_step(citations[0], run.query)) is not None:
+        known = [at for at, each in enumerate(further) if each.start == step.start]
+        same = [at for at in known if further[at].path == step.path]
+        if same:
+            further[same[0]] = max(further[same[0]], step, key=lambda each: each.chance)
+        elif not any(_overlap(each, step) for each in citations):
+            further.append(step)
+    return replace(run, citations=tuple(citations), further=tuple(further))
 
 
 def show(
@@ -131,6 +144,10 @@ def entries(found: Sequence[Definition]) -> tuple[OutlineEntry, ...]:
     )
 
 
+def _overlap(one: Citation, other: Citation) -> bool:
+    return one.path == other.path and one.start <= other.end and other.start <= one.end
+
+
 def _lines_of(place: Citation, first: Citation) -> int:
     """How many lines of a longer place are shown, by how likely it is beside the first."""
     share = place.chance / first.chance if first.chance else 1.0
@@ -178,6 +195,19 @@ class _Files:
         """The definition that the citation is, or lies in."""
         source = self.source(citation.path)
         return innermost(source.outline, citation.start, citation.end) if source else None
+
+    def next_step(self, first: Citation, query: str) -> Citation | None:
+        """The function that the first place uses whose name shares most words with the query."""
+        own = first.name.rpartition(".")[2]
+        best, most = None, 0
+        for link in first.links:
+            shared = shared_words(link.name.rpartition(".")[2], query, own, _LONG_WORD)
+            source = self.source(link.path) if link.relation == "uses" and shared > most else None
+            for each in source.outline if source else ():
+                if each.head == link.line and each.kind == "function":
+                    best = Citation(link.path, *extent(each), name=link.name, part=first.part)
+                    most = shared
+        return replace(best, chance=_NEXT_STEP * first.chance) if best else None
 
     def is_shown(self, citation: Citation) -> bool:
         """Whether most of the place's lines were shown of another; remembers its lines."""

@@ -199,7 +199,9 @@ def _named(name: bytes, scope: bytes, kind: str) -> str:
     text = _SPACE.sub(" ", name.decode("utf-8", "replace")).strip()
     before = _SPACE.sub(" ", scope.decode("utf-8", "replace")).strip()
     if kind == "call":
-        text = f"{before} {text}"
+        # Of a chain of calls the last one; of a function that it is given nothing.
+        called = before.rpartition(".")[2] if "(" in before else before
+        text = f"{called} {'' if '{' in text else text}".strip()
     elif before:
         text = f"{before.lstrip('*&').partition('[')[0]}.{text}"
     elif kind == "class":
@@ -250,11 +252,17 @@ def _completed(
         if parent < 0 and statements:
             result += _statements(lines, top + 1, start - 1)
         top = max(top, each.end)
-        result.append(replace(each, name=name[-_NAME_CHARS:], start=start, parent=parent))
+        result.append(replace(each, name=_shortened(name), start=start, parent=parent))
         open_.append(len(result) - 1)
     if statements:
         result += _statements(lines, top + 1, len(lines))
     return tuple(_with_own_ends(result))
+
+
+def _shortened(name: str) -> str:
+    """The last parts of a qualified name that is too long."""
+    cut = name[-_NAME_CHARS:]
+    return cut if len(cut) == len(name) else re.split(r"\.| > ", cut, maxsplit=1)[-1]
 
 
 def _with_own_ends(found: Sequence[Definition]) -> list[Definition]:

@@ -50,6 +50,10 @@ _SAYS_WINDOWS: Final = re.compile(
     r"\b(?:win(?:dows?|32|64)?|win\w*api|ms|dos|powershell|iocp|nt|mingw|cygwin)\b|[a-z]:\\",
     re.IGNORECASE,
 )
+_LANGUAGE: Final = re.compile(r"(?:^|(?<=/))([a-z]{2})(?:[-_][A-Za-z]{2,4})?(?=/|\.\w+$)")
+_SPOKEN: Final = frozenset("de es fr it ja ko pl pt ru zh".split())
+_TRANSLATED_INTO: Final = 3
+"""A folder that has at least so many of these holds translations."""
 _FEW: Final = 0.3
 """A folder with a smaller share of what its name says is taken for one of sources."""
 
@@ -76,16 +80,34 @@ def tests(paths: Sequence[str]) -> Mask:
 
 
 def asides(paths: Sequence[str], is_code: Mask) -> Mask:
-    """Whether each file is documentation, an example, vendored, generated or the like."""
+    """Whether each file is documentation, an example, vendored, a translation or the like."""
     code = dict(zip(paths, is_code.tolist(), strict=True))
     shows = _Folders(
         paths, _MAYBE_ASIDE, lambda path: bool(_NUMBERED.search(path)) or not code.get(path, False)
     )
     folders = [path.rpartition("/")[0] for path in paths]
     aside = {folder: bool(_ASIDE_FOLDER.search(folder)) for folder in set(folders)}
+    translated = _translations(paths)
     return np.array(
-        [aside[folder] or shows.says(path) for path, folder in zip(paths, folders, strict=True)],
+        [
+            aside[folder] or path in translated or shows.says(path)
+            for path, folder in zip(paths, folders, strict=True)
+        ],
         np.bool_,
+    )
+
+
+def _translations(paths: Sequence[str]) -> frozenset[str]:
+    """The files that hold a translation from English: ``lang/de/auth.php`` beside ``lang/fr/``."""
+    found = [(path, match) for path in paths for match in _LANGUAGE.finditer(path)]
+    spoken: dict[str, set[str]] = {}
+    for path, match in found:
+        if match[1] in _SPOKEN:
+            spoken.setdefault(path[: match.start()], set()).add(match[1])
+    return frozenset(
+        path
+        for path, match in found
+        if match[1] != "en" and len(spoken.get(path[: match.start()], ())) >= _TRANSLATED_INTO
     )
 
 

@@ -149,7 +149,12 @@ def judge(
         "statements": kinds == "statements",
         "local": _in_functions(outlines),
         "stub": np.concatenate([one.stubs for one in counted]),
-        "test": [each.lower().startswith("test") for each in last_names] | (kinds == "call"),
+        # In Rust a module of tests stands in the file that it tests.
+        "test": [
+            each.last_name.lower().startswith("test") or each.name.startswith("tests.")
+            for each in every
+        ]
+        | (kinds == "call"),
         "dunder": [_is_made_by_language(each) for each in every],
         "asked_class": asked & (kinds == "class"),
         "asked_value": asked & np.isin(kinds, ["value", "field", "type"]),

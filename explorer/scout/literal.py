@@ -53,7 +53,12 @@ _REGISTERS: Final = re.compile(
 
 _OPTION: Final = re.compile(
     r"(?<![\w-])--(?P<long>[a-z][\w.-]*\w)"
-    r"|\b(?P<called>[a-z][a-z\d-]+)[\"'`]* (?:flag|switch|(?:command[- ]line|cli) option)\b",
+    # Not "to switch", nor "users switch the language".
+    r"|\b(?!(?:an?|the|this|that|these|those|to|not|and|or|wh\w+|how|do|does|can|could|will|would"
+    r"|should|must|may|i|it|we|you)\b)(?P<called>[a-z][a-z\d-]+)[\"'`]*"
+    r" (?:(?:flag|switch)(?! (?:an?|the|this|that|these|those|their|them|its?|between|from|to|over"
+    r"|off|on|back)\b)"
+    r"|(?:command[- ]line|cli) option)\b",
     re.IGNORECASE,
 )
 _ABOUT_OPTIONS: Final = re.compile(

@@ -14,8 +14,9 @@ _PART: Final = r"[^\W\d][\w$]*|[A-Za-z_$][\w$-]*"
 _NAME: Final = rf"[@$.#]?(?:{_PART})(?:(?:::|->|[.#/\\])(?:{_PART}))*"
 _KIND: Final = (
     r"(?:class|function|method|struct|trait|interface|enum|type|module|constant|variable|field"
-    r"|option|setting|config(?:uration)? key|key|environment variable|env var|macro|property"
-    r"|attribute|hook|command|component|definition|declaration|implementation|source|symbol)"
+    r"|option|setting|config(?:uration)? (?:key|option|setting|value|field)|key"
+    r"|environment variable|env var|macro|property|attribute|hook|command|component|definition"
+    r"|declaration|implementation|source|symbol)"
 )
 _ALONE: Final = re.compile(
     r"\s*(?i:(?:(?:where|what)(?:'s| is| are| does)|how (?:does|is)|find|show(?: me)?|open|go to"
@@ -25,7 +26,8 @@ _ALONE: Final = re.compile(
     rf"(?P<quote>[`'\"]*)(?P<name>{_NAME})(?P<call>[?!]?\([^()\n]{{0,40}}\)|[?!](?=\s+\w)|!(?=\s*$))?"
     r"(?P=quote)"
     rf"(?:\s+{_KIND})?\s*(?:(?:is |be )?(?:defined|declared|implemented|located|live|come from|do"
-    r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented)))?\s*[?.!]?\s*$"
+    r"|work|set|used|(?P<does>mean|control|read|registered|configured|documented|applied|checked"
+    r"|enforced|evaluated|honou?red|respected)))?\s*[?.!]?\s*$"
 )
 """A question about a name; with what is ``asks`` or ``does`` one about a word, unless it is code:
 "where is logging configured?" asks for no definition of ``logging``."""

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from explorer.records import Citation
-from explorer.scout.answer import ScoutAnswer, least_sure
+from explorer.scout.answer import ScoutAnswer, least_sure, sentence_of
 from explorer.scout.query import Query, parse_query
 
 MOST_PARTS: Final = 4
@@ -45,6 +45,7 @@ _CONDITION: Final = re.compile(
 )
 """What "when a job fails, how is it retried?" begins with, which asks for nothing."""
 _REFERS: Final = re.compile(r"\b(?:it|its|they|them|their|this|that|those|these)\b", re.IGNORECASE)
+_IT: Final = re.compile(r"\bit\b", re.IGNORECASE)
 
 
 def parts_of(question: str) -> tuple[str, ...]:
@@ -75,12 +76,17 @@ def parts_of(question: str) -> tuple[str, ...]:
 def in_context(part: str, parts: Sequence[str]) -> Query:
     """The part as a question of its own, in which the words of the others count for less.
 
-    A part that is nothing but a name stays that.
+    A part that is nothing but a name stays that, and "it" is the name that another part is.
     """
+    others = [each for each in parts if each != part]
     own = parse_query(part)
     if own.alone:
         return own
-    around = parse_query(" ".join([part, *(each for each in parts if each != part)]))
+    for name in filter(None, (parse_query(each).alone for each in others)):
+        own_name = parse_query(_IT.sub(".".join((*name.scope, name.last)), part, count=1))
+        if own_name.alone:
+            return own_name
+    around = parse_query(" ".join([part, *others]))
     gain = np.where(np.isin(around.terms, own.terms), np.float32(1), np.float32(_CONTEXT_WEIGHT))
     return replace(
         around,
@@ -154,11 +160,12 @@ def together(
     asked = [each for each in (*answers, whole) if each.citations]
     return ScoutAnswer(
         tuple(citations),
-        asked[-1].answer,
+        sentence_of(citations, is_read=whole.is_read),
         notes,
         least_sure(*(each.confidence for each in asked)),
         least_sure(*(each.place_confidence for each in asked)),
         tuple(further[:_FURTHER]),
+        whole.is_read,
     )
 
 

@@ -1,6 +1,5 @@
 """The search: the files and definitions that resemble a question, best first, as an answer."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from explorer.limits import Deadline
 from explorer.records import Citation, Confidence, Span
 from explorer.repository.documents import evidence_of, split_lines
-from explorer.repository.paths import as_word
-from explorer.scout.answer import ScoutAnswer, least_sure
+from explorer.scout.answer import ScoutAnswer, least_sure, sentence_of
 from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
 from explorer.scout.fusion import Levels, fuse, load_fusion
@@ -106,7 +104,7 @@ def _parts_searched(
     places are shown, and it takes longer.
     """
     if not rows.paths or most <= 0:
-        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
+        return ScoutAnswer((), index.workspace.listing.why_empty() or sentence_of(()))
     parts = parts_of(text)
     if not parts:
         return _search(index, query, rows, most, cancelled, desk)
@@ -115,7 +113,7 @@ def _parts_searched(
     for part in parts:
         asked = in_context(part, parts)
         if _says_nothing(asked if refers(part) else parse_query(part), rows):
-            answers.append(ScoutAnswer((), _sentence(())))
+            answers.append(ScoutAnswer((), sentence_of(())))
             continue
         answers.append(_search(index, asked, rows, max(1, most // len(parts)), cancelled, None))
     return together(parts, answers, whole)
@@ -132,7 +130,7 @@ def _search(
     """The answer to one question, or one part of a question, from the rows."""
     found = None if query.empty or cancelled() else candidates(index, query, rows)
     if found is None or cancelled():
-        return ScoutAnswer((), index.workspace.listing.why_empty() or _sentence(()))
+        return ScoutAnswer((), index.workspace.listing.why_empty() or sentence_of(()))
     return _answer(query, found, load_weights(), most, desk)
 
 
@@ -268,7 +266,7 @@ def _answer(
     is_long = not (query.is_plain or is_known)
     places = rank_places(looked, chances, scores, files.named, liked, is_long=is_long)
     if not places:
-        return ScoutAnswer((), _sentence(()))
+        return ScoutAnswer((), sentence_of(()))
     cited, further = choose_places(places, order, count, most, plain=query.is_plain)
     citations = tuple(_citation(each, files) for each in cited)
     # Who finds a part of what is quoted has found it only perhaps.
@@ -277,11 +275,12 @@ def _answer(
     place = _confidence(sureness(places), levels.place_high, levels.place_medium)
     return ScoutAnswer(
         citations,
-        _sentence(citations, read=bool(liked)),
+        sentence_of(citations, is_read=bool(liked)),
         (),
         least_sure(file, least),
         least_sure(place, least),
         tuple(_citation(each, files) for each in further),
+        bool(liked),
     )
 
 
@@ -303,14 +302,3 @@ def _confidence(chance: float, high: float, medium: float) -> Confidence:
     if chance >= high:
         return "high"
     return "medium" if chance >= medium else "low"
-
-
-def _sentence(citations: Sequence[Citation], *, read: bool = False) -> str:
-    if not citations:
-        return "No file shares a telling word with the query; use words that the code would use."
-    first = as_word(citations[0].path)
-    if read:
-        return (
-            f"{first} fits the question best, by its words and a small reader, without reasoning."
-        )
-    return f"{first} fits the words of the question best; this is a word search, without reasoning."

@@ -125,6 +125,12 @@ func limit(d Day) int { return 3 }
 
 func (p *Plan) first(n int) []Day { return nil }
 """,
+    "shop/chapter.php": "<?php\nclass ChapterController\n{\n    function move($request)\n    {\n"
+    "        return $this->chapterRepo->move($request);\n    }\n}\n\n"
+    "class Bulk\n{\n    function move($all)\n    {\n"
+    "        $one = new ChapterController();\n        $one->move($all);\n    }\n}\n",
+    "shop/ChapterRepo.php": "<?php\nclass ChapterRepo\n{\n    function move($request)\n    {\n"
+    "        return 1;\n    }\n}\n",
     "ui/cart.component.ts": "export class Cart {\n  total = 1;\n}\n",
     "ui/cart.component.html": "<p></p>\n",
     "ui/cart.component.scss": "p { a: b; }\n",
@@ -180,6 +186,28 @@ async def test_a_method_is_not_used_by_a_strangers_own_method_of_that_name(
     assert await links(workspace, "jobs/lamp.py", 2, 3) == (
         Link("used by", "jobs/lamp.py", 8, "Lantern.shine"),
     )
+
+
+async def test_another_objects_method_of_the_same_name_is_used_and_uses(
+    workspace: Workspace,
+) -> None:
+    assert await links(workspace, "shop/chapter.php", 4, 7) == (
+        Link("used by", "shop/chapter.php", 15, "Bulk.move"),
+        Link("uses", "shop/ChapterRepo.php", 4, "ChapterRepo.move"),
+    )
+
+
+async def test_what_is_used_is_a_place_if_the_question_shares_a_word_with_it(
+    workspace: Workspace,
+) -> None:
+    for question, names in (("when is a queue drained?", ["drained"]), ("how is a job run?", [])):
+        scout = Scout(workspace)
+        assert await scout.index()
+        place = Citation("jobs/retry.py", 5, 9, chance=0.4)
+        run = Exploration(question, "scout", "answered", "", (place,))
+        found = await anyio.to_thread.run_sync(linked, run, workspace, scout.locate)
+        assert [each.name for each in found.further] == names
+        assert [each.chance for each in found.further] == [0.2] * len(names)
 
 
 async def test_called_functions_come_before_types_and_those_that_the_question_names_first(

@@ -196,6 +196,15 @@ CASES = [
         [("app.get '/users'", "call", 1, 3), ("exports.run", "function", 4, 4)],
     ),
     (
+        "b.js",
+        "angular.module('shop').config(function (a) { a.set({ b: 1 }); })\n"
+        "  .controller('Cart', function ($scope) {\n    $scope.fill = function () {};\n  });\n",
+        [
+            ("controller 'Cart'", "call", 1, 4),
+            ("controller 'Cart' > $scope.fill", "function", 3, 3),
+        ],
+    ),
+    (
         "a.kt",
         "class Loader(val a: Int) {\n  fun evict(n: Long) {\n    trim(n)\n  }\n}\n",
         [("Loader", "class", 1, 5), ("Loader.evict", "function", 2, 4)],

@@ -8,6 +8,7 @@ from explorer.repository.workspace import Workspace
 from explorer.scout import Scout, ScoutAnswer
 from explorer.scout.candidates import candidates
 from explorer.scout.index import RepositoryIndex
+from explorer.scout.literal import literals_of
 from explorer.scout.query import parse_query
 from tests.tooling import write_tree
 
@@ -168,6 +169,19 @@ async def test_a_definition_comes_before_what_only_looks_like_one(
     first = (await asked(write_tree(tmp_path, MORE), question)).citations[0]
     assert first.path == path
     assert first.start <= line <= first.end
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "how is it decided to switch the run?",
+        "which switch ends the dry run?",
+        "where does the runner flag a dry run?",
+        "how do users switch the run off?",
+    ],
+)
+def test_a_verb_is_no_option_of_a_command_line(question: str) -> None:
+    assert literals_of(parse_query(question)) == ()
 
 
 async def test_a_file_for_windows_comes_behind_its_twin_for_unix(tmp_path: Path) -> None:

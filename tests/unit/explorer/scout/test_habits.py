@@ -33,6 +33,16 @@ def test_migrations_and_templates_lie_aside_by_what_is_in_them() -> None:
     assert marked([*sources, *aside], "is_aside") == set(aside)
 
 
+def test_translations_lie_aside_and_what_is_only_called_like_a_language_does_not() -> None:
+    sources = [
+        "lang/en/auth.php", "src/lang/en.json", "grammars/js.ts", "grammars/go.ts",
+        "crates/it/a.rs", "src/de/serialize.rs", "src/ser/it.rs",
+    ]  # fmt: skip
+    written = [f"lang/{each}/auth.php" for each in ("de", "fr", "ka", "pt_BR")]
+    written += [f"src/lang/{each}.json" for each in ("ja", "de-DE", "zh-TW", "uk")]
+    assert marked([*sources, *written], "is_aside") == set(written)
+
+
 def test_an_older_version_beside_a_newer_one_is_superseded() -> None:
     paths = ["pydantic/main.py", "pydantic/v1/main.py", "src/v3/a.ts", "src/v4/b.ts", "api/v1/x.go"]
     assert marked([*paths, "src/legacy/c.ts"], "is_old") == {

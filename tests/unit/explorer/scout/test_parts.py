@@ -71,6 +71,13 @@ def test_the_words_of_the_other_parts_count_for_less_in_a_part() -> None:
     assert 0 < weight_of(asked, "cache") < weight_of(asked, "emptied")
 
 
+def test_it_is_the_name_that_another_part_is() -> None:
+    parts = ("what does the config option maxPeers do", "where is it applied?")
+    name = in_context(parts[1], parts).alone
+    assert name is not None
+    assert name.last == "maxPeers"
+
+
 def test_a_part_that_is_a_name_stays_one() -> None:
     asked = in_context("where is Router defined?", ("where is Router defined?", "how is it made?"))
     assert asked.alone is not None
@@ -82,7 +89,7 @@ def place(name: str, start: int, chance: float, path: str = "a.py") -> Citation:
 
 
 def found(*cited: Citation, further: tuple[Citation, ...] = ()) -> ScoutAnswer:
-    return ScoutAnswer(cited, "a.py fits best.", (), "high", "medium", further)
+    return ScoutAnswer(cited, "c.py fits best.", (), "high", "medium", further)
 
 
 def names(answer: ScoutAnswer) -> list[tuple[str, str]]:
@@ -104,6 +111,7 @@ def test_what_the_whole_question_finds_comes_first_in_its_part() -> None:
     whole = found(place("drop", 11, 0.6), further=(place("next", 1, 0.1, "b.py"),))
     answer = together(("a?", "b?"), answers, whole)
     assert names(answer) == [("a?", "drop"), ("a?", "fill"), ("b?", "c")]
+    assert answer.answer.startswith("a.py fits the words of the question best")
     assert [each.name for each in answer.further] == ["next"]
 
 
