@@ -87,6 +87,10 @@ class Citation:
     chance: float = 1.0
     """That it is what is sought, as far as the scout knows: where its code goes first."""
 
+    def overlaps(self, other: "Citation") -> bool:
+        """Whether both have a line in common."""
+        return self.path == other.path and self.start <= other.end and other.start <= self.end
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

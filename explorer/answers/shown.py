@@ -16,7 +16,7 @@ from explorer.answers.excerpts import FENCE_BYTES, LEAST_LINES, cost, excerpts_o
 from explorer.answers.links import Locate, links_of, shared_words
 from explorer.answers.source import Source
 from explorer.definitions import Definition, extent
-from explorer.records import Citation, Excerpt, Exploration, OutlineEntry, Span
+from explorer.records import Citation, Excerpt, Exploration, Link, OutlineEntry, Span
 from explorer.repository.paths import PathProblem
 from explorer.repository.secrets import mask_secrets
 from explorer.repository.workspace import Workspace
@@ -77,11 +77,11 @@ def linked(run: Exploration, workspace: Workspace, locate: Locate) -> Exploratio
         citations[0] = replace(first, links=found)
     further = [files.named(each) for each in run.further]
     if citations and (step := files.next_step(citations[0], run.query)) is not None:
-        known = [at for at, each in enumerate(further) if each.start == step.start]
-        same = [at for at in known if further[at].path == step.path]
-        if same:
-            further[same[0]] = max(further[same[0]], step, key=lambda each: each.chance)
-        elif not any(_overlap(each, step) for each in citations):
+        begins = [(each.path, each.start) for each in further]
+        if (step.path, step.start) in begins:
+            at = begins.index((step.path, step.start))
+            further[at] = max(further[at], step, key=lambda each: each.chance)
+        elif not any(each.overlaps(step) for each in citations):
             further.append(step)
     return replace(run, citations=tuple(citations), further=tuple(further))
 
@@ -144,10 +144,6 @@ def entries(found: Sequence[Definition]) -> tuple[OutlineEntry, ...]:
     )
 
 
-def _overlap(one: Citation, other: Citation) -> bool:
-    return one.path == other.path and one.start <= other.end and other.start <= one.end
-
-
 def _lines_of(place: Citation, first: Citation) -> int:
     """How many lines of a longer place are shown, by how likely it is beside the first."""
     share = place.chance / first.chance if first.chance else 1.0
@@ -199,15 +195,23 @@ class _Files:
     def next_step(self, first: Citation, query: str) -> Citation | None:
         """The function that the first place uses whose name shares most words with the query."""
         own = first.name.rpartition(".")[2]
-        best, most = None, 0
-        for link in first.links:
-            shared = shared_words(link.name.rpartition(".")[2], query, own, _LONG_WORD)
-            source = self.source(link.path) if link.relation == "uses" and shared > most else None
+
+        def shared(link: Link) -> int:
+            return shared_words(link.name.rpartition(".")[2], query, own, _LONG_WORD)
+
+        uses = [each for each in first.links if each.relation == "uses" and shared(each)]
+        for link in sorted(uses, key=shared, reverse=True):
+            source = self.source(link.path)
             for each in source.outline if source else ():
                 if each.head == link.line and each.kind == "function":
-                    best = Citation(link.path, *extent(each), name=link.name, part=first.part)
-                    most = shared
-        return replace(best, chance=_NEXT_STEP * first.chance) if best else None
+                    return Citation(
+                        link.path,
+                        *extent(each),
+                        name=mask_secrets(link.name),
+                        part=first.part,
+                        chance=_NEXT_STEP * first.chance,
+                    )
+        return None
 
     def is_shown(self, citation: Citation) -> bool:
         """Whether most of the place's lines were shown of another; remembers its lines."""

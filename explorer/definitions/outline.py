@@ -199,9 +199,9 @@ def _named(name: bytes, scope: bytes, kind: str) -> str:
     text = _SPACE.sub(" ", name.decode("utf-8", "replace")).strip()
     before = _SPACE.sub(" ", scope.decode("utf-8", "replace")).strip()
     if kind == "call":
-        # Of a chain of calls the last one; of a function that it is given nothing.
+        # Of a chain of calls the last one.
         called = before.rpartition(".")[2] if "(" in before else before
-        text = f"{called} {'' if '{' in text else text}".strip()
+        text = f"{called} {text}"
     elif before:
         text = f"{before.lstrip('*&').partition('[')[0]}.{text}"
     elif kind == "class":

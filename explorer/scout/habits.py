@@ -50,7 +50,7 @@ _SAYS_WINDOWS: Final = re.compile(
     r"\b(?:win(?:dows?|32|64)?|win\w*api|ms|dos|powershell|iocp|nt|mingw|cygwin)\b|[a-z]:\\",
     re.IGNORECASE,
 )
-_LANGUAGE: Final = re.compile(r"(?:^|(?<=/))([a-z]{2})(?:[-_][A-Za-z]{2,4})?(?=/|\.\w+$)")
+_LANGUAGE: Final = re.compile(r"/([a-z]{2})(?:[-_][A-Za-z]{2,4})?(?=/|\.\w+$)")
 _SPOKEN: Final = frozenset("de es fr it ja ko pl pt ru zh".split())
 _TRANSLATED_INTO: Final = 3
 """A folder that has at least so many of these holds translations."""
@@ -99,7 +99,7 @@ def asides(paths: Sequence[str], is_code: Mask) -> Mask:
 
 def _translations(paths: Sequence[str]) -> frozenset[str]:
     """The files that hold a translation from English: ``lang/de/auth.php`` beside ``lang/fr/``."""
-    found = [(path, match) for path in paths for match in _LANGUAGE.finditer(path)]
+    found = [(path, match) for path in paths for match in _LANGUAGE.finditer(f"/{path}")]
     spoken: dict[str, set[str]] = {}
     for path, match in found:
         if match[1] in _SPOKEN:

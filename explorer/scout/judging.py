@@ -151,8 +151,8 @@ def judge(
         "stub": np.concatenate([one.stubs for one in counted]),
         # In Rust a module of tests stands in the file that it tests.
         "test": [
-            each.last_name.lower().startswith("test") or each.name.startswith("tests.")
-            for each in every
+            last.lower().startswith("test") or each.name.startswith("tests.")
+            for each, last in zip(every, last_names, strict=True)
         ]
         | (kinds == "call"),
         "dunder": [_is_made_by_language(each) for each in every],

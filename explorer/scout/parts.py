@@ -116,7 +116,7 @@ def together(
     for number, answer in enumerate(answers):
         if answer.citations:
             first = answer.citations[0]
-            same = [each for each in groups if _overlap(answers[each[0]].citations[0], first)]
+            same = [each for each in groups if first.overlaps(answers[each[0]].citations[0])]
             if same:
                 same[0].append(number)
             else:
@@ -197,10 +197,6 @@ def _apart(places: Sequence[Citation], others: Sequence[Citation]) -> list[Citat
     """The places that overlap neither the others nor a place before them."""
     kept: list[Citation] = []
     for each in places:
-        if not any(_overlap(each, other) for other in (*others, *kept)):
+        if not any(each.overlaps(other) for other in (*others, *kept)):
             kept.append(each)
     return kept
-
-
-def _overlap(one: Citation, other: Citation) -> bool:
-    return one.path == other.path and one.start <= other.end and other.start <= one.end

@@ -147,14 +147,17 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield opened
 
 
+async def linked_to(workspace: Workspace, place: Citation, query: str) -> Exploration:
+    scout = Scout(workspace)
+    assert await scout.index()
+    run = Exploration(query, "scout", "answered", "", (place,))
+    return await anyio.to_thread.run_sync(linked, run, workspace, scout.locate)
+
+
 async def links(
     workspace: Workspace, path: str, start: int, end: int, query: str = "q"
 ) -> tuple[Link, ...]:
-    scout = Scout(workspace)
-    assert await scout.index()
-    run = Exploration(query, "scout", "answered", "", (Citation(path, start, end),))
-    found = await anyio.to_thread.run_sync(lambda: linked(run, workspace, scout.locate))
-    return found.citations[0].links
+    return (await linked_to(workspace, Citation(path, start, end), query)).citations[0].links
 
 
 async def test_users_come_nearest_first_and_what_is_used_with_its_definition(
@@ -201,11 +204,8 @@ async def test_what_is_used_is_a_place_if_the_question_shares_a_word_with_it(
     workspace: Workspace,
 ) -> None:
     for question, names in (("when is a queue drained?", ["drained"]), ("how is a job run?", [])):
-        scout = Scout(workspace)
-        assert await scout.index()
         place = Citation("jobs/retry.py", 5, 9, chance=0.4)
-        run = Exploration(question, "scout", "answered", "", (place,))
-        found = await anyio.to_thread.run_sync(linked, run, workspace, scout.locate)
+        found = await linked_to(workspace, place, question)
         assert [each.name for each in found.further] == names
         assert [each.chance for each in found.further] == [0.2] * len(names)
 

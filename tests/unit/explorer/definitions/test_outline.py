@@ -192,8 +192,13 @@ CASES = [
     ),
     (
         "a.js",
-        "app.get('/users', (req, res) => {\n  res.end();\n});\nexports.run = function () {};\n",
-        [("app.get '/users'", "call", 1, 3), ("exports.run", "function", 4, 4)],
+        "app.get('/users', (req, res) => {\n  res.end();\n});\nexports.run = function () {};\n"
+        "app.get('/users/{id}', (req, res) => {\n  res.end();\n});\n",
+        [
+            ("app.get '/users'", "call", 1, 3),
+            ("exports.run", "function", 4, 4),
+            ("app.get '/users/{id}'", "call", 5, 7),
+        ],
     ),
     (
         "b.js",
