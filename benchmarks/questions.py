@@ -32,6 +32,7 @@ from benchmarks.questions_report import (
     report,
     same_file,
 )
+from explorer.definitions import outline
 from explorer.repository.workspace import Workspace
 from explorer.scout import Scout
 
@@ -64,9 +65,10 @@ def issues(bench: Bench) -> list[Case]:
 
 
 def how(bench: Bench) -> list[Case]:
-    """Whether the first places are the definitions that answer questions on installed libraries.
+    """Whether the first places are the definitions that answer questions how something is done.
 
-    Needs `python -m benchmarks how --tasks FILE`.
+    Needs `python -m benchmarks how --tasks FILE`, for questions about repositories with `--mirror
+    DIR --trees DIR` (those in `benchmarks/reader/asked/`), else about installed libraries.
     """
     return _left_out(bench)
 
@@ -220,7 +222,9 @@ def _ask_floor(
 def _seen(kind: str, task: Task, root: Path, cited: Sequence[Prediction]) -> dict[str, Any]:
     """What the tree says about the cited ranges, which scoring needs."""
     if kind == "how":
-        return {"gold": [found for gold in task["gold"] for found in _found(root, gold)]}
+        named = [found for gold in task.get("gold", ()) for found in _found(root, gold)]
+        ranges = task.get("files", {}).items()
+        return {"gold": named + [_whole(root, path, *each) for path, of in ranges for each in of]}
     if kind == "issues":
         functions, modules = names_of(root, cited)
         return {"functions": functions, "modules": modules}
@@ -252,6 +256,16 @@ def _found(root: Path, gold: Prediction) -> list[Prediction]:
             place = {"path": gold["path"], "start": start, "end": node.end_lineno}
             found.append(place | {"head": node.lineno})
     return found
+
+
+def _whole(root: Path, path: str, start: int, end: int) -> Prediction:
+    """The definition in these lines, with its head and what stands above that."""
+    place = {"path": path, "start": start, "end": end, "head": start}
+    for each in outline(path, (root / path).read_bytes()):
+        if start <= each.head <= end:
+            first, last = min(start, each.start), max(end, each.end)
+            return place | {"start": first, "end": last, "head": each.head}
+    return place
 
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.reader.groups import SCOUT, Corpus
 
-_SHARES: Final = {"name": 0.5, f"{SCOUT}name": 1.0}
+_SHARES: Final = {"name": 0.5, f"{SCOUT}name": 1.0, f"{SCOUT}how": 5.0}
 """How often a group of the kind is used in an epoch."""
 _SCOUT_SHARE: Final = 3.0
 """Of other kinds made of records, whose passages are what the reader chooses from in use."""

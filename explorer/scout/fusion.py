@@ -24,11 +24,6 @@ FILE_COLUMNS: Final = ("chance", "rank", "best", "three", "sum", "raw", "named")
 DEFINITION_COLUMNS: Final = (*FEATURES, "reader", "behind", "behind_in_file")
 _UNREAD: Final = -8.0
 """What a file or definition of which nothing was read is behind the best one, in log odds."""
-_ASKED_SHARE: Final = 0.4
-"""How much the reader counts for the definitions if somebody asks how, where, when or why. What it
-was trained on says what code does, and is asked about less often than it is said: of 19 such
-questions the definition is first in 63% with 0.4 and in 58% with 1, of 187 made from documentation
-in 42% and 44%."""
 _FEW: Final = 4
 _THREE: Final = 3
 
@@ -108,12 +103,9 @@ def file_columns(chances: Values, table: Values, owner: NDArray[np.int64], read:
 
 
 def definition_columns(
-    chances: Values, table: Values, owner: NDArray[np.int64], read: Values, *, asked: bool
+    chances: Values, table: Values, owner: NDArray[np.int64], read: Values
 ) -> Values:
-    """A row for each definition, with ``DEFINITION_COLUMNS``; ``chances`` are the fused ones.
-
-    ``asked``: the question begins with how, where, when or why.
-    """
+    """A row for each definition, with ``DEFINITION_COLUMNS``; ``chances`` are the fused ones."""
     with_files = table.copy()
     with_files[:, FEATURES.index("file")] = np.log(chances + LEAST_CHANCE)[owner]
     in_file = np.full(len(chances), -np.inf)
@@ -124,8 +116,7 @@ def definition_columns(
         _behind(read),
         np.where(known, np.maximum(read - in_file[owner], _UNREAD), _UNREAD),
     ]
-    said = np.stack(columns, axis=1) * (_ASKED_SHARE if asked else 1.0)
-    return np.concatenate([with_files, said], axis=1)
+    return np.concatenate([with_files, np.stack(columns, axis=1)], axis=1)
 
 
 def _behind(scores: Values) -> Values:
@@ -142,7 +133,6 @@ def fuse(
     owner: NDArray[np.int64],
     read: Values,
     *,
-    asked: bool,
     gains: Values | float = 1.0,
 ) -> tuple[Values, Values]:
     """The chances of the files and the log odds of the definitions, words and reader together.
@@ -151,4 +141,4 @@ def fuse(
     """
     raw = file_columns(chances, table, owner, read) @ fusion.files
     fused = gains * file_chances(fusion.calibration, raw)
-    return fused, definition_columns(fused, table, owner, read, asked=asked) @ fusion.definitions
+    return fused, definition_columns(fused, table, owner, read) @ fusion.definitions

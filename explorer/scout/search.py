@@ -16,7 +16,6 @@ from explorer.scout.candidates import Candidates, candidates
 from explorer.scout.first_look import count_words
 from explorer.scout.fusion import Levels, fuse, load_fusion
 from explorer.scout.index import RepositoryIndex, Stop
-from explorer.scout.judging import asks
 from explorer.scout.networks import Weights, how_many_files, load_weights, score_all
 from explorer.scout.parts import in_context, parts_of, refers, together
 from explorer.scout.places import HIGH as PLACE_HIGH
@@ -258,9 +257,7 @@ def _answer(
         if liked:
             fusion = load_fusion()["plain" if query.is_plain else "long"]
             known = looked.table, looked.owner, read.scores
-            chances, scores = fuse(
-                fusion, chances, *known, asked=asks(query.text), gains=files.gains
-            )
+            chances, scores = fuse(fusion, chances, *known, gains=files.gains)
             count, levels = min(how_many_files(chances, _MOST_FILES), most), fusion.levels
             order = np.argsort(-chances, kind="stable").tolist()
     is_long = not (query.is_plain or is_known)
