@@ -297,7 +297,7 @@ CANDIDATES: Final = 48
 _FIRST: Final = {"body": 1.0, "fields": 1.4, "symbol": 0.5, "name": 0.5, "code": 0.4, "path": 0.2}
 _TEST_GAIN, _ASIDE_GAIN, _NO_CODE_GAIN, _DOCUMENT_GAIN = 0.45, 0.6, 0.35, 0.6
 
-GENERATED_GAIN: Final = 0.05
+GENERATED_GAIN: Final = 0.01
 """What a generated file is worth beside others: they come behind all likely sources."""
 
 
