@@ -61,11 +61,6 @@ class Cells:
     chance: NDArray[np.float64]
 
 
-def asks(text: str) -> bool:
-    """Whether the question begins with how, where, when or why."""
-    return bool(_ASKS.match(text))
-
-
 def judge(
     texts: Sequence[bytes],
     scans: Sequence[Scanned],
@@ -81,7 +76,7 @@ def judge(
     sought at all; ``weight`` says how much each term of
     the query counts: its rarity among the files times how much the query says it.
     """
-    asked = asks(query.text)
+    asked = bool(_ASKS.match(query.text))
     heavy = np.sort(np.argsort(-weight, kind="stable")[:_MAX_TERMS])
     every = [each for found in outlines for each in found]
     if not every:
