@@ -32,13 +32,12 @@ def test_the_fusion_is_fitted_to_questions_about_repositories_that_the_reader_ne
     fitted = {each["repo"] for name in ("asked", "reports") for each in written(name)}
     assert fitted == set(CARD["not_trained_on"])
 
-    for name in ("training", "training_reports"):
-        learned = {each["repo"] for each in written(name)}
-        assert len(learned) >= 120
-        assert learned <= set(CARD["repositories"])
+    learned = {each["repo"] for each in written("training")}
+    assert len(learned) >= 120
+    assert learned <= set(CARD["repositories"])
 
 
-@pytest.mark.parametrize("name", ["asked", "reports", "training", "training_reports"])
+@pytest.mark.parametrize("name", ["asked", "reports", "training"])
 def test_what_was_written_to_learn_from_seeks_lines_of_a_commit(name: str) -> None:
     found = written(name)
     assert len({each["id"] for each in found}) == len(found)
