@@ -24,7 +24,7 @@ from explorer.scout.index import RepositoryIndex
 from explorer.scout.networks import load_weights
 from explorer.scout.places import look_into, scores_of
 from explorer.scout.query import parse_query
-from explorer.scout.reading import BY_SYNONYMS, LOOKED_AT, texts_of, to_read
+from explorer.scout.reading import LOOKED_AT, texts_of, to_read
 from explorer.scout.search import likely_files
 
 _MOST: Final = 10
@@ -90,7 +90,7 @@ def record_of(index: RepositoryIndex, task: dict[str, Any]) -> dict[str, Any] | 
     found = None if query.empty else candidates(index, query, index.rows)
     if found is None:
         return None
-    files = likely_files(query, found, weights, _MOST, LOOKED_AT, BY_SYNONYMS)
+    files = likely_files(query, found, weights, _MOST, LOOKED_AT)
     known = found.weight, found.described, weights
     looked = look_into(files.paths, files.texts, files.chances, query, *known)
     readings = to_read(looked, scores_of(looked), _PASSAGES)

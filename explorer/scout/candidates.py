@@ -39,7 +39,6 @@ from explorer.scout.message import (
 from explorer.scout.names import FOLDED, KEY, MODULE, VALUE, Name, composed_line
 from explorer.scout.query import Query
 from explorer.scout.reads import reading_lines
-from explorer.scout.related import rephrased
 from explorer.scout.rows import IndexRows, Postings, find, read_files
 from explorer.scout.scores import (
     GENERATED_GAIN,
@@ -68,8 +67,6 @@ _READERS, _LINES_READ = 2, 2
 """The most files that are cited because they read a setting, and the most lines of each."""
 _BEHIND: Final = 0.1
 """How much a file stands out that is one step from what is asked for: less than any that has it."""
-_BY_SYNONYMS: Final = 14
-"""The files that rank first with synonyms of the question's words and are read as well."""
 _LEAST_READ: Final = 0.8
 _SAME_LANGUAGE: Final = 0.5
 _DEFINERS: Final = 12
@@ -108,8 +105,6 @@ class Candidates:
     standing: Floats
     """How much each candidate stands out as the place of the one name that is asked for, or of the
     message or route that is quoted."""
-    by_synonyms: list[int]
-    """The candidates that rank first where synonyms of the query's words count as well."""
     is_exact: bool
     """Whether some do."""
     is_whole: bool
@@ -127,8 +122,7 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
     ranking = first_ranking(scores, paths, query.seeks)
     frames = _frames(query, rows.paths)
     named = list(dict.fromkeys(row for row, _ in frames))[:_NAMED_FILES]
-    rephrasing = _by_synonyms(rows, paths, query)
-    chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist(), *rephrasing]))
+    chosen = list(dict.fromkeys([*named, *choose_candidates(ranking).tolist()]))
     likely = likely_definers(query, postings, paths, ranking)
     if query.alone is not None and len(query.alone.last) == 1:
         defined_in = files_that_define(index.workspace, query.alone)
@@ -217,21 +211,9 @@ def candidates(index: RepositoryIndex, query: Query, rows: IndexRows) -> Candida
         defining=defined,
         extra=extra_features(query, paths, chosen, scores),
         standing=stand,
-        by_synonyms=[chosen.index(row) for row in rephrasing if row in chosen],
         is_exact=bool(stand.any()) and (query.alone is not None or defines is quoting),
         is_whole=defined[int(np.argmax(stand))].is_whole,
     )
-
-
-def _by_synonyms(rows: IndexRows, paths: PathIndex, query: Query) -> list[int]:
-    """The rows that rank first where synonyms of a plain question's words count as well."""
-    other = rephrased(query) if query.is_plain and query.alone is None else None
-    if other is None:
-        return []
-    scores, _ = score_files(find(rows, other.terms), rows.lengths, paths, other)
-    best = choose_candidates(first_ranking(scores, paths, query.seeks), _BY_SYNONYMS)
-    found: list[int] = best.tolist()
-    return found
 
 
 def _messages(

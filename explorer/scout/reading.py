@@ -25,8 +25,6 @@ BUDGET_S: Final = 1.5
 
 LOOKED_AT: Final = 12
 """The files of which something is read: of the files sought 94 to 96% are among them."""
-BY_SYNONYMS: Final = 2
-"""The files beside them that only synonyms of a plain question's words bring."""
 MOST_PASSAGES: Final = 64
 """More are not read. Of 440 questions the NDCG@10 of primary targets is 88.2 with 16, 88.4 with 32,
 88.6 with 48, 88.4 with 64, 88.2 with 112; of 680 others the definition is first in 50.7, 51.0,

@@ -1,12 +1,10 @@
 """Words of the code that stand for words of the question: related forms, abbreviations, synonyms.
 
 A person asks how "parameters are combined"; the code says ``_merge_queryparams``. Stems alone do
-not bring the two together. Only the words that the candidate files have are looked at. Which files
-these are is up to the question's own words and, for a few files, to their synonyms.
+not bring the two together. Only the words that the candidate files have are looked at.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -14,7 +12,7 @@ import numpy as np
 
 from explorer.scout.query import Query
 from explorer.scout.scanned import Scanned
-from explorer.scout.tokens import Floats, Hashes, Mask, distinct, stems_of
+from explorer.scout.tokens import Floats, Hashes, distinct, stems_of
 
 _RELATED, _INSIDE, _SYNONYM = 0.7, 0.6, 0.4
 """How much a related form, a word that the question's word begins or ends, a synonym count."""
@@ -31,7 +29,7 @@ write save store dump persist
 send emit dispatch publish post
 receive recv accept
 wait sleep delay block
-retry attempt again backoff try tried repeat
+retry attempt again backoff
 error exception failure fail raise throw
 check validate verify ensure test
 compare equal match
@@ -42,9 +40,9 @@ notice watch detect observe monitor
 close shutdown stop terminate end finish
 start begin launch run boot
 limit max maximum cap bound
-size length count len capacity
+size length count len
 folder directory dir
-cache memo remember store
+cache memo remember
 encode serialize format
 decode deserialize parse
 merge combine join concat
@@ -60,13 +58,13 @@ compute calculate evaluate
 call invoke execute
 register add attach subscribe
 unregister detach unsubscribe
-skip ignore exclude filter omit
+skip ignore exclude filter
 allow permit grant enable
 deny refuse reject forbid disable
 replace substitute swap
 copy clone duplicate
 move rename shift
-guess infer detect
+guess infer
 queue enqueue push
 color colour
 kill terminate murder abort
@@ -103,33 +101,6 @@ forward proxy relay delegate
 listen bind accept
 estimate guess predict
 visit traverse walk
-address url uri endpoint
-body payload content
-broken lost reconnect
-command cmd
-commit transaction
-complete done finish
-credential auth password token
-disk file fs
-duration long timeout
-environment env
-escape quote
-forgery csrf
-keep retain preserve hold
-log logger
-option flag argument switch
-origin cors
-panic recover
-pattern regex regexp wildcard glob
-process worker child
-redirect location
-release version newer
-several multiple many
-status code
-teardown cleanup destroy dispose
-text string
-thread worker
-trace traceback stack
 301 302 307 308 redirect
 206 416 range
 304 modified etag
@@ -224,13 +195,15 @@ def widened(query: Query, chosen: Sequence[int], words: dict[bytes, int]) -> tup
     place = {int(query.terms[index]): column for column, index in enumerate(chosen)}
     for term, column in place.items():
         pairs[term, column] = 1.0
+    synonyms, short = _groups(_SYNONYMS), _groups(_ABBREVIATED)
     written = b"\n".join([b"", *words, b""])
     for index in chosen:
         for stem, term in stems_of(query.words[index]):
             column = place.get(term, -1)
             if column < 0 or query.whole[chosen[column]]:
                 continue
-            related = set(_synonyms_of(stem).items())
+            related = {(word, _RELATED) for word in short.get(stem, ())}
+            related |= {(word, _SYNONYM) for word in synonyms.get(stem, ())}
             if len(stem) >= _LEAST_SHARED:
                 near = _words_with(written, b"\n" + stem[:_LEAST_SHARED])
                 related |= {(word, _how_near(stem, word)) for word in near}
@@ -245,49 +218,6 @@ def widened(query: Query, chosen: Sequence[int], words: dict[bytes, int]) -> tup
     for (term, column), much in pairs.items():
         weights[np.searchsorted(terms, np.uint32(term)), column] = much
     return terms, weights
-
-
-def rephrased(query: Query) -> Query | None:
-    """The query with synonyms of its words as further terms; None if they have none."""
-    known = set(query.terms.tolist())
-    added: dict[int, float] = {}
-    for index in np.flatnonzero(~query.whole).tolist():
-        for stem, own in stems_of(query.words[index]):
-            if own != int(query.terms[index]):
-                continue
-            for word, much in _synonyms_of(stem).items():
-                for _, term in stems_of(word.decode()):
-                    if term not in known:
-                        counts = much * float(query.weight[index])
-                        added[term] = max(counts, added.get(term, 0.0))
-    if not added:
-        return None
-    terms = np.concatenate([query.terms, np.array(list(added), np.uint32)])
-    weight = np.concatenate([query.weight, np.array(list(added.values()), np.float32)])
-    words = (*query.words, *[""] * len(added))
-    order = np.argsort(terms)
-
-    def marked(marks: Mask) -> Mask:
-        return np.append(marks, np.zeros(len(added), np.bool_))[order]
-
-    return replace(
-        query,
-        terms=terms[order],
-        weight=weight[order],
-        title=marked(query.title),
-        scope=marked(query.scope),
-        lead=marked(query.lead),
-        code=marked(query.code),
-        whole=marked(query.whole),
-        words=tuple(words[at] for at in order.tolist()),
-        sequence=np.zeros(0, np.int32),
-    )
-
-
-def _synonyms_of(stem: bytes) -> dict[bytes, float]:
-    """The stems of a word's synonyms and abbreviations, and how much each counts as the word."""
-    found = dict.fromkeys(_groups(_SYNONYMS).get(stem, ()), _SYNONYM)
-    return found | dict.fromkeys(_groups(_ABBREVIATED).get(stem, ()), _RELATED)
 
 
 def _words_with(written: bytes, piece: bytes) -> Iterator[bytes]:

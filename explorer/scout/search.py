@@ -22,7 +22,7 @@ from explorer.scout.places import HIGH as PLACE_HIGH
 from explorer.scout.places import MEDIUM as PLACE_MEDIUM
 from explorer.scout.places import Place, choose_places, look_into, rank_places, scores_of, sureness
 from explorer.scout.query import Query, parse_query
-from explorer.scout.reading import BY_SYNONYMS, LOOKED_AT, Desk
+from explorer.scout.reading import LOOKED_AT, Desk
 from explorer.scout.rows import IndexRows, find, merge_rows
 from explorer.scout.scores import choose_candidates, first_ranking, score_files
 from explorer.scout.second import PLAIN_HIGH, chances_of
@@ -179,13 +179,10 @@ class Likely:
     """How many of them are worth citing."""
 
 
-def likely_files(
-    query: Query, found: Candidates, weights: Weights, most: int, room: int, further: int = 0
-) -> Likely:
+def likely_files(query: Query, found: Candidates, weights: Weights, most: int, room: int) -> Likely:
     """The ``room`` likeliest of the candidates; ``most`` is the most that are worth citing.
 
-    Files that a bare stack trace names come first, the innermost frame first, with its lines. At
-    most ``further`` more are last that only synonyms of the query's words bring.
+    Files that a bare stack trace names come first, the innermost frame first, with its lines.
     """
     raw = score_all(weights.files, found.features, found.matches)
     chances = chances_of(
@@ -207,7 +204,6 @@ def likely_files(
     elif query.trace.bare:
         order = list(dict.fromkeys([*named, *order]))
     chosen = list(dict.fromkeys([*order[:count], *named, *order]))[:room]
-    chosen += [index for index in found.by_synonyms if index not in chosen][:further]
     return Likely(
         [found.paths[index] for index in chosen],
         [found.texts[index] for index in chosen],
@@ -239,8 +235,7 @@ def _answer(
     is_known = found.is_exact or query.trace.bare
     if desk is not None and (is_known or query.seeks or not desk.is_ready()):
         desk = None
-    room = (_LOOKED_AT, 0) if desk is None else (LOOKED_AT, BY_SYNONYMS)
-    files = likely_files(query, found, weights, most, *room)
+    files = likely_files(query, found, weights, most, _LOOKED_AT if desk is None else LOOKED_AT)
     looked = look_into(
         files.paths,
         files.texts,

@@ -15,7 +15,7 @@ from explorer.errors import ReaderError
 from explorer.limits import Deadline
 from explorer.reader.session import Reader
 from explorer.repository.workspace import Workspace
-from explorer.scout import Scout, ScoutAnswer, reading, search
+from explorer.scout import Scout, ScoutAnswer, reading
 from tests.fakes.readers import WordReader, at_hand
 
 pytestmark = pytest.mark.anyio
@@ -50,23 +50,6 @@ async def test_what_the_reader_likes_best_comes_first(tmp_path: Path) -> None:
     assert found.citations[0].name == "unrelated"
     assert reader.questions == [QUESTION]
     assert any(text.startswith("other.py retry_count\n") for text in reader.passages)
-
-
-async def test_files_that_only_synonyms_bring_are_read_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(2 * reading.LOOKED_AT):
-        text = f"def wait_{number}(message):\n    return failed(message)\n"
-        (tmp_path / f"message_{number}.py").write_text(text)
-    (tmp_path / "backoff.py").write_text("def backoff(attempt):\n    return marker(attempt)\n")
-    question = "how long does a failed message wait before it is tried again?"
-    reader = WordReader("marker(")
-    with Workspace.open(tmp_path) as workspace:
-        found = await Scout(workspace, reader=at_hand(reader)).answer(question)
-        assert found.citations[0].path == "backoff.py"
-        monkeypatch.setattr(search, "BY_SYNONYMS", 0)
-        without = await Scout(workspace, reader=at_hand(reader)).answer(question)
-    assert "backoff.py" not in {each.path for each in (*without.citations, *without.further)}
 
 
 async def test_the_likeliest_is_read_first(tmp_path: Path) -> None:
